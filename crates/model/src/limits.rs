@@ -1,0 +1,38 @@
+//! AWS's quotas and limits. Source: "IAM and AWS STS quotas" in the IAM user guide.
+
+/// Access keys of one user.
+pub const ACCESS_KEYS_PER_USER_MAX: usize = 2;
+/// Versions of one managed policy.
+pub const POLICY_VERSIONS_MAX: usize = 5;
+/// Groups one user is a member of.
+pub const GROUPS_PER_USER_MAX: usize = 10;
+/// Managed policies attached to one user, group or role.
+pub const ATTACHED_POLICIES_MAX: usize = 10;
+/// Tags of one entity.
+pub const TAGS_MAX: usize = 50;
+/// Users of one account.
+pub const USERS_PER_ACCOUNT_MAX: usize = 5_000;
+/// Groups of one account.
+pub const GROUPS_PER_ACCOUNT_MAX: usize = 300;
+/// Roles of one account.
+pub const ROLES_PER_ACCOUNT_MAX: usize = 1_000;
+/// Customer managed policies of one account.
+pub const POLICIES_PER_ACCOUNT_MAX: usize = 1_500;
+/// Characters of a managed policy, white space not counted.
+pub const MANAGED_POLICY_CHARS_MAX: usize = 6_144;
+/// Characters of all inline policies of a user together, white space not counted.
+pub const USER_INLINE_CHARS_MAX: usize = 2_048;
+/// Characters of all inline policies of a group together, white space not counted.
+pub const GROUP_INLINE_CHARS_MAX: usize = 5_120;
+/// Characters of all inline policies of a role together, white space not counted.
+pub const ROLE_INLINE_CHARS_MAX: usize = 10_240;
+/// Characters of a role's trust policy, white space not counted.
+pub const TRUST_POLICY_CHARS_MAX: usize = 2_048;
+/// Characters of a session policy.
+pub const SESSION_POLICY_CHARS_MAX: usize = 2_048;
+/// Characters of a policy document as sent.
+pub const POLICY_DOCUMENT_CHARS_MAX: usize = 131_072;
+/// Page size when the caller names none.
+pub const MAX_ITEMS_DEFAULT: usize = 100;
+/// The greatest page size.
+pub const MAX_ITEMS_MAX: usize = 1_000;

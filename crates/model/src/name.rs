@@ -1,0 +1,181 @@
+//! Names, paths, aliases and tags. Patterns and lengths are those of AWS's service models.
+
+use std::{fmt, str::FromStr};
+
+use crate::Constraint;
+
+/// Checks a length in characters.
+fn length(text: &str, min: usize, max: usize) -> Result<(), Constraint> {
+    let count = text.chars().count();
+    if count < min {
+        return Err(Constraint::MinLength(min));
+    }
+    if count > max {
+        return Err(Constraint::MaxLength(max));
+    }
+    Ok(())
+}
+
+fn pattern(
+    text: &str,
+    pattern: &'static str,
+    accepts: impl Fn(char) -> bool,
+) -> Result<(), Constraint> {
+    text.chars().all(accepts).then_some(()).ok_or(Constraint::Pattern(pattern))
+}
+
+/// `[\w+=,.@-]`, with `\w` in ASCII as AWS has it.
+fn is_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_+=,.@-".contains(c)
+}
+
+/// `[\p{L}\p{Z}\p{N}_.:/=+\-@]`.
+fn is_tag_char(c: char) -> bool {
+    c.is_alphanumeric() || (c.is_whitespace() && !c.is_control()) || "_.:/=+-@".contains(c)
+}
+
+fn check_name(text: &str, max: usize) -> Result<(), Constraint> {
+    length(text, 1, max)?;
+    pattern(text, r"[\w+=,.@-]+", is_name_char)
+}
+
+fn check_path(text: &str) -> Result<(), Constraint> {
+    length(text, 1, 512)?;
+    let bounded = text == "/" || (text.starts_with('/') && text.ends_with('/') && text.len() > 2);
+    let printable = text.bytes().all(|byte| (0x21..=0x7e).contains(&byte));
+    let ok = bounded && printable;
+    ok.then_some(()).ok_or(Constraint::Pattern("(\u{2F})|(\u{2F}[\u{21}-\u{7E}]+\u{2F})"))
+}
+
+fn check_policy_path(text: &str) -> Result<(), Constraint> {
+    length(text, 1, 512)?;
+    let segment = |part: &str| {
+        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || ".,+@=_-".contains(c))
+    };
+    let inner = text.strip_prefix('/').and_then(|rest| match rest {
+        "" => Some(""),
+        _ => rest.strip_suffix('/'),
+    });
+    let ok = inner.is_some_and(|inner| inner.is_empty() || inner.split('/').all(segment));
+    ok.then_some(()).ok_or(Constraint::Pattern(r"((/[A-Za-z0-9\.,\+@=_-]+)*)/"))
+}
+
+fn check_alias(text: &str) -> Result<(), Constraint> {
+    const PATTERN: &str = "^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$";
+    length(text, 3, 63)?;
+    pattern(text, PATTERN, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')?;
+    let account_id = text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
+    let ok = !text.starts_with('-') && !text.ends_with('-') && !text.contains("--") && !account_id;
+    ok.then_some(()).ok_or(Constraint::Pattern(PATTERN))
+}
+
+fn check_session_name(text: &str) -> Result<(), Constraint> {
+    length(text, 2, 64)?;
+    pattern(text, r"[\w+=,.@-]*", is_name_char)
+}
+
+fn check_tag_key(text: &str) -> Result<(), Constraint> {
+    length(text, 1, 128)?;
+    pattern(text, r"[\p{L}\p{Z}\p{N}_.:/=+\-@]+", is_tag_char)
+}
+
+fn check_tag_value(text: &str) -> Result<(), Constraint> {
+    length(text, 0, 256)?;
+    pattern(text, r"[\p{L}\p{Z}\p{N}_.:/=+\-@]*", is_tag_char)
+}
+
+macro_rules! text_types {
+    ($($(#[$doc:meta])* $name:ident: $check:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// The text as it was given.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// The form that uniqueness is judged by: IAM's names are case-insensitive.
+            pub fn fold(&self) -> String {
+                self.0.to_lowercase()
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Constraint;
+
+            fn from_str(text: &str) -> Result<Self, Constraint> {
+                let check: fn(&str) -> Result<(), Constraint> = $check;
+                check(text)?;
+                Ok(Self(text.into()))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
+}
+
+text_types! {
+    /// A user's name: 1–64 of `[\w+=,.@-]`.
+    UserName: |text| check_name(text, 64);
+    /// A group's name: 1–128 of `[\w+=,.@-]`.
+    GroupName: |text| check_name(text, 128);
+    /// A role's name: 1–64 of `[\w+=,.@-]`.
+    RoleName: |text| check_name(text, 64);
+    /// A managed or inline policy's name: 1–128 of `[\w+=,.@-]`.
+    PolicyName: |text| check_name(text, 128);
+    /// The path of a user, group or role: `/` or `/…/`, at most 512 printable ASCII characters.
+    Path: check_path;
+    /// The path of a managed policy, narrower than [`Path`].
+    PolicyPath: check_policy_path;
+    /// An account's alias: 3–63 lower-case letters, digits and single hyphens, not 12 digits.
+    AccountAlias: check_alias;
+    /// A role session's name: 2–64 of `[\w+=,.@-]`.
+    SessionName: check_session_name;
+    /// A tag's key: 1–128 letters, digits, spaces and `_.:/=+-@`.
+    TagKey: check_tag_key;
+    /// A tag's value: 0–256 of the same.
+    TagValue: check_tag_value;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused<T: FromStr>(texts: &[&str]) {
+        for text in texts {
+            assert!(text.parse::<T>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn limits_hold_at_and_one_past() {
+        assert!("a".repeat(64).parse::<UserName>().is_ok());
+        assert_eq!("a".repeat(65).parse::<UserName>(), Err(Constraint::MaxLength(64)));
+        assert!("a".repeat(128).parse::<GroupName>().is_ok());
+        refused::<GroupName>(&["", &"a".repeat(129)]);
+        let path = |n: usize| format!("/{}/", "p".repeat(n - 2));
+        assert!(path(512).parse::<Path>().is_ok());
+        refused::<Path>(&[&path(513)]);
+    }
+
+    #[test]
+    fn shapes_are_awss() {
+        refused::<UserName>(&["a b", "a/b", "ü", "a<b", "a\0"]);
+        refused::<Path>(&["", "//", "a/", "/a", "/a b/"]);
+        assert!("/a//b/".parse::<Path>().is_ok());
+        refused::<PolicyPath>(&["//", "/a//b/", "/a!/"]);
+        assert!("/a/b.c/".parse::<PolicyPath>().is_ok());
+        refused::<AccountAlias>(&["ab", "-ab", "ab-", "a--b", "Abc", "123456789012"]);
+        refused::<SessionName>(&["a", "a b"]);
+        refused::<TagKey>(&["", "a\tb", "a*"]);
+        assert!("Größe x:/=+-@".parse::<TagKey>().is_ok());
+        assert!("".parse::<TagValue>().is_ok());
+        assert_eq!("Bob".parse::<UserName>().unwrap().fold(), "bob");
+    }
+}

@@ -1,0 +1,3 @@
+//! The binary `writ`.
+
+fn main() {}
