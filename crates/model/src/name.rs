@@ -52,11 +52,11 @@ fn check_policy_path(text: &str) -> Result<(), Constraint> {
     let segment = |part: &str| {
         !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || ".,+@=_-".contains(c))
     };
-    let inner = text.strip_prefix('/').and_then(|rest| match rest {
-        "" => Some(""),
-        _ => rest.strip_suffix('/'),
-    });
-    let ok = inner.is_some_and(|inner| inner.is_empty() || inner.split('/').all(segment));
+    let ok = text == "/"
+        || text
+            .strip_prefix('/')
+            .and_then(|rest| rest.strip_suffix('/'))
+            .is_some_and(|inner| inner.split('/').all(segment));
     ok.then_some(()).ok_or(Constraint::Pattern(r"((/[A-Za-z0-9\.,\+@=_-]+)*)/"))
 }
 
