@@ -15,7 +15,7 @@ mod secret;
 pub mod transaction;
 
 /// Version 1 of the messages.
-#[expect(missing_docs, clippy::wildcard_enum_match_arm, reason = "generated; see /proto/writ/v1")]
+#[expect(missing_docs, reason = "generated; see /proto/writ/v1")]
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/writ.v1.rs"));
 }
