@@ -1,0 +1,323 @@
+//! Conditions: operators on the values of a request's keys.
+//! AWS: "JSON policy elements: Condition operators", "Multivalued context keys".
+//!
+//! All conditions of a statement must hold; of the values of one, any may match, and a negated
+//! operator wants that none does. An absent key matches nothing, so that it satisfies a negated
+//! operator only. `IfExists` is satisfied by an absent key, so is `ForAllValues:`; `ForAnyValue:` is not.
+//!
+//! **Invariants.** What cannot be read is [`Truth::Unknown`]: a contested key, a value of the wrong type,
+//! a key with several values where the operator takes one.
+//!
+//! **Must not know:** effects, layers.
+
+use std::{cmp::Ordering, net::IpAddr};
+
+use model::Timestamp;
+
+use crate::{
+    Context, ContextValue, Flaw, ParseError, Problem,
+    json::{Json, Value},
+    operand::{Decimal, Network, parse_date},
+    pattern::{Pattern, Reading},
+    truth::Truth,
+};
+
+/// How the values of a key are taken together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Quantifier {
+    One,
+    ForAll,
+    ForAny,
+}
+
+/// One key of one operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Condition {
+    /// In lower case.
+    key: String,
+    quantifier: Quantifier,
+    if_exists: bool,
+    negated: bool,
+    test: Test,
+}
+
+/// The operator's family with the policy's values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Test {
+    Text(Vec<Pattern>),
+    Arn(Vec<Pattern>),
+    Bool(Vec<bool>),
+    Ip(Vec<Network>),
+    Number(Comparison, Vec<Decimal>),
+    Date(Comparison, Vec<Timestamp>),
+    /// Whether the key must be absent.
+    Null(Vec<bool>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comparison {
+    Equal,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+impl Comparison {
+    fn accepts(self, ordering: Ordering) -> bool {
+        match self {
+            Self::Equal => ordering.is_eq(),
+            Self::Less => ordering.is_lt(),
+            Self::LessOrEqual => ordering.is_le(),
+            Self::Greater => ordering.is_gt(),
+            Self::GreaterOrEqual => ordering.is_ge(),
+        }
+    }
+}
+
+impl Condition {
+    /// Whether the condition holds in a context.
+    pub(crate) fn holds(&self, context: &Context) -> Truth {
+        let found = context.get(&self.key);
+        if let Test::Null(wanted) = &self.test {
+            return match found {
+                Some(ContextValue::Unknown) => Truth::Unknown,
+                None => wanted.contains(&true).into(),
+                Some(ContextValue::Known(_)) => wanted.contains(&false).into(),
+            };
+        }
+        let values = match found {
+            Some(ContextValue::Unknown) => return Truth::Unknown,
+            None if self.if_exists => return Truth::True,
+            None => {
+                return match self.quantifier {
+                    Quantifier::One => self.negated.into(),
+                    Quantifier::ForAll => Truth::True,
+                    Quantifier::ForAny => Truth::False,
+                };
+            }
+            Some(ContextValue::Known(values)) => values,
+        };
+        let mut truths = values.iter().map(|value| {
+            let matched = self.test.matches(value, context);
+            if self.negated { matched.not() } else { matched }
+        });
+        match self.quantifier {
+            Quantifier::One if values.len() > 1 => Truth::Unknown,
+            Quantifier::One => truths.next().unwrap_or(Truth::Unknown),
+            Quantifier::ForAll => Truth::all(truths),
+            Quantifier::ForAny => Truth::any(truths),
+        }
+    }
+}
+
+impl Test {
+    /// Whether one of the policy's values matches the request's.
+    fn matches(&self, value: &str, context: &Context) -> Truth {
+        fn any<T>(read: Option<T>, accepts: impl Fn(T) -> bool) -> Truth {
+            read.map_or(Truth::Unknown, |value| accepts(value).into())
+        }
+        match self {
+            Self::Text(patterns) => Truth::any(patterns.iter().map(|p| p.matches(value, context))),
+            Self::Arn(patterns) => {
+                Truth::any(patterns.iter().map(|p| p.matches_arn(value, context)))
+            }
+            Self::Bool(wanted) => any(parse_bool(value), |value| wanted.contains(&value)),
+            Self::Ip(networks) => any(value.parse::<IpAddr>().ok(), |address| {
+                networks.iter().any(|network| network.contains(address))
+            }),
+            Self::Number(comparison, wanted) => any(Decimal::parse(value), |value| {
+                wanted.iter().any(|wanted| comparison.accepts(value.cmp(wanted)))
+            }),
+            Self::Date(comparison, wanted) => any(parse_date(value), |value| {
+                wanted.iter().any(|wanted| comparison.accepts(value.cmp(wanted)))
+            }),
+            Self::Null(_) => Truth::Unknown,
+        }
+    }
+}
+
+fn parse_bool(text: &str) -> Option<bool> {
+    if text.eq_ignore_ascii_case("true") {
+        Some(true)
+    } else if text.eq_ignore_ascii_case("false") {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// What an operator's name says.
+#[derive(Clone, Copy)]
+struct Operator {
+    quantifier: Quantifier,
+    if_exists: bool,
+    negated: bool,
+    family: Family,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Family {
+    Text { wildcards: bool, fold: bool },
+    Arn,
+    Bool,
+    Ip,
+    Number(Comparison),
+    Date(Comparison),
+    Null,
+}
+
+impl Operator {
+    fn parse(name: &str) -> Option<Self> {
+        let (quantifier, rest) = match name.split_once(':') {
+            None => (Quantifier::One, name),
+            Some(("ForAllValues", rest)) => (Quantifier::ForAll, rest),
+            Some(("ForAnyValue", rest)) => (Quantifier::ForAny, rest),
+            Some(_) => return None,
+        };
+        let (base, if_exists) = match rest.strip_suffix("IfExists") {
+            Some(base) => (base, true),
+            None => (rest, false),
+        };
+        let (family, negated) = family(base)?;
+        // AWS: `Null` asks for existence itself and takes neither.
+        if family == Family::Null && (if_exists || quantifier != Quantifier::One) {
+            return None;
+        }
+        Some(Self { quantifier, if_exists, negated, family })
+    }
+}
+
+/// The family of an operator without prefix and suffix, and whether it is negated.
+fn family(base: &str) -> Option<(Family, bool)> {
+    let text = |wildcards, fold| Family::Text { wildcards, fold };
+    Some(match base {
+        "StringEquals" => (text(false, false), false),
+        "StringNotEquals" => (text(false, false), true),
+        "StringEqualsIgnoreCase" => (text(false, true), false),
+        "StringNotEqualsIgnoreCase" => (text(false, true), true),
+        "StringLike" => (text(true, false), false),
+        "StringNotLike" => (text(true, false), true),
+        "ArnEquals" | "ArnLike" => (Family::Arn, false),
+        "ArnNotEquals" | "ArnNotLike" => (Family::Arn, true),
+        "Bool" => (Family::Bool, false),
+        "IpAddress" => (Family::Ip, false),
+        "NotIpAddress" => (Family::Ip, true),
+        "NumericEquals" => (Family::Number(Comparison::Equal), false),
+        "NumericNotEquals" => (Family::Number(Comparison::Equal), true),
+        "NumericLessThan" => (Family::Number(Comparison::Less), false),
+        "NumericLessThanEquals" => (Family::Number(Comparison::LessOrEqual), false),
+        "NumericGreaterThan" => (Family::Number(Comparison::Greater), false),
+        "NumericGreaterThanEquals" => (Family::Number(Comparison::GreaterOrEqual), false),
+        "DateEquals" => (Family::Date(Comparison::Equal), false),
+        "DateNotEquals" => (Family::Date(Comparison::Equal), true),
+        "DateLessThan" => (Family::Date(Comparison::Less), false),
+        "DateLessThanEquals" => (Family::Date(Comparison::LessOrEqual), false),
+        "DateGreaterThan" => (Family::Date(Comparison::Greater), false),
+        "DateGreaterThanEquals" => (Family::Date(Comparison::GreaterOrEqual), false),
+        "Null" => (Family::Null, false),
+        _ => return None,
+    })
+}
+
+/// Reads a `Condition` element. `variables` is whether the document's version has them.
+pub(crate) fn parse(
+    json: &Json,
+    text: &str,
+    variables: bool,
+) -> Result<Vec<Condition>, ParseError> {
+    let syntax = |flaw, found: &str, at| {
+        ParseError::at(Problem::Syntax { flaw, found: found.to_owned() }, text, at)
+    };
+    let Value::Object(operators) = &json.value else {
+        return Err(syntax(Flaw::Type, "Condition", json.at));
+    };
+    let mut conditions = Vec::new();
+    for member in operators {
+        let operator = Operator::parse(&member.key)
+            .ok_or_else(|| syntax(Flaw::Operator, &member.key, member.at))?;
+        let Value::Object(keys) = &member.value.value else {
+            return Err(syntax(Flaw::Type, &member.key, member.value.at));
+        };
+        for key in keys {
+            check_key(&key.key).map_err(|problem| ParseError::at(problem, text, key.at))?;
+            let mut values = Vec::new();
+            for item in items(&key.value) {
+                let value = scalar(item).ok_or_else(|| syntax(Flaw::Type, &key.key, item.at))?;
+                values.push((value, item.at));
+            }
+            let test = operands(operator, &values, variables)
+                .map_err(|(problem, at)| ParseError::at(problem, text, at))?;
+            conditions.push(Condition {
+                key: key.key.to_ascii_lowercase(),
+                quantifier: operator.quantifier,
+                if_exists: operator.if_exists,
+                negated: operator.negated,
+                test,
+            });
+        }
+    }
+    Ok(conditions)
+}
+
+/// A list's items, or the one value itself.
+fn items(json: &Json) -> &[Json] {
+    match &json.value {
+        Value::Array(items) => items,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            std::slice::from_ref(json)
+        }
+    }
+}
+
+fn scalar(json: &Json) -> Option<String> {
+    match &json.value {
+        Value::String(text) | Value::Number(text) => Some(text.clone()),
+        Value::Bool(value) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// `vendor:name`; the vendor of a web identity's key is a host and path, and a tag's key may have
+/// further colons.
+fn check_key(key: &str) -> Result<(), Problem> {
+    let parts = key.split_once(':').filter(|(vendor, name)| !vendor.is_empty() && !name.is_empty());
+    if parts.is_none() {
+        return Err(Problem::NoVendor);
+    }
+    if key.chars().any(char::is_control) || key.contains(['*', '?', '$']) {
+        return Err(Problem::Syntax { flaw: Flaw::Value, found: key.to_owned() });
+    }
+    Ok(())
+}
+
+fn operands(
+    operator: Operator,
+    values: &[(String, usize)],
+    variables: bool,
+) -> Result<Test, (Problem, usize)> {
+    fn read<T>(
+        values: &[(String, usize)],
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Vec<T>, (Problem, usize)> {
+        let refuse = |text: &str| Problem::Syntax { flaw: Flaw::Value, found: text.to_owned() };
+        let each = |(text, at): &(String, usize)| parse(text).ok_or_else(|| (refuse(text), *at));
+        values.iter().map(each).collect()
+    }
+    let patterns = |wildcards, fold| {
+        let reading = Reading { wildcards, variables, fold };
+        let each = |(text, at): &(String, usize)| {
+            Pattern::parse(text, reading).map_err(|problem| (problem, *at))
+        };
+        values.iter().map(each).collect::<Result<Vec<_>, _>>()
+    };
+    Ok(match operator.family {
+        Family::Text { wildcards, fold } => Test::Text(patterns(wildcards, fold)?),
+        Family::Arn => Test::Arn(patterns(true, false)?),
+        Family::Bool => Test::Bool(read(values, parse_bool)?),
+        Family::Ip => Test::Ip(read(values, Network::parse)?),
+        Family::Number(comparison) => Test::Number(comparison, read(values, Decimal::parse)?),
+        Family::Date(comparison) => Test::Date(comparison, read(values, parse_date)?),
+        Family::Null => Test::Null(read(values, parse_bool)?),
+    })
+}

@@ -1,0 +1,77 @@
+//! What is known about a request: condition keys and their values.
+//!
+//! **Invariants.** Keys compare case-insensitively. A key without a value is absent.
+//!
+//! **Must not know:** which keys exist, or what they mean.
+
+use std::collections::BTreeMap;
+
+/// What a context holds for a key that is present.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContextValue {
+    /// At least one value.
+    Known(Vec<String>),
+    /// There may be values, but which ones is contested (DESIGN §4): a condition on it never satisfies
+    /// an `Allow` and always satisfies a `Deny`.
+    Unknown,
+}
+
+/// The condition keys of one request. AWS: "Global condition context keys".
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Context {
+    values: BTreeMap<String, ContextValue>,
+}
+
+impl Context {
+    /// A context without keys.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets a key to one value, in place of what it was.
+    pub fn insert(&mut self, key: &str, value: impl Into<String>) {
+        self.insert_many(key, [value]);
+    }
+
+    /// Sets a key to several values, in place of what it was. No values make the key absent.
+    pub fn insert_many<V: Into<String>>(&mut self, key: &str, values: impl IntoIterator<Item = V>) {
+        let values: Vec<String> = values.into_iter().map(Into::into).collect();
+        if values.is_empty() {
+            self.values.remove(&key.to_ascii_lowercase());
+        } else {
+            self.values.insert(key.to_ascii_lowercase(), ContextValue::Known(values));
+        }
+    }
+
+    /// Says that a key's values are contested.
+    pub fn insert_unknown(&mut self, key: &str) {
+        self.values.insert(key.to_ascii_lowercase(), ContextValue::Unknown);
+    }
+
+    /// What a key holds, `None` if it is absent.
+    pub fn get(&self, key: &str) -> Option<&ContextValue> {
+        self.values.get(key).or_else(|| self.values.get(&key.to_ascii_lowercase()))
+    }
+
+    /// All keys in lower case, with what they hold, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &ContextValue)> {
+        self.values.iter().map(|(key, value)| (key.as_str(), value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_ignore_case_and_empty_lists_are_absence() {
+        let mut context = Context::new();
+        context.insert("aws:UserName", "Bob");
+        let bob = ContextValue::Known(vec!["Bob".to_owned()]);
+        assert_eq!(context.get("AWS:username"), Some(&bob));
+        context.insert_unknown("aws:username");
+        assert_eq!(context.get("aws:UserName"), Some(&ContextValue::Unknown));
+        context.insert_many("AWS:USERNAME", Vec::<String>::new());
+        assert_eq!(context.get("aws:UserName"), None);
+    }
+}

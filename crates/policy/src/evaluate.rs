@@ -1,0 +1,211 @@
+//! The decision on a request. AWS: "Policy evaluation logic".
+//!
+//! **Invariants.** The must/may rule (DESIGN §4): an `Allow` counts only from a source that is certain,
+//! and only if every alternative of it gives it; a `Deny` counts if any alternative of any source may
+//! give it. So a decision that allows would also allow if each contest were settled either way.
+//!
+//! **Must not know:** where sources come from, how they are stored.
+
+use std::sync::Arc;
+
+use crate::{Context, Document, Effect, TrustGrant, truth::Truth};
+
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// `service:Action`; compared without case.
+    pub action: &'a str,
+    /// The resource's ARN, or `*` for an action that has none.
+    pub resource: &'a str,
+    /// The condition keys.
+    pub context: &'a Context,
+}
+
+/// Which policy it is, to tell people.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SourceLabel {
+    /// A managed policy.
+    Managed {
+        /// Its ARN.
+        arn: String,
+    },
+    /// An inline policy.
+    Inline {
+        /// The user, group or role it is embedded in.
+        owner_arn: String,
+        /// Its name.
+        name: String,
+    },
+    /// The policy given when the session was made.
+    Session,
+    /// The trust policy of the role in question.
+    Trust,
+}
+
+/// One policy that applies to the principal, as far as that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Which policy.
+    pub label: SourceLabel,
+    /// Whether it is beyond doubt that the policy applies: no edge to it is contested.
+    pub certain: bool,
+    /// What the policy may say: one document, or the sides of a contest. Without any it says nothing.
+    pub alternatives: Vec<Arc<Document>>,
+}
+
+/// All that limits a principal.
+///
+/// A boundary or session that is present and has no source allows nothing. For a boundary contested
+/// between two policies, the caller gives one source with both documents: it then allows what both do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layers {
+    /// The principal's own policies and its groups'.
+    pub identity: Vec<Source>,
+    /// The permissions boundary, if there is one.
+    pub boundary: Option<Vec<Source>>,
+    /// The session policies, if there are any.
+    pub session: Option<Vec<Source>>,
+}
+
+/// A kind of policy, as far as a decision depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Layer {
+    /// Identity-based policies.
+    Identity,
+    /// The permissions boundary.
+    Boundary,
+    /// Session policies.
+    Session,
+    /// A policy of the resource.
+    Resource,
+    /// A role's trust policy.
+    Trust,
+}
+
+/// Yes, or no and because of which layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every layer allows and none denies.
+    Allow,
+    /// A statement denies.
+    ExplicitDeny {
+        /// The first layer with such a statement.
+        layer: Layer,
+    },
+    /// No statement denies, but a layer does not allow.
+    ImplicitDeny {
+        /// The first such layer.
+        layer: Layer,
+    },
+}
+
+/// A statement that made a decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MatchedStatement {
+    /// The policy it is in.
+    pub label: SourceLabel,
+    /// Its `Sid`.
+    pub sid: Option<String>,
+    /// Its place in the document, from 0.
+    pub index: usize,
+    /// What it does.
+    pub effect: Effect,
+}
+
+/// A decision and what made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Yes or no.
+    pub verdict: Verdict,
+    /// For an explicit deny the statements of all layers that deny, for an allow one that allows from
+    /// each document of each source that allows, for an implicit deny none.
+    pub statements: Vec<MatchedStatement>,
+    /// How a trust policy names the caller that it allows; `None` in all other decisions.
+    pub grant: Option<TrustGrant>,
+}
+
+impl Decision {
+    /// Whether the request is allowed.
+    pub fn is_allowed(&self) -> bool {
+        self.verdict == Verdict::Allow
+    }
+
+    pub(crate) fn new(verdict: Verdict, statements: Vec<MatchedStatement>) -> Self {
+        Self { verdict, statements, grant: None }
+    }
+}
+
+/// Decides a request: an explicit deny in any layer refuses it; else every layer that is present must
+/// allow it.
+pub fn evaluate(layers: &Layers, request: &Request<'_>) -> Decision {
+    let Layers { identity, boundary, session } = layers;
+    let present: Vec<(Layer, &[Source])> = [
+        (Layer::Identity, Some(identity)),
+        (Layer::Boundary, boundary.as_ref()),
+        (Layer::Session, session.as_ref()),
+    ]
+    .into_iter()
+    .filter_map(|(layer, sources)| Some((layer, sources?.as_slice())))
+    .collect();
+
+    let mut denied = None;
+    let mut denies = Vec::new();
+    for (layer, sources) in &present {
+        for source in *sources {
+            denies.extend(source.denies(request));
+        }
+        if denied.is_none() && !denies.is_empty() {
+            denied = Some(*layer);
+        }
+    }
+    if let Some(layer) = denied {
+        return Decision::new(Verdict::ExplicitDeny { layer }, denies);
+    }
+
+    let mut allows = Vec::new();
+    for (layer, sources) in &present {
+        let before = allows.len();
+        for source in *sources {
+            allows.extend(source.allows(request));
+        }
+        if allows.len() == before {
+            return Decision::new(Verdict::ImplicitDeny { layer: *layer }, Vec::new());
+        }
+    }
+    Decision::new(Verdict::Allow, allows)
+}
+
+impl Source {
+    /// The statements of any alternative that deny, or may.
+    fn denies(&self, request: &Request<'_>) -> Vec<MatchedStatement> {
+        let mut found = Vec::new();
+        for document in &self.alternatives {
+            for (index, statement) in document.statements().iter().enumerate() {
+                if statement.effect() == Effect::Deny && statement.applies(request) != Truth::False
+                {
+                    found.push(self.matched(index, statement.sid(), Effect::Deny));
+                }
+            }
+        }
+        found
+    }
+
+    /// For each alternative its first statement that allows; none unless all have one.
+    fn allows(&self, request: &Request<'_>) -> Vec<MatchedStatement> {
+        if !self.certain {
+            return Vec::new();
+        }
+        let first = |document: &Arc<Document>| {
+            document.statements().iter().enumerate().find_map(|(index, statement)| {
+                let allows = statement.effect() == Effect::Allow
+                    && statement.applies(request) == Truth::True;
+                allows.then(|| self.matched(index, statement.sid(), Effect::Allow))
+            })
+        };
+        self.alternatives.iter().map(first).collect::<Option<Vec<_>>>().unwrap_or_default()
+    }
+
+    fn matched(&self, index: usize, sid: Option<&str>, effect: Effect) -> MatchedStatement {
+        MatchedStatement { label: self.label.clone(), sid: sid.map(str::to_owned), index, effect }
+    }
+}
