@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use crate::{Context, Document, Effect, TrustGrant, truth::Truth};
+use crate::{Context, Document, DocumentKind, Effect, TrustGrant, truth::Truth};
 
 /// What is asked.
 #[derive(Clone, Copy, Debug)]
@@ -196,6 +196,10 @@ impl Source {
             return Vec::new();
         }
         let first = |document: &Arc<Document>| {
+            // A trust policy's statements name no resource: here they would allow it on every one.
+            if document.kind() == DocumentKind::Trust {
+                return None;
+            }
             document.statements().iter().enumerate().find_map(|(index, statement)| {
                 let allows = statement.effect() == Effect::Allow
                     && statement.applies(request) == Truth::True;

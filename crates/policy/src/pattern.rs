@@ -51,10 +51,15 @@ pub(crate) struct Reading {
 /// A parsed pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pattern {
-    pieces: Vec<Piece>,
-    /// The tokens, if there is no variable.
-    tokens: Option<Vec<Token>>,
+    body: Body,
     fold: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Body {
+    /// Without variables: most patterns, and four bytes a character.
+    Plain(Vec<Token>),
+    Template(Vec<Piece>),
 }
 
 /// A pattern with its variables filled in.
@@ -94,25 +99,32 @@ impl Pattern {
                 c => push_literal(&mut pieces, c, reading.fold),
             }
         }
-        let tokens = pieces
+        let tokens: Option<Vec<Token>> = pieces
             .iter()
             .map(|piece| match piece {
                 Piece::Token(token) => Some(*token),
                 Piece::Variable { key: _, default: _ } => None,
             })
             .collect();
-        Ok(Self { pieces, tokens, fold: reading.fold })
+        let body = tokens.map_or(Body::Template(pieces), Body::Plain);
+        Ok(Self { body, fold: reading.fold })
     }
 
     /// The text with `v` for each variable, to check a pattern's shape by.
     pub(crate) fn skeleton(&self) -> String {
-        let shape = |piece: &Piece| match piece {
-            Piece::Token(Token::Char(c)) => *c,
-            Piece::Token(Token::One) => '?',
-            Piece::Token(Token::Many) => '*',
+        let token = |token: &Token| match token {
+            Token::Char(c) => *c,
+            Token::One => '?',
+            Token::Many => '*',
+        };
+        let piece = |piece: &Piece| match piece {
+            Piece::Token(plain) => token(plain),
             Piece::Variable { key: _, default: _ } => 'v',
         };
-        self.pieces.iter().map(shape).collect()
+        match &self.body {
+            Body::Plain(tokens) => tokens.iter().map(token).collect(),
+            Body::Template(pieces) => pieces.iter().map(piece).collect(),
+        }
     }
 
     /// Whether the whole of `text` matches.
@@ -126,31 +138,34 @@ impl Pattern {
     }
 
     /// Whether `text` matches part by part, both being ARNs: a wildcard stays within its part, except
-    /// in the last, which has all that follows the fifth colon.
+    /// in the last, which has all that follows the fifth colon. Text that is no ARN is unreadable.
     pub(crate) fn matches_arn(&self, text: &str, context: &Context) -> Truth {
         let tokens = match self.resolve(context) {
             Resolved::Nothing => return Truth::False,
             Resolved::Unknown => return Truth::Unknown,
             Resolved::Tokens(tokens) => tokens,
         };
-        let patterns: Vec<&[Token]> = tokens.splitn(6, |t| *t == Token::Char(':')).collect();
         let parts: Vec<&str> = text.splitn(6, ':').collect();
-        if patterns.len() != 6 {
-            // A lone `*` stands for any ARN.
-            return Truth::from(*tokens == [Token::Many] && parts.len() == 6);
+        if parts.len() != 6 {
+            return Truth::Unknown;
         }
-        let same = parts.len() == 6
+        if *tokens == [Token::Many] {
+            return Truth::True;
+        }
+        let patterns: Vec<&[Token]> = tokens.splitn(6, |t| *t == Token::Char(':')).collect();
+        let same = patterns.len() == 6
             && patterns.iter().zip(parts).all(|(pattern, part)| glob(pattern, part, &mut 0));
         same.into()
     }
 
     fn resolve(&self, context: &Context) -> Resolved<'_> {
-        if let Some(tokens) = &self.tokens {
-            return Resolved::Tokens(Cow::Borrowed(tokens));
-        }
+        let pieces = match &self.body {
+            Body::Plain(tokens) => return Resolved::Tokens(Cow::Borrowed(tokens)),
+            Body::Template(pieces) => pieces,
+        };
         let mut tokens = Vec::new();
         let mut unknown = false;
-        for piece in &self.pieces {
+        for piece in pieces {
             let (key, default) = match piece {
                 Piece::Token(token) => {
                     tokens.push(*token);
@@ -258,5 +273,141 @@ fn glob(pattern: &[Token], text: &str, steps: &mut usize) -> bool {
         pattern = after_star.clone();
         text = from.clone();
         retry = Some((after_star, from));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIKE: Reading = Reading { wildcards: true, variables: true, fold: false };
+
+    fn matches(pattern: &str, text: &str) -> bool {
+        let pattern = Pattern::parse(pattern, LIKE).unwrap();
+        pattern.matches(text, &Context::new()) == Truth::True
+    }
+
+    /// Every text over `a`, `b`, `*` and `?` of up to `length` characters.
+    fn words(alphabet: &[char], length: usize) -> Vec<String> {
+        let mut words = vec![String::new()];
+        let mut last = words.clone();
+        for _ in 0..length {
+            last = last
+                .iter()
+                .flat_map(|word| alphabet.iter().map(move |c| format!("{word}{c}")))
+                .collect();
+            words.extend(last.clone());
+        }
+        words
+    }
+
+    /// The meaning of a pattern, written down without regard to cost.
+    fn naive(pattern: &[char], text: &[char]) -> bool {
+        match (pattern.split_first(), text.split_first()) {
+            (None, rest) => rest.is_none(),
+            (Some(('*', after)), None) => naive(after, text),
+            (Some(('*', after)), Some((_, rest))) => naive(after, text) || naive(pattern, rest),
+            (Some(_), None) => false,
+            (Some((p, after)), Some((t, rest))) => (*p == '?' || p == t) && naive(after, rest),
+        }
+    }
+
+    #[test]
+    fn all_small_patterns_match_what_they_mean() {
+        let texts = words(&['a', 'b'], 5);
+        for pattern in words(&['a', 'b', '*', '?'], 4) {
+            let chars: Vec<char> = pattern.chars().collect();
+            for text in &texts {
+                let expected = naive(&chars, &text.chars().collect::<Vec<_>>());
+                assert_eq!(matches(&pattern, text), expected, "{pattern} {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_pattern_without_wildcard_is_no_prefix() {
+        assert!(matches("arn:x:bucket", "arn:x:bucket"));
+        assert!(!matches("arn:x:bucket", "arn:x:bucket2"));
+        assert!(!matches("arn:x:bucket2", "arn:x:bucket"));
+        assert!(!matches("arn:x:bucket/*", "arn:x:bucket"));
+        assert!(matches("arn:x:*/c", "arn:x:a:b/c"));
+        assert!(matches("a?c", "aéc"));
+    }
+
+    #[test]
+    fn cost_is_at_most_the_product_of_the_lengths() {
+        for (pattern, text) in [
+            ("a*".repeat(40) + "b", "a".repeat(2_000)),
+            ("*a".repeat(40) + "*b", "a".repeat(2_000)),
+            ("*".repeat(1_000) + "b", "a".repeat(2_000)),
+            (format!("*{}b", "a".repeat(500)), "a".repeat(2_000)),
+            ("?*".repeat(100) + "b", "a".repeat(2_000)),
+        ] {
+            let parsed = Pattern::parse(&pattern, LIKE).unwrap();
+            let Body::Plain(tokens) = parsed.body else { panic!("{pattern} has no variable") };
+            let mut steps = 0;
+            assert!(!glob(&tokens, &text, &mut steps));
+            let bound = (tokens.len() + 1) * (text.len() + 1);
+            assert!(steps <= bound, "{steps} > {bound}: {pattern}");
+        }
+    }
+
+    #[test]
+    fn length_is_limited() {
+        assert!(Pattern::parse(&"a".repeat(PATTERN_CHARS_MAX), LIKE).is_ok());
+        assert!(Pattern::parse(&"a".repeat(PATTERN_CHARS_MAX + 1), LIKE).is_err());
+    }
+
+    #[test]
+    fn variables_are_filled_in_and_their_wildcards_are_plain() {
+        let mut context = Context::new();
+        context.insert("aws:username", "bob");
+        context.insert("aws:PrincipalTag/star", "*");
+        context.insert_many("aws:TagKeys", ["a", "b"]);
+        context.insert_unknown("aws:PrincipalTag/contested");
+        for (pattern, text, expected) in [
+            ("x/${aws:UserName}/*", "x/bob/y", Truth::True),
+            ("x/${aws:username}", "x/eve", Truth::False),
+            ("${ aws:username }", "bob", Truth::True),
+            ("${aws:PrincipalTag/star}", "*", Truth::True),
+            ("${aws:PrincipalTag/star}", "anything", Truth::False),
+            ("${*}${?}${$}{x}", "*?${x}", Truth::True),
+            ("${*}", "anything", Truth::False),
+            ("${aws:none}*", "anything", Truth::False),
+            ("*${aws:none, 'dev'}", "team-dev", Truth::True),
+            ("${aws:username, 'dev'}", "dev", Truth::False),
+            ("${aws:PrincipalTag/contested}", "x", Truth::Unknown),
+            ("${aws:PrincipalTag/contested}${aws:none}", "x", Truth::False),
+            ("${aws:TagKeys}", "a", Truth::Unknown),
+            ("$x$", "$x$", Truth::True),
+        ] {
+            let parsed = Pattern::parse(pattern, LIKE).unwrap();
+            assert_eq!(parsed.matches(text, &context), expected, "{pattern} {text}");
+        }
+        for text in ["${", "${aws:username", "${}", "${username}", "${a:b, x}", "${a:}", "${a:b*}"]
+        {
+            assert!(Pattern::parse(text, LIKE).is_err(), "{text}");
+        }
+        let old = Reading { variables: false, ..LIKE };
+        let parsed = Pattern::parse("${aws:username}", old).unwrap();
+        assert_eq!(parsed.matches("${aws:username}", &context), Truth::True);
+    }
+
+    #[test]
+    fn arn_wildcards_stay_in_their_part() {
+        for (pattern, text, expected) in [
+            ("arn:aws:iam::*:role/*", "arn:aws:iam::1:role/a:b/c", true),
+            ("arn:aws:*:role/x", "arn:aws:iam::1:role/x", false),
+            ("arn:*:iam::1:x", "arn:aws:s3:iam::1:x", false),
+            ("arn:aws:iam::1:role/x", "arn:aws:iam::1:role/x2", false),
+            ("*", "arn:aws:iam::1:role/x", true),
+            ("arn:aws:iam::1", "arn:aws:iam::1:role/x", false),
+        ] {
+            let parsed = Pattern::parse(pattern, LIKE).unwrap();
+            let found = parsed.matches_arn(text, &Context::new());
+            assert_eq!(found, expected.into(), "{pattern} {text}");
+        }
+        let parsed = Pattern::parse("*", LIKE).unwrap();
+        assert_eq!(parsed.matches_arn("arn:aws:iam::1", &Context::new()), Truth::Unknown);
     }
 }

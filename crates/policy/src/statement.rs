@@ -88,8 +88,8 @@ impl Statement {
 
 /// Refuses what is no action pattern: `*`, or a service and a name with wildcards.
 pub(crate) fn check_action(text: &str, trust: bool) -> Result<(), Problem> {
-    if text == "*" && !trust {
-        return Ok(());
+    if text == "*" {
+        return if trust { Err(Problem::TrustAction) } else { Ok(()) };
     }
     let (vendor, name) = text.split_once(':').ok_or(Problem::NoVendor)?;
     if name.contains(':') {
@@ -142,7 +142,7 @@ pub(crate) fn check_resource(text: &str, skeleton: &str) -> Result<(), Problem> 
         let partition = (*partition).to_owned();
         return Err(Problem::Partition { partition, resource: text.to_owned() });
     }
-    if service.is_empty() || resource.is_empty() {
+    if service.is_empty() {
         return Err(refuse());
     }
     if service.contains(['*', '?']) {
