@@ -323,4 +323,5 @@ def wait_for_start(process: subprocess.Popen, directory: Path) -> dict:
         time.sleep(0.05)
     state = "runs" if process.poll() is None else f"ended with {process.returncode}"
     output = (directory / "output.log").read_text(errors="replace")
-    pytest.fail(f"no cluster after {START_SECONDS} s at most; writ dev {state}:\n{output}")
+    # Every test of the module reports this: the text is enough, a traceback would bury it.
+    pytest.fail(f"the cluster did not start; writ dev {state}:\n{output}", pytrace=False)

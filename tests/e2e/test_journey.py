@@ -16,8 +16,8 @@ from botocore.httpsession import URLLib3Session
 from conftest import Credentials, token_in_log, token_of
 
 ADMINISTRATOR_ACCESS = "arn:aws:iam::aws:policy/AdministratorAccess"
-# The AWS CLI's exit code for an error that the service answered.
-REFUSED_BY_SERVICE = 254
+# The exit code of version 1 of the AWS CLI for an error that the service answered.
+REFUSED_BY_SERVICE = 255
 
 
 def user_names(iam) -> set[str]:
