@@ -3,10 +3,11 @@
 //!
 //! All conditions of a statement must hold; of the values of one, any may match, and a negated
 //! operator wants that none does. An absent key matches nothing, so that it satisfies a negated
-//! operator only. `IfExists` is satisfied by an absent key, so is `ForAllValues:`; `ForAnyValue:` is not.
+//! operator only. `IfExists` is satisfied by an absent key, so is `ForAllValues:`; `ForAnyValue:`
+//! is not.
 //!
-//! **Invariants.** What cannot be read is [`Truth::Unknown`]: a contested key, a value of the wrong type,
-//! a key with several values where the operator takes one.
+//! **Invariants.** What cannot be read is [`Truth::Unknown`]: a contested key, a value of the wrong
+//! type, a key with several values where the operator takes one.
 //!
 //! **Must not know:** effects, layers.
 

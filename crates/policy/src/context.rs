@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 pub enum ContextValue {
     /// At least one value.
     Known(Vec<String>),
-    /// There may be values, but which ones is contested (DESIGN §4): a condition on it never satisfies
-    /// an `Allow` and always satisfies a `Deny`.
+    /// There may be values, but which ones is contested (DESIGN §4): a condition on it never
+    /// satisfies an `Allow` and always satisfies a `Deny`.
     Unknown,
 }
 

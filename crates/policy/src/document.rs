@@ -1,7 +1,7 @@
 //! Policy documents, from text to statements. AWS: "Grammar of the IAM JSON policy language".
 //!
-//! **Invariants.** A [`Document`] was understood to its last element: whatever the language has and this
-//! crate does not support is refused here. The text is kept as it came in.
+//! **Invariants.** A [`Document`] was understood to its last element: whatever the language has and
+//! this crate does not support is refused here. The text is kept as it came in.
 //!
 //! **Must not know:** who a document is attached to.
 
@@ -78,10 +78,10 @@ impl Document {
     }
 
     /// Binds each principal given as the ARN of a user, role or role session to the unique id that
-    /// `resolve` knows for it, once each, in order. The result is saved beside the document, so that who
-    /// takes a deleted principal's name does not take its grants (DESIGN §4). `resolve` gets the ARN as
-    /// written; a role session's (`assumed-role/ROLE/SESSION`) is bound to its role's unique id. What
-    /// it does not know stays unbound, and an unbound ARN is granted nothing.
+    /// `resolve` knows for it, once each, in order. The result is saved beside the document, so that
+    /// who takes a deleted principal's name does not take its grants (DESIGN §4). `resolve` gets the
+    /// ARN as written; a role session's (`assumed-role/ROLE/SESSION`) is bound to its role's unique
+    /// id. What it does not know stays unbound, and an unbound ARN is granted nothing.
     pub fn bind_principals(
         &self,
         resolve: impl Fn(&str) -> Option<UniqueId>,
@@ -219,7 +219,8 @@ impl Parser<'_> {
                 "NotResource" => elements.not_resource = Some(member),
                 "Principal" => elements.principal = Some(member),
                 "Condition" => elements.condition = Some(&member.value),
-                // `NotPrincipal` too: with principals that can be bound anew, nobody can say whom it spares.
+                // `NotPrincipal` too: with principals that can be bound anew, nobody can say whom
+                // it spares.
                 other => return self.syntax(Flaw::Element, other, member.at),
             }
         }

@@ -1,7 +1,7 @@
 //! Why a policy document is refused, in AWS's words, and where.
 //!
-//! **Invariants.** `Display` is the message of AWS's `MalformedPolicyDocument` error and nothing else;
-//! what AWS leaves unsaid is in the variant's data.
+//! **Invariants.** `Display` is the message of AWS's `MalformedPolicyDocument` error and nothing
+//! else; what AWS leaves unsaid is in the variant's data.
 //!
 //! **Must not know:** how documents are read or evaluated.
 

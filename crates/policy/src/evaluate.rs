@@ -1,8 +1,9 @@
 //! The decision on a request. AWS: "Policy evaluation logic".
 //!
-//! **Invariants.** The must/may rule (DESIGN §4): an `Allow` counts only from a source that is certain,
-//! and only if every alternative of it gives it; a `Deny` counts if any alternative of any source may
-//! give it. So a decision that allows would also allow if each contest were settled either way.
+//! **Invariants.** The must/may rule (DESIGN §4): an `Allow` counts only from a source that is
+//! certain, and only if every alternative of it gives it; a `Deny` counts if any alternative of any
+//! source may give it. So a decision that allows would also allow if each contest were settled
+//! either way.
 //!
 //! **Must not know:** where sources come from, how they are stored.
 
@@ -49,14 +50,16 @@ pub struct Source {
     pub label: SourceLabel,
     /// Whether it is beyond doubt that the policy applies: no edge to it is contested.
     pub certain: bool,
-    /// What the policy may say: one document, or the sides of a contest. Without any it says nothing.
+    /// What the policy may say: one document, or the sides of a contest. Without any it says
+    /// nothing.
     pub alternatives: Vec<Arc<Document>>,
 }
 
 /// All that limits a principal.
 ///
 /// A boundary or session that is present and has no source allows nothing. For a boundary contested
-/// between two policies, the caller gives one source with both documents: it then allows what both do.
+/// between two policies, the caller gives one source with both documents: it then allows what both
+/// do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layers {
     /// The principal's own policies and its groups'.
@@ -117,8 +120,8 @@ pub struct MatchedStatement {
 pub struct Decision {
     /// Yes or no.
     pub verdict: Verdict,
-    /// For an explicit deny the statements of all layers that deny, for an allow one that allows from
-    /// each document of each source that allows, for an implicit deny none.
+    /// For an explicit deny the statements of all layers that deny, for an allow one that allows
+    /// from each document of each source that allows, for an implicit deny none.
     pub statements: Vec<MatchedStatement>,
     /// How a trust policy names the caller that it allows; `None` in all other decisions.
     pub grant: Option<TrustGrant>,
@@ -135,8 +138,8 @@ impl Decision {
     }
 }
 
-/// Decides a request: an explicit deny in any layer refuses it; else every layer that is present must
-/// allow it.
+/// Decides a request: an explicit deny in any layer refuses it; else every layer that is present
+/// must allow it.
 pub fn evaluate(layers: &Layers, request: &Request<'_>) -> Decision {
     let Layers { identity, boundary, session } = layers;
     let present: Vec<(Layer, &[Source])> = [

@@ -1,6 +1,7 @@
 //! JSON with the place of every value. A library decodes the strings and numbers; the structure is
-//! read here because a policy must be refused when a key is given twice (parsers that keep the first
-//! and parsers that keep the last would then read different policies), and refused with its place.
+//! read here because a policy must be refused when a key is given twice (parsers that keep the
+//! first and parsers that keep the last would then read different policies), and refused with its
+//! place.
 //!
 //! **Invariants.** Recursion is at most [`DEPTH_MAX`] deep. Every byte of the text is read once.
 //!

@@ -28,9 +28,9 @@
 //! # Ok::<(), policy::ParseError>(())
 //! ```
 //!
-//! **Invariants.** What is not supported is refused when it is read. What is contested or unreadable at
-//! evaluation never allows and always denies (DESIGN §4). No input panics, and the work for one is
-//! bounded by its size: see [`DEPTH_MAX`], [`PATTERN_CHARS_MAX`] and
+//! **Invariants.** What is not supported is refused when it is read. What is contested or
+//! unreadable at evaluation never allows and always denies (DESIGN §4). No input panics, and the
+//! work for one is bounded by its size: see [`DEPTH_MAX`], [`PATTERN_CHARS_MAX`] and
 //! [`model::limits::POLICY_DOCUMENT_CHARS_MAX`].
 //!
 //! **Must not know:** replication, storage, who is signed in.

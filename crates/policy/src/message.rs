@@ -6,8 +6,8 @@
 
 use crate::{Decision, Layer, Verdict};
 
-/// The message of AWS's `AccessDenied` error for a decision that refuses. For one that allows it is the
-/// bare refusal without a reason, as AWS gives for checks that are outside all policies.
+/// The message of AWS's `AccessDenied` error for a decision that refuses. For one that allows it is
+/// the bare refusal without a reason, as AWS gives for checks that are outside all policies.
 pub fn denial_message(decision: &Decision, user_arn: &str, action: &str, resource: &str) -> String {
     let refusal =
         format!("User: {user_arn} is not authorized to perform: {action} on resource: {resource}");

@@ -5,8 +5,8 @@
 //! elements: Resource": a `*` at the end of a segment can match beyond colon boundaries). The ARN
 //! condition operators instead compare the six parts one by one ([`Pattern::matches_arn`]).
 //!
-//! **Invariants.** A match takes at most `pattern × text` steps, whatever the pattern. Wildcards in a
-//! variable's *value* are plain characters: who chooses a tag's value does not choose a pattern.
+//! **Invariants.** A match takes at most `pattern × text` steps, whatever the pattern. Wildcards in
+//! a variable's *value* are plain characters: who chooses a tag's value does not choose a pattern.
 //!
 //! **Must not know:** statements, operators.
 
@@ -137,8 +137,9 @@ impl Pattern {
         }
     }
 
-    /// Whether `text` matches part by part, both being ARNs: a wildcard stays within its part, except
-    /// in the last, which has all that follows the fifth colon. Text that is no ARN is unreadable.
+    /// Whether `text` matches part by part, both being ARNs: a wildcard stays within its part,
+    /// except in the last, which has all that follows the fifth colon. Text that is no ARN is
+    /// unreadable.
     pub(crate) fn matches_arn(&self, text: &str, context: &Context) -> Truth {
         let tokens = match self.resolve(context) {
             Resolved::Nothing => return Truth::False,
@@ -202,7 +203,8 @@ impl Pattern {
 
 /// Text in the form that case-insensitive patterns are kept in.
 fn fold(text: &str) -> String {
-    // Character by character, as patterns are: `str::to_lowercase` treats a final sigma by its place.
+    // Character by character, as patterns are: `str::to_lowercase` treats a final sigma by its
+    // place.
     text.chars().flat_map(char::to_lowercase).collect()
 }
 

@@ -1,8 +1,9 @@
-//! Whether a role's trust policy lets a caller assume the role. AWS: "IAM: how to use trust policies".
+//! Whether a role's trust policy lets a caller assume the role. AWS: "IAM: how to use trust
+//! policies".
 //!
-//! **Invariants.** A principal given by ARN stands for the unique id that the ARN was bound to when the
-//! policy was saved. An ARN that is not bound, or bound to several ids by a contest, is granted nothing;
-//! a `Deny` that may be about the caller still applies to it.
+//! **Invariants.** A principal given by ARN stands for the unique id that the ARN was bound to when
+//! the policy was saved. An ARN that is not bound, or bound to several ids by a contest, is granted
+//! nothing; a `Deny` that may be about the caller still applies to it.
 //!
 //! **Must not know:** sessions, credentials.
 
@@ -35,9 +36,10 @@ pub enum TrustGrant {
     Direct,
 }
 
-/// Decides whether `caller` may do `request` to the role whose trust policy is one of `alternatives`.
-/// Every alternative must allow, any may deny. `bindings` are those of [`Document::bind_principals`],
-/// of all alternatives together. The grant is the weakest that any alternative gives.
+/// Decides whether `caller` may do `request` to the role whose trust policy is one of
+/// `alternatives`. Every alternative must allow, any may deny. `bindings` are those of
+/// [`Document::bind_principals`], of all alternatives together. The grant is the weakest that any
+/// alternative gives.
 ///
 /// Callers who are authenticated by an AWS service or an identity provider are no [`TrustCaller`]s;
 /// principals of those kinds match none.

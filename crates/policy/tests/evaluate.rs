@@ -246,7 +246,8 @@ fn contested_keys_and_variables() {
     );
 }
 
-/// The decisions on `action resource` lines for these statements, with the statements that made them.
+/// The decisions on `action resource` lines for these statements, with the statements that made
+/// them.
 fn check(statements: &[&str], asked: &[&str], expect: Expect) {
     let context = context();
     let layers = identity(vec![source(&document(statements))]);

@@ -334,7 +334,31 @@ fn depth_is_limited_whatever_the_length() {
     assert_eq!((error.problem.clone(), error.column()), (Problem::Json, Some(DEPTH_MAX + 2)));
 }
 
-/// Reads real policies where the corpus lies beside the checkout; elsewhere there is nothing to read.
+#[test]
+fn damaged_documents_are_refused_at_a_place_inside_them() {
+    let condition = r#""Condition":{"StringLike":{"aws:é":["${aws:x, 'ü'}\\u00e9",-1.5,true]}}"#;
+    let elements =
+        format!(r#""Effect":"Allow","Action":["a:b"],"Resource":"arn:aws:s3:::é",{condition}"#);
+    let document = with(&elements);
+    assert!(Document::parse(&document, DocumentKind::Identity).is_ok());
+    for (at, _) in document.char_indices() {
+        let (before, after) = document.split_at(at);
+        let error = Document::parse(before, DocumentKind::Identity).unwrap_err();
+        let column = error.column().expect("it is one line");
+        assert!(error.line() == Some(1) && column <= before.chars().count() + 1, "{before}");
+        for damage in ["\\", "\"", "{", "}", "\0", "é"] {
+            // Some damage leaves a policy, as in a name; none may panic.
+            if let Ok(parsed) =
+                Document::parse(&format!("{before}{damage}{after}"), DocumentKind::Identity)
+            {
+                assert_eq!(parsed.statements().len(), 1);
+            }
+        }
+    }
+}
+
+/// Reads real policies where the corpus lies beside the checkout; elsewhere there is nothing to
+/// read.
 #[test]
 fn the_corpus_parses() {
     let path =
