@@ -269,9 +269,8 @@ fn glob(pattern: &[Token], text: &str, steps: &mut usize) -> bool {
             continue;
         }
         let Some((after_star, mut from)) = retry else { return false };
-        if from.next().is_none() {
-            return false;
-        }
+        // There is a character to give up: the one that did not match lies at or after it.
+        from.next();
         pattern = after_star.clone();
         text = from.clone();
         retry = Some((after_star, from));
