@@ -1,0 +1,6 @@
+//! The crate over real TLS connections on loopback.
+
+#[cfg(test)]
+mod cluster;
+#[cfg(test)]
+mod tls;
