@@ -1,7 +1,7 @@
 //! The one replicated data type: a map from keys to siblings, changed by transactions.
 //!
-//! Dots, version vectors and the traits `CmRDT`/`CvRDT` are those of the crate `crdts`; its container
-//! types do not fit (add-wins, removals without dots, encodings in no order).
+//! Dots, version vectors and the traits `CmRDT`/`CvRDT` are those of the crate `crdts`; its
+//! container types do not fit (add-wins, removals without dots, encodings in no order).
 //!
 //! **Invariants.**
 //! - A transaction is applied whole, once, and only after everything in its `deps`.

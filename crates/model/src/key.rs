@@ -6,8 +6,9 @@ use thiserror::Error;
 
 use crate::{AccountId, UniqueId};
 
-/// A field of an entity: a number that `identity` gives a meaning, and for fields of which an entity
-/// has many (tags, edges, inline policies) which one. Unknown numbers are kept and replicated.
+/// A field of an entity: a number that `identity` gives a meaning, and for fields of which an
+/// entity has many (tags, edges, inline policies) which one. Unknown numbers are kept and
+/// replicated.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Field {
     /// What it is. Numbers are for ever; see `identity::field`.
@@ -16,8 +17,8 @@ pub struct Field {
     pub qualifier: Box<str>,
 }
 
-/// A key of the replicated map. Its encoded form sorts as the struct does, so all fields of an entity,
-/// and all entities of a kind within an account, are neighbours.
+/// A key of the replicated map. Its encoded form sorts as the struct does, so all fields of an
+/// entity, and all entities of a kind within an account, are neighbours.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// The account.

@@ -1,8 +1,8 @@
 //! The words of the domain, as types that cannot be wrong: account ids, unique ids, names, paths,
 //! ARNs, timestamps, entropy and secrets, and AWS's limits on them.
 //!
-//! **Invariants.** A value of a type here satisfies AWS's constraint for it; the only way to get one
-//! is to parse it. Nothing here reads a clock or draws a random byte: both come in as values.
+//! **Invariants.** A value of a type here satisfies AWS's constraint for it; the only way to get
+//! one is to parse it. Nothing here reads a clock or draws a random byte: both come in as values.
 //!
 //! **Must not know:** replication, policies' meaning, any wire or disk format.
 

@@ -80,8 +80,8 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Days since the epoch of a Gregorian date from 1970 on (Hinnant, "chrono-Compatible Low-Level Date
-/// Algorithms"). `None` before 1970 or for a month that is none.
+/// Days since the epoch of a Gregorian date from 1970 on (Hinnant, "chrono-Compatible Low-Level
+/// Date Algorithms"). `None` before 1970 or for a month that is none.
 fn days_from_civil(year: u64, month: u64, day: u64) -> Option<u64> {
     if year < 1970 || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;

@@ -47,8 +47,9 @@ impl UniqueIdKind {
     }
 }
 
-/// A unique id such as `AIDAQ3EGRIM6LD2W5YX7A`: 16 to 21 upper-case letters and digits, never reused.
-/// Ids of a kind that this version does not know are kept as they are ([`UniqueId::kind`] is `None`).
+/// A unique id such as `AIDAQ3EGRIM6LD2W5YX7A`: 16 to 21 upper-case letters and digits, never
+/// reused. Ids of a kind that this version does not know are kept as they are ([`UniqueId::kind`]
+/// is `None`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UniqueId {
     /// ASCII, padded with zeros.

@@ -1,7 +1,7 @@
 //! Transactions and version vectors: domain types ⇄ bytes.
 //!
-//! **Invariants.** What decodes is well formed: ids parse, keys are keys, `deps` covers the origin's
-//! previous transaction and not this one.
+//! **Invariants.** What decodes is well formed: ids parse, keys are keys, `deps` covers the
+//! origin's previous transaction and not this one.
 
 use std::sync::Arc;
 
