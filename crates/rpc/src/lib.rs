@@ -11,6 +11,7 @@
 
 pub mod client;
 pub mod peer;
+pub mod sigv4;
 pub mod tls;
 
 /// Version 1 of the services.

@@ -1,6 +1,6 @@
 //! A cluster's certificates, and a server of the `Reads` service that says who called.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use model::Secret;
 use rcgen::{
@@ -8,12 +8,15 @@ use rcgen::{
 };
 use rpc::{
     peer,
+    sigv4::VerifyLayer,
     tls::{self, Identity},
     v1::reads_server::{Reads, ReadsServer},
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 use tonic::{Request, Response, Status, transport::server::TcpIncoming};
 use wire::v1::{QueryReply, QueryRequest};
+
+use crate::sigv4::{OneKey, caller};
 
 /// A certificate authority of a test cluster.
 pub(crate) struct Ca(CertifiedIssuer<'static, KeyPair>);
@@ -47,7 +50,7 @@ impl Ca {
     }
 }
 
-/// Answers with the caller's certificate's fingerprint.
+/// Answers with the caller's certificate's fingerprint, and as its token with who signed the call.
 struct WhoCalls;
 
 #[tonic::async_trait]
@@ -56,7 +59,8 @@ impl Reads for WhoCalls {
         let xml = peer::fingerprint(&request)
             .map(|fingerprint| fingerprint.as_str().as_bytes().to_vec())
             .unwrap_or_default();
-        Ok(Response::new(QueryReply { status: 200, xml, ..QueryReply::default() }))
+        let consistency_token = caller(&request);
+        Ok(Response::new(QueryReply { status: 200, xml, consistency_token }))
     }
 }
 
@@ -73,7 +77,9 @@ impl Running {
         let incoming = incoming.with_nodelay(Some(true));
         let address = incoming.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let router = tls::server(identity, ca_pem).unwrap().add_service(ReadsServer::new(WhoCalls));
+        let server = tls::server(identity, ca_pem).unwrap();
+        let mut server = server.layer(VerifyLayer::new(Arc::new(OneKey)));
+        let router = server.add_service(ReadsServer::new(WhoCalls));
         let task = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
             router.serve_with_incoming_shutdown(incoming, stopped).await.unwrap();

@@ -3,4 +3,6 @@
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod sigv4;
+#[cfg(test)]
 mod tls;
