@@ -1,1 +1,19 @@
-//! Placeholder until its first module lands.
+//! The AWS query protocol without the network: SigV4, form parameters in, XML out.
+//!
+//! **Invariants.** Every function here is a function of its arguments: time comes in as a value, and
+//! nothing opens, waits or draws a random byte. Bytes from a client are refused with AWS's code and
+//! text, never asserted. Secrets and signatures show in no error and no `Debug`.
+//!
+//! **Must not know:** tokio, sockets, HTTP libraries, replication, storage.
+#![deny(clippy::indexing_slicing, clippy::string_slice)]
+
+pub mod error;
+pub mod form;
+pub mod pagination;
+mod percent;
+mod service;
+pub mod sigv4;
+pub mod xml;
+
+pub use error::{ApiError, Fault};
+pub use service::Service;

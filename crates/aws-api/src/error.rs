@@ -1,0 +1,171 @@
+//! Refusals in AWS's words: a code, an HTTP status, a message, and whose fault it was.
+//!
+//! **Invariants.** A code has one status (AWS: "Common errors" and each operation's "Errors" in the
+//! IAM and STS API references). No message holds a secret or a signature.
+//!
+//! **Must not know:** XML, HTTP libraries.
+
+use std::fmt;
+
+use crate::Service;
+
+/// Who has to change something before a retry can succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The request is wrong.
+    Sender,
+    /// The service failed; the same request may succeed later.
+    Receiver,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sender => "Sender",
+            Self::Receiver => "Receiver",
+        })
+    }
+}
+
+/// One refusal, as the client sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiError {
+    /// AWS's error code, which SDKs turn into an exception's type.
+    pub code: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// Whose fault it was.
+    pub fault: Fault,
+    /// AWS's text.
+    pub message: String,
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): {}", self.code, self.status, self.message)
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+macro_rules! sender_errors {
+    ($($(#[$doc:meta])* $name:ident: $code:literal $status:literal;)*) => {$(
+        $(#[$doc])*
+        pub fn $name(message: impl Into<String>) -> Self {
+            Self { code: $code, status: $status, fault: Fault::Sender, message: message.into() }
+        }
+    )*};
+}
+
+impl ApiError {
+    sender_errors! {
+        /// The named entity does not exist.
+        no_such_entity: "NoSuchEntity" 404;
+        /// An entity of that name exists.
+        entity_already_exists: "EntityAlreadyExists" 409;
+        /// The entity still has subordinate entities.
+        delete_conflict: "DeleteConflict" 409;
+        /// A quota would be exceeded.
+        limit_exceeded: "LimitExceeded" 409;
+        /// Several requests changed the entity at once; also what only the control plane can settle.
+        concurrent_modification: "ConcurrentModification" 409;
+        /// The entity cannot change yet, such as a name that was deleted and created again.
+        entity_temporarily_unmodifiable: "EntityTemporarilyUnmodifiable" 409;
+        /// Only a service may change the entity.
+        unmodifiable_entity: "UnmodifiableEntity" 400;
+        /// A value that satisfies its constraint and is wrong all the same.
+        invalid_input: "InvalidInput" 400;
+        /// STS's counterpart of [`ApiError::invalid_input`].
+        invalid_parameter_value: "InvalidParameterValue" 400;
+        /// A policy document that does not parse.
+        malformed_policy_document: "MalformedPolicyDocument" 400;
+        /// A managed policy that cannot be attached.
+        policy_not_attachable: "PolicyNotAttachable" 400;
+        /// A password that the account's policy refuses.
+        password_policy_violation: "PasswordPolicyViolation" 400;
+        /// The operation does not fit the caller's kind of user.
+        invalid_user_type: "InvalidUserType" 400;
+        /// Wrong MFA codes.
+        invalid_authentication_code: "InvalidAuthenticationCode" 403;
+        /// STS: session policies and tags are too large together.
+        packed_policy_too_large: "PackedPolicyTooLarge" 400;
+        /// A value that fails its constraint.
+        validation: "ValidationError" 400;
+        /// The caller may not do this.
+        access_denied: "AccessDenied" 403;
+        /// A body or query that is not well-formed. AWS's page says 404, which waiters take for an
+        /// entity that is yet to appear, so a broken request would be retried; hence 400.
+        malformed_query_string: "MalformedQueryString" 400;
+        /// No `Authorization` header.
+        missing_authentication_token: "MissingAuthenticationToken" 403;
+        /// An `Authorization` header that lacks parts.
+        incomplete_signature: "IncompleteSignature" 400;
+        /// No such access key, or a session token that is none.
+        invalid_client_token_id: "InvalidClientTokenId" 403;
+        /// A signature that does not fit the request, its scope or the time.
+        signature_does_not_match: "SignatureDoesNotMatch" 403;
+        /// A session that is over.
+        expired_token: "ExpiredToken" 403;
+    }
+
+    /// A request without `Action`.
+    pub fn missing_action() -> Self {
+        Self {
+            code: "MissingAction",
+            status: 400,
+            fault: Fault::Sender,
+            message: "The request must contain the parameter Action.".to_owned(),
+        }
+    }
+
+    /// An action that the version does not have.
+    pub fn invalid_action(action: &str, version: &str) -> Self {
+        Self {
+            code: "InvalidAction",
+            status: 400,
+            fault: Fault::Sender,
+            message: format!("Could not find operation {action} for version {version}"),
+        }
+    }
+
+    /// A parameter that the action does not have. AWS's query services mostly ignore such a one;
+    /// a newer client's restriction that is ignored widens access, so it is refused here, with
+    /// the code and text of EC2.
+    pub fn unknown_parameter(name: &str) -> Self {
+        Self {
+            code: "UnknownParameter",
+            status: 400,
+            fault: Fault::Sender,
+            message: format!("The parameter {name} is not recognized"),
+        }
+    }
+
+    /// Too many requests.
+    pub fn throttling() -> Self {
+        Self {
+            code: "Throttling",
+            status: 400,
+            fault: Fault::Sender,
+            message: "Rate exceeded".to_owned(),
+        }
+    }
+
+    /// The service failed. IAM and STS name it differently.
+    pub fn service_failure(service: Service, message: impl Into<String>) -> Self {
+        let code = match service {
+            Service::Iam => "ServiceFailure",
+            Service::Sts => "InternalFailure",
+        };
+        Self { code, status: 500, fault: Fault::Receiver, message: message.into() }
+    }
+
+    /// The node cannot answer this for now.
+    pub fn service_unavailable(message: impl Into<String>) -> Self {
+        Self {
+            code: "ServiceUnavailable",
+            status: 503,
+            fault: Fault::Receiver,
+            message: message.into(),
+        }
+    }
+}
