@@ -67,7 +67,7 @@ impl ApiError {
         delete_conflict: "DeleteConflict" 409;
         /// A quota would be exceeded.
         limit_exceeded: "LimitExceeded" 409;
-        /// Several requests changed the entity at once; also what only the control plane can settle.
+        /// Several requests changed the entity at once, or it waits for the control plane.
         concurrent_modification: "ConcurrentModification" 409;
         /// The entity cannot change yet, such as a name that was deleted and created again.
         entity_temporarily_unmodifiable: "EntityTemporarilyUnmodifiable" 409;

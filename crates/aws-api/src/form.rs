@@ -1,9 +1,9 @@
 //! The parameters of a query-protocol request: strict parsing, and typed reading that reports every
 //! wrong value at once, as AWS does.
 //!
-//! **Invariants.** No parameter occurs twice, and none is left unread: [`Params::finish`] refuses what
-//! the action does not have. A request has at most [`PARAMETERS_MAX`] parameters; its length is bounded
-//! by who read it from the network. A secret parameter's value shows in no error.
+//! **Invariants.** No parameter occurs twice, and none is left unread: [`Params::finish`] refuses
+//! what the action does not have. A request has at most [`PARAMETERS_MAX`] parameters; its length is
+//! bounded by who read it from the network. A secret parameter's value shows in no error.
 //!
 //! **Must not know:** the parameters of any action.
 

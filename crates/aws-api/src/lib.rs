@@ -1,8 +1,8 @@
 //! The AWS query protocol without the network: SigV4, form parameters in, XML out.
 //!
-//! **Invariants.** Every function here is a function of its arguments: time comes in as a value, and
-//! nothing opens, waits or draws a random byte. Bytes from a client are refused with AWS's code and
-//! text, never asserted. Secrets and signatures show in no error and no `Debug`.
+//! **Invariants.** Every function here is a function of its arguments: time comes in as a value,
+//! and nothing opens, waits or draws a random byte. Bytes from a client are refused with AWS's code
+//! and text, never asserted. Secrets and signatures show in no error and no `Debug`.
 //!
 //! **Must not know:** tokio, sockets, HTTP libraries, replication, storage.
 #![deny(clippy::indexing_slicing, clippy::string_slice)]

@@ -1,8 +1,8 @@
 //! Pages of lists: `MaxItems`, `Marker`, `IsTruncated`.
 //!
 //! **Invariants.** A page resumes after the last key that was shown, so entries that come or go
-//! between two pages neither repeat nor hide others. A marker is at most 320 characters of base64url,
-//! which satisfies AWS's pattern `[ -ÿ]+`.
+//! between two pages neither repeat nor hide others. A marker is at most 320 characters of
+//! base64url, which satisfies AWS's pattern `[ -ÿ]+`.
 //!
 //! **Must not know:** what is listed.
 

@@ -1,11 +1,12 @@
 //! AWS Signature Version 4 in the `Authorization` header: verifying it, and signing.
 //! AWS: "AWS Signature Version 4 for API requests", "Troubleshoot signed requests".
 //!
-//! **Invariants.** What is verified is the request as it was received: the canonical form is computed
-//! once, from the raw path, query, headers and body. Exactly one way to authenticate is accepted; what
-//! is ambiguous (a header or parameter given twice, credentials in the query) is refused. `host` and
-//! every `x-amz-*` header are covered by the signature, and so is the body's hash. Signatures are
-//! compared in constant time. No secret, token or signature shows in an error or in `Debug`.
+//! **Invariants.** What is verified is the request as it was received: the canonical form is
+//! computed once, from the raw path, query, headers and body. Exactly one way to authenticate is
+//! accepted; what is ambiguous (a header or parameter given twice, credentials in the query) is
+//! refused. `host` and every `x-amz-*` header are covered by the signature, and so is the body's
+//! hash. Signatures are compared in constant time. No secret, token or signature shows in an error
+//! or in `Debug`.
 //!
 //! **Must not know:** where secrets come from, HTTP libraries.
 
@@ -212,7 +213,7 @@ impl SignedRequest {
         SigningKey::derive(secret, &self.day(), self.scope())
     }
 
-    /// Checks the time and the signature. `key` is the access key's for this request's day and scope.
+    /// Checks the time and the signature. `key` is the access key's, for this day and scope.
     pub fn verify(&self, key: &SigningKey, now: Timestamp) -> Result<(), AuthError> {
         let date = self.date;
         if date.secs() < minus_skew(now).secs() {
