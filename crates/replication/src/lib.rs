@@ -1,1 +1,51 @@
-//! Placeholder until its first module lands.
+//! The streams between nodes as a state machine: who is sent what, who has what, and whether all
+//! that agree on what they have also hold the same state.
+//!
+//! A receiver subscribes at each peer to all origins but those it is connected to itself; so in a
+//! full mesh a transaction travels once to each node, and when a link fails, its origin is had by
+//! relay from the others.
+//!
+//! **Invariants.**
+//! - A transaction is handed over ([`Effect::Apply`]) once, after everything it depends on.
+//! - Only durable transactions leave, and only durable ones are claimed as durable or visible.
+//! - Whatever peers fill is bounded: early transactions, the window of each stream, the waits.
+//! - A wait says `propagated` only if every node of its scope has said so itself.
+//!
+//! **Must not know:** what a transaction means, how frames are encoded, sockets, clocks: time comes
+//! in as `now_ms`.
+//!
+//! Start reading at [`Replication`].
+
+#![deny(clippy::indexing_slicing, clippy::string_slice)]
+
+mod early;
+mod frame;
+mod gap;
+mod heartbeat;
+mod log;
+mod receive;
+mod replication;
+mod roster;
+mod sender;
+mod stream;
+mod wait;
+
+pub use crdt::NodeId;
+pub use early::{EARLY_BYTES_MAX, EARLY_ITEMS_MAX};
+pub use frame::{Digest, Frame, Heartbeat, Hello, Item, Progress, Subscribe};
+pub use heartbeat::{DigestState, HEARTBEAT_COALESCE_MS, HEARTBEAT_IDLE_MS};
+pub use log::{RECENT_BYTES_MAX, RECENT_ITEMS_MAX};
+pub use replication::{Effect, PeerStatus, ReplayError, Replication};
+pub use roster::{Member, MemberState, Role, Roster};
+pub use sender::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX, READ_BYTES_MAX, WINDOW_BYTES_MAX};
+pub use stream::SILENCE_MS_MAX;
+pub use wait::{NodeWait, Outcome, Scope, Stage, WAITS_MAX, WaitRequest};
+
+use crdt::{Dot, VersionVector};
+
+/// Raises `vector` to cover all that `other` covers.
+fn join(vector: &mut VersionVector, other: &VersionVector) {
+    for (node, seq) in &other.dots {
+        crdt::advance(vector, Dot::new(*node, *seq));
+    }
+}

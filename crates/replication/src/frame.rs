@@ -1,0 +1,112 @@
+//! What nodes say to each other on a stream, in this crate's own types.
+//!
+//! **Invariants.** The frames of one stream arrive in the order in which they were sent, or the
+//! stream is closed; nothing here survives the stream.
+//!
+//! **Must not know:** how a frame is encoded, what a payload means.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use crdt::{Dot, VersionVector};
+
+use crate::{NodeId, join};
+
+/// A transaction in transit: its name, its causal past, its bytes as its origin made them, and what
+/// the receiving side decoded them to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item<P> {
+    /// Its name.
+    pub dot: Dot,
+    /// What must be applied before it.
+    pub deps: VersionVector,
+    /// Stored and forwarded as they are.
+    pub bytes: Arc<[u8]>,
+    /// The decoded form.
+    pub payload: P,
+}
+
+/// One message on a stream. `T` is what a batch consists of: bytes when sent, [`Item`]s when
+/// received and decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame<T> {
+    /// The first frame of each side, and again when the sender's roster changed.
+    Hello(Hello),
+    /// What the sender of this frame wants to be sent from here on.
+    Subscribe(Subscribe),
+    /// Transactions in an order that respects causality.
+    Batch(Vec<T>),
+    /// What is known of everybody's progress.
+    Heartbeat(Heartbeat),
+}
+
+/// Who speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// The cluster the sender belongs to.
+    pub cluster_id: String,
+    /// The sender.
+    pub node: NodeId,
+    /// The epoch of the roster that the sender has.
+    pub epoch: u64,
+}
+
+/// A request for all transactions beyond `have` of all origins but `exclude`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscribe {
+    /// What the subscriber has received.
+    pub have: VersionVector,
+    /// Origins whose transactions it gets from them directly.
+    pub exclude: BTreeSet<NodeId>,
+    /// Grows with each `Subscribe` on a stream, so that an older one is never followed.
+    pub generation: u64,
+}
+
+/// The sender's progress table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// By node, the sender included.
+    pub progress: Vec<(NodeId, Progress)>,
+    /// The sender's digest at some durable state of it.
+    pub digest: Option<Digest>,
+    /// The sender's hybrid logical clock, as bits.
+    pub hlc: u64,
+}
+
+/// What a node has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// In memory: a crash may lose it.
+    pub received: VersionVector,
+    /// On its disk.
+    pub durable: VersionVector,
+    /// In every answer it gives from here on.
+    pub visible: VersionVector,
+}
+
+impl Progress {
+    /// Takes the greater of each; whether that changed anything.
+    pub fn merge(&mut self, other: &Self) -> bool {
+        let Self { received, durable, visible } = other;
+        let mut changed = false;
+        for (mine, theirs) in [
+            (&mut self.received, received),
+            (&mut self.durable, durable),
+            (&mut self.visible, visible),
+        ] {
+            if !crdt::dominates(mine, theirs) {
+                join(mine, theirs);
+                changed = true;
+            }
+        }
+        changed
+    }
+}
+
+/// The digest of a state and the version vector of that state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digest {
+    /// What had been applied.
+    pub at: VersionVector,
+    /// `crdt::Digest::total` of the state.
+    pub total: [u8; 16],
+}

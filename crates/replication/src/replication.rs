@@ -1,0 +1,315 @@
+//! The state machine: its parts, its effects, and the inputs that concern no single stream.
+//!
+//! **Invariants.** [`Log::applied`] is exactly what was handed over or appended, so that a state which
+//! applies every [`Effect::Apply`] at once never refuses one.
+//!
+//! **Must not know:** what a payload is.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use crdt::{Dot, VersionVector};
+use thiserror::Error;
+
+use crate::{
+    Digest, DigestState, Frame, Item, NodeId, NodeWait, Outcome, Progress, Roster,
+    early::Early,
+    gap::Gaps,
+    heartbeat::Digests,
+    log::Log,
+    stream::{Link, Stream},
+    wait::Waits,
+};
+
+/// The replication of one node.
+pub struct Replication<P> {
+    pub(crate) me: NodeId,
+    pub(crate) cluster_id: String,
+    pub(crate) roster: Roster,
+    pub(crate) log: Log,
+    pub(crate) early: Early<P>,
+    pub(crate) streams: BTreeMap<NodeId, Stream>,
+    pub(crate) links: BTreeMap<NodeId, Link>,
+    /// What the others are known to have; this node's own is told by the log.
+    pub(crate) progress: BTreeMap<NodeId, Progress>,
+    pub(crate) digests: Digests,
+    pub(crate) gaps: Gaps,
+    pub(crate) waits: Waits,
+    pub(crate) hlc: u64,
+    pub(crate) now_ms: u64,
+    /// A peer has durable transactions of this node that this node lacks.
+    pub(crate) cut_off: bool,
+    pub(crate) out: Vec<Effect<P>>,
+}
+
+/// What is to be done, in this order.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Effect<P> {
+    /// Apply the transaction to the state, and write it to the log under this lsn.
+    Apply {
+        /// One greater than the record's before it.
+        lsn: u64,
+        /// The transaction.
+        item: Item<P>,
+    },
+    /// Send a frame.
+    Send {
+        /// To whom.
+        peer: NodeId,
+        /// On which stream.
+        session: u64,
+        /// What.
+        frame: Frame<Arc<[u8]>>,
+    },
+    /// Read records from the log, from this lsn on, at least one; answer with
+    /// [`Replication::log_read`].
+    ReadLog {
+        /// For whom.
+        peer: NodeId,
+        /// For which stream.
+        session: u64,
+        /// The first record.
+        from_lsn: u64,
+        /// Stop after so many bytes.
+        max_bytes: usize,
+    },
+    /// Close the stream; it is forgotten here.
+    CloseStream {
+        /// Whose.
+        peer: NodeId,
+        /// Which.
+        session: u64,
+        /// For the log.
+        why: String,
+    },
+    /// Who of a wait's scope is there.
+    WaitProgress {
+        /// The wait.
+        ticket: u64,
+        /// Its scope, by node.
+        nodes: Vec<NodeWait>,
+    },
+    /// The wait is over.
+    WaitOutcome {
+        /// The wait.
+        ticket: u64,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// Something that must never happen did; someone must look.
+    Alarm {
+        /// What.
+        what: String,
+    },
+}
+
+/// A log that cannot be the one this node wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ReplayError {
+    /// A record stands before something it depends on, or twice.
+    #[error("record {0:?} of the log is out of order")]
+    Order(Dot),
+    /// The log has more records than its last lsn says.
+    #[error("the log holds more records than its last lsn {0} allows")]
+    LastLsn(u64),
+}
+
+/// What is known of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerStatus {
+    /// Whether a stream to it is open.
+    pub connected: bool,
+    /// When anything was last heard of it, directly or by relay, in milliseconds.
+    pub heard_ms: Option<u64>,
+    /// What it is known to have.
+    pub progress: Progress,
+    /// Whether its state was found to be equal to this node's.
+    pub digest: DigestState,
+}
+
+impl<P> Replication<P> {
+    /// A node with an empty log and no roster.
+    pub fn new(me: NodeId, cluster_id: String) -> Self {
+        Self {
+            me,
+            cluster_id,
+            roster: Roster::default(),
+            log: Log::new(),
+            early: Early::new(),
+            streams: BTreeMap::new(),
+            links: BTreeMap::new(),
+            progress: BTreeMap::new(),
+            digests: Digests::default(),
+            gaps: Gaps::default(),
+            waits: Waits::default(),
+            hlc: 0,
+            now_ms: 0,
+            cut_off: false,
+            out: Vec::new(),
+        }
+    }
+
+    /// A record of the log at start-up; in order, before [`Self::started`].
+    ///
+    /// # Errors
+    /// When it cannot stand here.
+    pub fn replay(
+        &mut self,
+        dot: Dot,
+        deps: &VersionVector,
+        bytes: Arc<[u8]>,
+    ) -> Result<(), ReplayError> {
+        if !self.log.admits(&dot, deps) {
+            return Err(ReplayError::Order(dot));
+        }
+        self.log.append(dot, bytes);
+        Ok(())
+    }
+
+    /// All records were replayed; the last one's lsn is `last_lsn`, 0 if there is none.
+    ///
+    /// # Errors
+    /// When there were more.
+    pub fn started(&mut self, last_lsn: u64) -> Result<(), ReplayError> {
+        if self.log.started(last_lsn) { Ok(()) } else { Err(ReplayError::LastLsn(last_lsn)) }
+    }
+
+    /// The newest roster.
+    pub fn set_roster(&mut self, now_ms: u64, roster: Roster) -> Vec<Effect<P>> {
+        self.now_ms = now_ms;
+        if self.roster != roster {
+            self.roster = roster;
+            self.roster_changed();
+            self.check_waits();
+        }
+        self.take()
+    }
+
+    /// Appends this node's own next transaction, which its state has applied; its lsn.
+    ///
+    /// # Panics
+    /// When the transaction is not the next: its maker read another state.
+    pub fn append(&mut self, dot: Dot, deps: &VersionVector, bytes: Arc<[u8]>) -> u64 {
+        assert!(
+            dot.actor == self.me && self.log.admits(&dot, deps),
+            "a node's own transaction is made from its own state"
+        );
+        self.log.append(dot, bytes)
+    }
+
+    /// Everything up to `lsn` is durable: it may leave, and be claimed.
+    pub fn persisted(&mut self, now_ms: u64, lsn: u64) -> Vec<Effect<P>> {
+        self.now_ms = now_ms;
+        if self.log.persisted(lsn) {
+            self.pump_all();
+            self.own_progress_changed();
+            self.check_waits();
+        }
+        self.take()
+    }
+
+    /// Time has passed: heartbeats, silent streams, gaps, deadlines.
+    pub fn tick(&mut self, now_ms: u64) -> Vec<Effect<P>> {
+        self.now_ms = now_ms;
+        self.close_silent_streams();
+        self.check_gaps();
+        for stream in self.streams.values_mut() {
+            stream.sender.retry_read();
+        }
+        self.pump_all();
+        self.send_due_heartbeats();
+        self.check_waits();
+        self.take()
+    }
+
+    /// When [`Self::tick`] is next needed, in milliseconds; `None` when nothing is pending.
+    pub fn next_wakeup_ms(&self) -> Option<u64> {
+        let beats = self.streams.values().map(Stream::due_ms);
+        beats.chain(self.waits.first_deadline_ms()).min()
+    }
+
+    /// The hybrid logical clock that heartbeats carry, as bits.
+    pub fn set_hlc(&mut self, hlc: u64) {
+        self.hlc = hlc;
+    }
+
+    /// The digest of this node's own state when that state was, or has become, durable.
+    pub fn note_digest(&mut self, digest: Digest) -> Vec<Effect<P>> {
+        self.own_digest(digest);
+        self.take()
+    }
+
+    /// What has been applied.
+    pub fn applied(&self) -> &VersionVector {
+        self.log.applied()
+    }
+
+    /// What is durable here.
+    pub fn durable(&self) -> &VersionVector {
+        self.log.durable()
+    }
+
+    /// The lsn of the last record, durable or not.
+    pub fn applied_lsn(&self) -> u64 {
+        self.log.applied_lsn()
+    }
+
+    /// The lsn up to which records are durable.
+    pub fn durable_lsn(&self) -> u64 {
+        self.log.durable_lsn()
+    }
+
+    /// Whether a peer was seen to have transactions of this node that this node lacks. Such a node must
+    /// make no more: it would bind their names again.
+    pub fn is_cut_off(&self) -> bool {
+        self.cut_off
+    }
+
+    /// What is known of a node; of this node itself too.
+    pub fn peer_status(&self, node: NodeId) -> PeerStatus {
+        let link = self.links.get(&node);
+        PeerStatus {
+            connected: node == self.me || self.is_open(node),
+            heard_ms: link.and_then(|link| link.heard_ms),
+            progress: self.progress_of(node),
+            digest: if node == self.me { DigestState::Equal } else { self.digests.state(node) },
+        }
+    }
+
+    /// What a node is known to have.
+    pub fn progress_of(&self, node: NodeId) -> Progress {
+        if node == self.me {
+            self.own_progress()
+        } else {
+            self.progress.get(&node).cloned().unwrap_or_default()
+        }
+    }
+
+    /// INVARIANT: a seq of this node's own that is not durable is claimed by nobody: a crash would
+    /// bind it to another transaction.
+    pub(crate) fn own_progress(&self) -> Progress {
+        let durable = self.log.durable().clone();
+        let applied = self.log.applied().iter().map(|dot| Dot::new(*dot.actor, dot.counter));
+        let mut received: VersionVector = applied.filter(|dot| dot.actor != self.me).collect();
+        crate::join(&mut received, &durable);
+        Progress { received, visible: durable.clone(), durable }
+    }
+
+    pub(crate) fn alarm(&mut self, what: String) {
+        self.out.push(Effect::Alarm { what });
+    }
+
+    pub(crate) fn take(&mut self) -> Vec<Effect<P>> {
+        std::mem::take(&mut self.out)
+    }
+}
+
+impl<P> fmt::Debug for Replication<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replication")
+            .field("me", &self.me)
+            .field("applied", self.log.applied())
+            .field("durable", self.log.durable())
+            .field("streams", &self.streams.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}

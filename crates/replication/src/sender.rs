@@ -1,0 +1,156 @@
+//! The sending half of a stream: a cursor in the log, and a window of unacknowledged bytes.
+//!
+//! **Invariants.** Only durable records are sent, in log order, each once a subscription. At most
+//! [`WINDOW_BYTES_MAX`] plus one read are unacknowledged, so a slow peer costs no memory: the cursor
+//! waits, and what has left the recent records meanwhile is read from disk.
+//!
+//! **Must not know:** other streams.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use crdt::{Dot, VersionVector, covers};
+
+use crate::{Subscribe, log::Log};
+
+/// Transactions in a batch, at most.
+pub const BATCH_ITEMS_MAX: usize = 128;
+/// Bytes in a batch after which no more are added; a single transaction may be longer.
+pub const BATCH_BYTES_MAX: usize = 64 << 10;
+/// Bytes that are sent and not acknowledged, after which sending pauses.
+pub const WINDOW_BYTES_MAX: usize = 4 << 20;
+/// Bytes asked of the log in one read.
+pub const READ_BYTES_MAX: usize = 256 << 10;
+
+#[derive(Debug, Default)]
+pub(crate) struct Sender {
+    wanted: Option<Subscribe>,
+    cursor: usize,
+    unacked: VecDeque<(Dot, usize)>,
+    unacked_bytes: usize,
+    read: Read,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Read {
+    #[default]
+    None,
+    /// Asked for the subscription of this generation.
+    Asked(u64),
+    /// The log gave nothing useful: asked again at the next tick.
+    Failed,
+}
+
+/// What a sender does next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Send(Vec<Arc<[u8]>>),
+    ReadFrom { lsn: u64 },
+    Rest,
+}
+
+impl Sender {
+    /// Whether the peer gets a node's transactions, and so its progress, from that node itself.
+    pub(crate) fn peer_hears(&self, node: crate::NodeId) -> bool {
+        self.wanted.as_ref().is_some_and(|wanted| wanted.exclude.contains(&node))
+    }
+
+    pub(crate) fn subscribe(&mut self, subscribe: Subscribe, log: &Log) {
+        let known = self.wanted.as_ref().map_or(0, |wanted| wanted.generation);
+        if subscribe.generation <= known {
+            return;
+        }
+        self.cursor = log.rewind(&subscribe.have, &subscribe.exclude);
+        self.unacked.clear();
+        self.unacked_bytes = 0;
+        self.wanted = Some(subscribe);
+    }
+
+    /// The peer has received these.
+    pub(crate) fn acknowledge(&mut self, received: &VersionVector) {
+        while let Some((dot, bytes)) = self.unacked.front() {
+            if !covers(received, dot) {
+                break;
+            }
+            self.unacked_bytes -= bytes;
+            self.unacked.pop_front();
+        }
+    }
+
+    pub(crate) fn retry_read(&mut self) {
+        if self.read == Read::Failed {
+            self.read = Read::None;
+        }
+    }
+
+    pub(crate) fn step(&mut self, log: &Log) -> Step {
+        let Some(wanted) = &self.wanted else { return Step::Rest };
+        if self.unacked_bytes >= WINDOW_BYTES_MAX {
+            return Step::Rest;
+        }
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        while batch.len() < BATCH_ITEMS_MAX && bytes < BATCH_BYTES_MAX {
+            let next = log.next_wanted(self.cursor, &wanted.have, &wanted.exclude);
+            let Some((position, dot)) = next else {
+                self.cursor = self.cursor.max(log.durable_count());
+                break;
+            };
+            self.cursor = position;
+            let Some(record) = log.recent(position) else { break };
+            bytes += record.len();
+            batch.push(Arc::clone(record));
+            self.unacked.push_back((dot, record.len()));
+            self.cursor = position + 1;
+        }
+        self.unacked_bytes += bytes;
+        if !batch.is_empty() {
+            return Step::Send(batch);
+        }
+        if self.cursor >= log.durable_count() || self.read != Read::None {
+            return Step::Rest;
+        }
+        self.read = Read::Asked(wanted.generation);
+        Step::ReadFrom { lsn: log.lsn(self.cursor) }
+    }
+
+    /// Records that the log gave, by lsn, ascending; the batches to send. What the cursor has moved
+    /// away from meanwhile is dropped.
+    pub(crate) fn records(
+        &mut self,
+        records: Vec<(u64, Arc<[u8]>)>,
+        log: &Log,
+    ) -> Vec<Vec<Arc<[u8]>>> {
+        let from = self.cursor;
+        let mut batches: Vec<Vec<Arc<[u8]>>> = Vec::new();
+        let mut room = 0;
+        let Some(wanted) = &self.wanted else { return batches };
+        let stale = self.read != Read::Asked(wanted.generation);
+        self.read = Read::Failed;
+        for (lsn, record) in records {
+            let Some(position) = log.position(lsn) else { break };
+            let next = log.next_wanted(self.cursor, &wanted.have, &wanted.exclude);
+            let Some((next, dot)) = next else { break };
+            if position < next {
+                continue;
+            }
+            if position > next {
+                break;
+            }
+            if room == 0 || batches.last().is_none_or(|batch| batch.len() >= BATCH_ITEMS_MAX) {
+                batches.push(Vec::new());
+                room = BATCH_BYTES_MAX;
+            }
+            room = room.saturating_sub(record.len());
+            self.unacked_bytes += record.len();
+            self.unacked.push_back((dot, record.len()));
+            if let Some(batch) = batches.last_mut() {
+                batch.push(record);
+            }
+            self.cursor = position + 1;
+        }
+        if stale || self.cursor != from {
+            self.read = Read::None;
+        }
+        batches
+    }
+}
