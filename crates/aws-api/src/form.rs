@@ -2,8 +2,8 @@
 //! wrong value at once, as AWS does.
 //!
 //! **Invariants.** No parameter occurs twice, and none is left unread: [`Params::finish`] refuses
-//! what the action does not have. A request has at most [`PARAMETERS_MAX`] parameters; its length is
-//! bounded by who read it from the network. A secret parameter's value shows in no error.
+//! what the action does not have. A request has at most [`PARAMETERS_MAX`] parameters; its length
+//! is bounded by who read it from the network. A secret parameter's value shows in no error.
 //!
 //! **Must not know:** the parameters of any action.
 
