@@ -1,0 +1,210 @@
+//! What can be typed after `writ`.
+//!
+//! **Invariants.** What a message cannot carry is refused here, before anything is sent.
+//!
+//! **Must not know:** how a command is carried out.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use model::{AccountId, Constraint};
+
+use crate::duration;
+
+/// A command of an operator.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// The cluster's nodes: roles, versions, lag, leader, whether replicas agree.
+    Status(Status),
+    /// Wait until a change is where it should be. Exit 0: it is; 3: it is not.
+    Wait(Wait),
+    /// May this principal do this? Exit 0: allowed; 4: denied.
+    Check(Check),
+    /// One-time tokens with which nodes join.
+    #[command(subcommand)]
+    Token(Token),
+    /// Accounts.
+    #[command(subcommand)]
+    Account(Account),
+    /// Nodes.
+    #[command(subcommand)]
+    Node(Node),
+}
+
+/// What all commands take.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Common {
+    /// Ask this node (`host:port` of its gRPC) instead of those in the context.
+    #[arg(long)]
+    pub endpoint: Option<String>,
+}
+
+/// How a result looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// `writ status`.
+#[derive(Clone, Debug, Args)]
+pub struct Status {
+    /// How the result looks.
+    #[arg(short, long, default_value = "table")]
+    pub output: Format,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// What a node must have done with a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Stage {
+    /// It has it in memory.
+    Received,
+    /// It is on its disk.
+    Durable,
+    /// Every answer takes it into account.
+    Visible,
+}
+
+/// `writ wait`.
+#[derive(Clone, Debug, Args)]
+pub struct Wait {
+    /// A reply's x-writ-consistency-token. Without one: everything that any writer has.
+    #[arg(long)]
+    pub token: Option<String>,
+    /// all, quorum, region:NAME or node:ID.
+    #[arg(long, default_value = "all", value_parser = parse_scope)]
+    pub scope: String,
+    /// received, durable or visible.
+    #[arg(long, default_value = "visible")]
+    pub stage: Stage,
+    /// How long to wait: 500ms, 10s, 5m.
+    #[arg(long, default_value = "10s", value_parser = duration::parse)]
+    pub timeout: Duration,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `writ check`.
+#[derive(Clone, Debug, Args)]
+pub struct Check {
+    /// ARN or unique id.
+    #[arg(long)]
+    pub principal: String,
+    /// Such as s3:GetObject.
+    #[arg(long)]
+    pub action: String,
+    /// ARN.
+    #[arg(long)]
+    pub resource: String,
+    /// A condition key and a value; repeat it for more.
+    #[arg(long = "context", value_name = "KEY=VALUE", value_parser = parse_pair)]
+    pub context: Vec<(String, String)>,
+    /// Decide on a state that has seen this token's changes.
+    #[arg(long)]
+    pub token: Option<String>,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// What a joining node becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Accepts writes.
+    Writer,
+    /// Answers reads and checks.
+    Replica,
+}
+
+/// `writ token`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Token {
+    /// A token for one node.
+    Create {
+        /// What the node becomes.
+        #[arg(long, default_value = "writer")]
+        role: Role,
+        /// How long it can be used: 10m, 1h.
+        #[arg(long, default_value = "1h", value_parser = duration::parse)]
+        valid: Duration,
+        /// Whom to ask.
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+/// `writ account`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Account {
+    /// A new account, and its root user's first access key, shown once.
+    Create {
+        /// Twelve digits.
+        #[arg(value_parser = parse_account)]
+        account_id: AccountId,
+        /// Whom to ask.
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+/// `writ node`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Node {
+    /// Take a node out of the cluster, for good.
+    Remove {
+        /// Its number.
+        node: u32,
+        /// Whom to ask.
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+fn parse_scope(text: &str) -> Result<String, String> {
+    let known = match text.split_once(':') {
+        None => ["all", "quorum"].contains(&text),
+        Some(("region", name)) => !name.is_empty(),
+        Some(("node", id)) => id.parse::<u32>().is_ok(),
+        Some(_) => false,
+    };
+    let expected = || "all, quorum, region:NAME or node:ID is expected".to_owned();
+    known.then(|| text.to_owned()).ok_or_else(expected)
+}
+
+fn parse_account(text: &str) -> Result<AccountId, String> {
+    text.parse().map_err(|constraint: Constraint| constraint.to_string())
+}
+
+fn parse_pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        Some(_) | None => Err("KEY=VALUE is expected".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_have_four_forms() {
+        for good in ["all", "quorum", "region:eu", "node:7"] {
+            assert_eq!(parse_scope(good), Ok(good.to_owned()));
+        }
+        for bad in ["", "every", "region:", "node:x", "rack:1", "all:1"] {
+            assert!(parse_scope(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_context_value_may_contain_an_equal_sign() {
+        assert_eq!(parse_pair("k=a=b"), Ok(("k".to_owned(), "a=b".to_owned())));
+        assert!(parse_pair("k").is_err() && parse_pair("=v").is_err());
+    }
+}
