@@ -1,1 +1,52 @@
-//! Placeholder until its first module lands.
+//! Users, groups, roles, policies, keys and sessions: what each IAM and STS call means.
+//!
+//! [`execute`] turns a [`Command`] into writes, [`query`] answers a [`Query`], [`check`] decides for
+//! others. Each is a function of the state, the call and a [`Ctx`].
+//!
+//! **Invariants.** Equal state and context give equal results. A noun never merges anything: it names
+//! its fields, says what a write re-asserts, and how a contested field reads (see `field.rs`'s
+//! table). No race widens access (DESIGN §4). Indexes are derived, never replicated.
+//!
+//! **Must not know:** who sends transactions, what their dots are, AWS's forms and words.
+//!
+//! Start reading at [`execute`], then `user.rs`.
+#![deny(clippy::indexing_slicing, clippy::string_slice)]
+
+pub mod access_key;
+pub mod account;
+pub mod attachment;
+mod authorize;
+mod command;
+mod credential;
+mod effective;
+mod entity;
+mod error;
+mod field;
+pub mod group;
+mod index;
+pub mod inline;
+mod page;
+pub mod policy;
+mod principal;
+mod read;
+pub mod role;
+mod state;
+pub mod sts;
+pub mod tag;
+#[cfg(test)]
+mod tests;
+pub mod user;
+
+pub use access_key::{NewAccessKey, first_root_key};
+pub use authorize::{CheckRequest, authorize, check, principal_account};
+pub use command::{Command, ControlChange, Outcome, Query, Reply, execute, query};
+pub use credential::{
+    FoundKey, KeyRing, SessionError, authenticate_key, find_key, open_claims, open_session,
+    session_caller,
+};
+pub use entity::{EntityName, ListByPath, PathPrefix, Rename};
+pub use error::{Error, Noun, Obstacle, Quota};
+pub use page::{Listing, Page};
+pub use principal::{AccountInfo, Accounts, Caller, Ctx, Principal, RequestContext, Session};
+pub use read::Read;
+pub use state::Identity;

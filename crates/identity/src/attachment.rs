@@ -1,0 +1,220 @@
+//! Which managed policies are attached to whom. AWS: `AttachUserPolicy` and its kin,
+//! `ListEntitiesForPolicy`.
+//!
+//! **Invariants.** An attachment is a field of the principal. Attaching relies on principal and policy, and
+//! re-asserts both. A contested attachment gives only the policy's denies; it is listed, counts for the
+//! quota, and blocks the policy's deletion.
+//!
+//! **Must not know:** what a policy says.
+
+use model::{GroupName, RoleName, UniqueId, UniqueIdKind, UserName};
+use policy::ContextValue;
+use wire::v1;
+
+use crate::{
+    Ctx, EntityName, Error, Identity, Listing, Noun, Outcome, Page, PathPrefix, Reply,
+    authorize::{Extra, demand, demand_named},
+    effective::PolicyRef,
+    entity::{Entity, page_key},
+    field::{ATTACHMENT, HEAD},
+    policy::{PolicyArn, managed_id},
+    state::Writes,
+};
+
+/// Attaches or detaches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edge<N> {
+    /// To or from whom.
+    pub owner: N,
+    /// Which policy.
+    pub policy: PolicyArn,
+}
+
+/// Lists what is attached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListAttached<N> {
+    /// To whom.
+    pub owner: N,
+    /// The beginning of the policies' path.
+    pub path_prefix: PathPrefix,
+    /// Which part.
+    pub page: Page,
+}
+
+/// An attached policy as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachedPolicy {
+    /// Its ARN.
+    pub arn: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// AWS: `ListEntitiesForPolicy`, `EntityFilter`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntityFilter {
+    /// Every kind.
+    All,
+    /// Users only.
+    Users,
+    /// Groups only.
+    Groups,
+    /// Roles only.
+    Roles,
+}
+
+/// AWS: `ListEntitiesForPolicy`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListEntities {
+    /// Which policy.
+    pub policy: PolicyArn,
+    /// Which kinds.
+    pub filter: EntityFilter,
+    /// The beginning of the entities' path.
+    pub path_prefix: PathPrefix,
+    /// Which part of all three lists together.
+    pub page: Page,
+}
+
+/// To whom a policy may be attached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entities {
+    /// Users.
+    pub users: Vec<(UserName, UniqueId)>,
+    /// Groups.
+    pub groups: Vec<(GroupName, UniqueId)>,
+    /// Roles.
+    pub roles: Vec<(RoleName, UniqueId)>,
+    /// The marker of the next page, if there is one.
+    pub next: Option<String>,
+}
+
+fn policy_arn(policy: &PolicyArn) -> Extra {
+    vec![("iam:PolicyARN".to_owned(), ContextValue::Known(vec![policy.to_string()]))]
+}
+
+pub(crate) fn attach<N: EntityName>(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    Edge { owner, policy }: &Edge<N>,
+) -> Result<Outcome, Error> {
+    let account = ctx.caller.account;
+    let action = format!("iam:Attach{}Policy", N::WORD);
+    demand_named(identity, ctx, &action, owner, policy_arn(policy))?;
+    let entity = identity.must_find(account, owner)?;
+    let mut writes = Writes::new(account);
+    let id = match policy.must_find(identity, account, Noun::AttachablePolicy)? {
+        PolicyRef::Managed(managed) => managed_id(managed.name),
+        PolicyRef::Customer(policy) => {
+            writes.reassert_head(identity, policy.id);
+            policy.id
+        }
+    };
+    let attached = identity.read_all(&ATTACHMENT, entity);
+    let others = attached.iter().filter(|(other, _)| **other != *id.as_str()).count();
+    N::ATTACHED_QUOTA.allow(others + 1)?;
+    writes.put_of(&ATTACHMENT, entity.id, id.as_str(), &v1::Edge {});
+    writes.reassert_head(identity, entity.id);
+    Ok(Outcome::written(writes, Reply::Done))
+}
+
+pub(crate) fn detach<N: EntityName>(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    Edge { owner, policy }: &Edge<N>,
+) -> Result<Outcome, Error> {
+    let account = ctx.caller.account;
+    let action = format!("iam:Detach{}Policy", N::WORD);
+    demand_named(identity, ctx, &action, owner, policy_arn(policy))?;
+    let entity = identity.may_find(account, owner)?;
+    let id = match policy.may_find(identity, account) {
+        Some(PolicyRef::Managed(managed)) => Some(managed_id(managed.name)),
+        Some(PolicyRef::Customer(policy)) => Some(policy.id),
+        None => None,
+    };
+    let attached = id.filter(|id| identity.read_of(&ATTACHMENT, entity, id.as_str()).is_possible());
+    let missing = || Error::NoSuchEntity { noun: Noun::Attachment, name: policy.to_string() };
+    let id = attached.ok_or_else(missing)?;
+    let mut writes = Writes::new(account);
+    writes.remove_of(&ATTACHMENT, entity.id, id.as_str());
+    Ok(Outcome::written(writes, Reply::Done))
+}
+
+/// All policies that may be attached to an entity, with their paths.
+pub(crate) fn all(identity: &Identity, owner: Entity) -> Vec<(String, (String, AttachedPolicy))> {
+    identity
+        .read_all(&ATTACHMENT, owner)
+        .into_iter()
+        .filter_map(|(id, _)| id.parse::<UniqueId>().ok())
+        .map(|id| {
+            let policy = PolicyRef::of(Entity { account: owner.account, id });
+            let attached =
+                AttachedPolicy { arn: policy.arn(identity), name: policy.name(identity) };
+            let key = page_key(&attached.name.to_lowercase(), id);
+            (key, (policy.path(identity), attached))
+        })
+        .collect()
+}
+
+pub(crate) fn list<N: EntityName>(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    ListAttached { owner, path_prefix, page }: &ListAttached<N>,
+) -> Result<Listing<AttachedPolicy>, Error> {
+    let action = format!("iam:ListAttached{}Policies", N::WORD);
+    demand_named(identity, ctx, &action, owner, Vec::new())?;
+    let entity = identity.may_find(ctx.caller.account, owner)?;
+    Ok(page.cut(
+        all(identity, entity)
+            .into_iter()
+            .filter(|(_, (path, _))| path_prefix.covers(path))
+            .map(|(key, (_, attached))| (key, attached)),
+    ))
+}
+
+pub(crate) fn list_entities(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    ListEntities { policy, filter, path_prefix, page }: &ListEntities,
+) -> Result<Entities, Error> {
+    let account = ctx.caller.account;
+    let extra = policy.tags(identity, account);
+    demand(identity, ctx, "iam:ListEntitiesForPolicy", policy.as_str(), &extra)?;
+    let missing = || Error::NoSuchEntity { noun: Noun::Policy, name: policy.to_string() };
+    let id = match policy.may_find(identity, account).ok_or_else(missing)? {
+        PolicyRef::Managed(managed) => managed_id(managed.name),
+        PolicyRef::Customer(policy) => policy.id,
+    };
+    let wanted = |kind: UniqueIdKind| match filter {
+        EntityFilter::All => true,
+        EntityFilter::Users => kind == UniqueIdKind::User,
+        EntityFilter::Groups => kind == UniqueIdKind::Group,
+        EntityFilter::Roles => kind == UniqueIdKind::Role,
+    };
+    let listing = page.cut(
+        identity
+            .index()
+            .sources(account, id)
+            .map(|id| Entity { account, id })
+            .filter(|entity| identity.read(&HEAD, *entity).is_possible())
+            .filter_map(|entity| Some((entity.id.kind()?, identity.face(entity))))
+            .filter(|(kind, face)| wanted(*kind) && path_prefix.covers(&face.path))
+            .map(|(kind, face)| {
+                let key = page_key(&face.name.to_lowercase(), face.id);
+                (format!("{} {key}", kind.prefix()), (kind, face))
+            }),
+    );
+    let mut entities = Entities { next: listing.next, ..Entities::default() };
+    for (kind, face) in listing.items {
+        match kind {
+            UniqueIdKind::User => entities.users.push((face.typed_name(), face.id)),
+            UniqueIdKind::Group => entities.groups.push((face.typed_name(), face.id)),
+            UniqueIdKind::Role => entities.roles.push((face.typed_name(), face.id)),
+            UniqueIdKind::Root
+            | UniqueIdKind::Policy
+            | UniqueIdKind::AccessKey
+            | UniqueIdKind::SessionKey => {}
+        }
+    }
+    Ok(entities)
+}

@@ -1,0 +1,291 @@
+//! May the caller do this? And: may that principal do that?
+//!
+//! **Invariants.** Nothing is allowed by default. A caller is asked for every ARN that the resource may
+//! have. Authorization comes before existence, so that refusals tell nothing.
+//!
+//! Permissions are re-read from the state with each call; a contest narrows them (DESIGN §4).
+//!
+//! **Must not know:** what a call does.
+
+use model::{AccountId, Arn, Timestamp, UniqueId, UniqueIdKind};
+use policy::{Context, ContextValue, Decision, Layer, Request, Verdict, denial_message, evaluate};
+
+use crate::{
+    Accounts, Caller, Ctx, Error, Identity, Noun, Principal, Session,
+    effective::layers,
+    entity::{Entity, EntityName},
+    principal::{insert_principal, insert_tags, insert_time, request_context},
+    tag::Tag,
+};
+
+/// Condition keys that a call adds to the request's.
+pub(crate) type Extra = Vec<(String, ContextValue)>;
+
+/// Authorizes the caller for an action on a resource, by its own policies.
+///
+/// # Errors
+/// [`Error::AccessDenied`] in AWS's words, or [`Error::InvalidClientTokenId`] when the caller's
+/// principal is gone.
+pub fn authorize(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    action: &str,
+    resource: &str,
+    extra: &[(String, Vec<String>)],
+) -> Result<(), Error> {
+    let known =
+        |(key, values): &(String, Vec<String>)| (key.clone(), ContextValue::Known(values.clone()));
+    demand(identity, ctx, action, resource, &extra.iter().map(known).collect())
+}
+
+/// [`authorize`], with condition keys that may be unknown.
+pub(crate) fn demand(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    action: &str,
+    resource: &str,
+    extra: &Extra,
+) -> Result<(), Error> {
+    ctx.caller.check_can_act(identity)?;
+    let decision = decide(identity, ctx, action, resource, extra);
+    if decision.is_allowed() {
+        Ok(())
+    } else {
+        Err(denied(identity, ctx, &decision, action, resource))
+    }
+}
+
+/// The refusal of a decision in AWS's words.
+pub(crate) fn denied(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    decision: &Decision,
+    action: &str,
+    resource: &str,
+) -> Error {
+    let arn = ctx.caller.arn(identity);
+    Error::AccessDenied { message: denial_message(decision, arn.as_str(), action, resource) }
+}
+
+/// What the caller's own policies say.
+pub(crate) fn decide(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    action: &str,
+    resource: &str,
+    extra: &Extra,
+) -> Decision {
+    match layers(identity, ctx.caller) {
+        None => allowed(),
+        Some(layers) => {
+            let context = context(identity, ctx, extra);
+            evaluate(&layers, &Request { action, resource, context: &context })
+        }
+    }
+}
+
+/// The condition keys of a call.
+pub(crate) fn context(identity: &Identity, ctx: &Ctx<'_>, extra: &Extra) -> Context {
+    let mut context = request_context(ctx.request, ctx.now);
+    for (key, value) in extra {
+        match value {
+            ContextValue::Known(values) => context.insert_many(key, values.clone()),
+            ContextValue::Unknown => context.insert_unknown(key),
+        }
+    }
+    insert_principal(&mut context, identity, ctx.caller);
+    context
+}
+
+/// Root needs no statement.
+fn allowed() -> Decision {
+    Decision { verdict: Verdict::Allow, statements: Vec::new(), grant: None }
+}
+
+/// Authorizes an action of IAM on each ARN that a resource may have.
+pub(crate) fn demand_all(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    action: &str,
+    arns: &[Arn],
+    extra: &Extra,
+) -> Result<(), Error> {
+    arns.iter().try_for_each(|arn| demand(identity, ctx, action, arn.as_str(), extra))
+}
+
+/// Authorizes an action of IAM on what a name names, whose tags are condition keys.
+pub(crate) fn demand_named<N: EntityName>(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    action: &str,
+    name: &N,
+    mut extra: Extra,
+) -> Result<(), Error> {
+    let account = ctx.caller.account;
+    if let Some(entity) = identity.find(account, N::KIND, &name.to_string()) {
+        extra.extend(resource_tags(identity, entity));
+    }
+    demand_all(identity, ctx, action, &identity.arns_of_name(account, name), &extra)
+}
+
+/// The condition keys of a resource's tags.
+pub(crate) fn resource_tags(identity: &Identity, entity: Entity) -> Extra {
+    let mut context = Context::new();
+    insert_tags(&mut context, identity, entity, "aws:ResourceTag/");
+    insert_tags(&mut context, identity, entity, "iam:ResourceTag/");
+    context.iter().map(|(key, value)| (key.to_owned(), value.clone())).collect()
+}
+
+/// The condition keys of tags that a request brings.
+pub(crate) fn request_tags(tags: &[Tag]) -> Extra {
+    let mut extra: Extra = tags
+        .iter()
+        .map(|Tag { key, value }| {
+            (format!("aws:RequestTag/{key}"), ContextValue::Known(vec![value.to_string()]))
+        })
+        .collect();
+    extra.extend(tag_keys(tags.iter().map(|tag| tag.key.to_string())));
+    extra
+}
+
+/// The condition key of the tag keys that a request names.
+pub(crate) fn tag_keys(keys: impl Iterator<Item = String>) -> Extra {
+    let keys: Vec<String> = keys.collect();
+    if keys.is_empty() {
+        return Extra::new();
+    }
+    vec![("aws:TagKeys".to_owned(), ContextValue::Known(keys))]
+}
+
+/// A question about any principal, as a policy enforcement point asks it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckRequest {
+    /// The ARN of a user, a role, a role session or an account's root, or a unique id.
+    pub principal: String,
+    /// `service:Action`.
+    pub action: String,
+    /// The resource's ARN.
+    pub resource: String,
+    /// Condition keys. Those that are derived from the principal are not taken from here.
+    pub context: Vec<(String, Vec<String>)>,
+}
+
+/// Decides whether a principal may do an action on a resource, by its identity policies.
+///
+/// # Errors
+/// [`Error::NoSuchEntity`] when the principal names nobody in these accounts.
+pub fn check(
+    identity: &Identity,
+    accounts: &Accounts,
+    now: Timestamp,
+    request: &CheckRequest,
+) -> Result<Decision, Error> {
+    let CheckRequest { principal, action, resource, context: given } = request;
+    let caller = resolve(identity, accounts, now, principal)
+        .ok_or_else(|| Error::NoSuchEntity { noun: Noun::Principal, name: principal.clone() })?;
+    if caller.check_can_act(identity).is_err() {
+        let verdict = Verdict::ImplicitDeny { layer: Layer::Identity };
+        return Ok(Decision { verdict, statements: Vec::new(), grant: None });
+    }
+    let Some(layers) = layers(identity, &caller) else { return Ok(allowed()) };
+    let mut context = Context::new();
+    insert_time(&mut context, now);
+    for (key, values) in given {
+        if !is_derived(key) {
+            context.insert_many(key, values.clone());
+        }
+    }
+    insert_principal(&mut context, identity, &caller);
+    Ok(evaluate(&layers, &Request { action, resource, context: &context }))
+}
+
+/// Whether a condition key is the principal's, which the asker does not say.
+fn is_derived(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    key.starts_with("aws:principal") || key == "aws:username" || key == "aws:userid"
+}
+
+/// The account that a principal's ARN or unique id belongs to, if it exists here.
+pub fn principal_account(
+    identity: &Identity,
+    accounts: &Accounts,
+    principal: &str,
+) -> Option<AccountId> {
+    resolve(identity, accounts, Timestamp::default(), principal).map(|caller| caller.account)
+}
+
+/// Who is meant by an ARN or a unique id.
+fn resolve(identity: &Identity, accounts: &Accounts, now: Timestamp, text: &str) -> Option<Caller> {
+    let (account, principal, session) = if let Ok(arn) = text.parse::<Arn>() {
+        let account = arn.account().parse().ok()?;
+        match (arn.service(), arn.resource()) {
+            ("iam", "root") => (account, Principal::Root, None),
+            _ => {
+                let (entity, session) = find_arn(identity, &arn)?;
+                (account, principal_of(entity.id)?, session)
+            }
+        }
+    } else {
+        // A role session's user id is `AROA…:SESSION`.
+        let (id, session) = text.split_once(':').map_or((text, None), |(id, s)| (id, Some(s)));
+        let id: UniqueId = id.parse().ok()?;
+        if id.kind() == Some(UniqueIdKind::Root) {
+            let account = accounts.0.keys().find(|account| UniqueId::root(**account) == id)?;
+            (*account, Principal::Root, None)
+        } else {
+            let account = identity.index().account_of(id)?;
+            (account, principal_of(id)?, session.map(str::to_owned))
+        }
+    };
+    accounts.0.get(&account)?;
+    let credential = model::Credential::Node(0);
+    let session = session.map(|name| asked_session(name, now));
+    Some(Caller { account, principal, credential, session })
+}
+
+/// A session of which only the name is known.
+fn asked_session(name: String, now: Timestamp) -> Session {
+    Session {
+        name,
+        policies: Vec::new(),
+        policy_arns: Vec::new(),
+        tags: Vec::new(),
+        issued: now,
+        expires: now,
+        source_identity: String::new(),
+    }
+}
+
+fn principal_of(id: UniqueId) -> Option<Principal> {
+    match id.kind()? {
+        UniqueIdKind::User => Some(Principal::User(id)),
+        UniqueIdKind::Role => Some(Principal::Role(id)),
+        UniqueIdKind::Root
+        | UniqueIdKind::Group
+        | UniqueIdKind::Policy
+        | UniqueIdKind::AccessKey
+        | UniqueIdKind::SessionKey => None,
+    }
+}
+
+/// The user or role of an ARN, and the session's name of a role session's.
+pub(crate) fn find_arn(identity: &Identity, arn: &Arn) -> Option<(Entity, Option<String>)> {
+    let account: AccountId = arn.account().parse().ok()?;
+    if arn.partition() != "aws" || !arn.region().is_empty() {
+        return None;
+    }
+    let (word, rest) = arn.resource().split_once('/')?;
+    let (kind, name, session) = match (arn.service(), word) {
+        ("iam", "user") => (UniqueIdKind::User, rest.rsplit('/').next()?, None),
+        ("iam", "role") => (UniqueIdKind::Role, rest.rsplit('/').next()?, None),
+        ("sts", "assumed-role") => {
+            let (role, session) = rest.split_once('/')?;
+            (UniqueIdKind::Role, role, Some(session.to_owned()))
+        }
+        _ => return None,
+    };
+    let entity = identity.find(account, kind, name)?;
+    // Names are unique without their path, but an ARN with another path names nobody.
+    let same = session.is_some() || identity.arns(entity).iter().any(|own| own == arn);
+    same.then_some((entity, session))
+}

@@ -1,0 +1,232 @@
+//! Every action: which command or query it is, who runs it, what it answers.
+//!
+//! **Invariants.** One variant per AWS action, named as the action. A command writes, a query does not.
+//!
+//! **Must not know:** what an action does.
+
+use model::{AccountAlias, AccountId, GroupName, RoleName, UserName};
+
+use crate::{
+    Ctx, Error, Identity, ListByPath, Listing, Rename, access_key, account, attachment, group,
+    inline, policy as managed, policy::PolicyArn, role, state::Writes, sts, tag, user,
+};
+
+/// What a command comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A transaction for the data plane.
+    Write {
+        /// Its writes, by key.
+        writes: Vec<crdt::Write>,
+        /// The answer, once it is durable.
+        reply: Reply,
+    },
+    /// A change that only the control plane can make.
+    Control {
+        /// The change.
+        change: ControlChange,
+        /// The answer, once it is made.
+        reply: Reply,
+    },
+}
+
+impl Outcome {
+    pub(crate) fn written(writes: Writes, reply: Reply) -> Self {
+        Self::Write { writes: writes.finish(), reply }
+    }
+}
+
+/// A change of the control plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControlChange {
+    /// Gives an account an alias.
+    SetAlias {
+        /// The account.
+        account: AccountId,
+        /// Unique among all accounts.
+        alias: AccountAlias,
+    },
+    /// Takes an account's alias away.
+    RemoveAlias {
+        /// The account.
+        account: AccountId,
+        /// The alias it has.
+        alias: AccountAlias,
+    },
+}
+
+macro_rules! commands {
+    ($($name:ident($parameters:ty) => $run:path;)*) => {
+        /// A writing action of IAM.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Command {
+            $(
+                #[doc = concat!("AWS: `", stringify!($name), "`.")]
+                $name($parameters),
+            )*
+        }
+
+        impl Command {
+            /// The action's name, such as `CreateUser`.
+            pub fn action(&self) -> &'static str {
+                match self { $(Self::$name(_) => stringify!($name),)* }
+            }
+        }
+
+        /// Runs a command on a state: authorizes the caller, checks preconditions, and says what to write.
+        /// Equal state and context give equal writes.
+        ///
+        /// # Errors
+        /// Each [`Error`].
+        pub fn execute(
+            identity: &Identity,
+            ctx: &Ctx<'_>,
+            command: &Command,
+        ) -> Result<Outcome, Error> {
+            match command { $(Command::$name(parameters) => $run(identity, ctx, parameters),)* }
+        }
+    };
+}
+
+macro_rules! queries {
+    ($($name:ident($parameters:ty) -> $reply:ty => $run:path;)*) => {
+        /// A reading action of IAM, or an action of STS: those write nothing.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Query {
+            $(
+                #[doc = concat!("AWS: `", stringify!($name), "`.")]
+                $name($parameters),
+            )*
+        }
+
+        impl Query {
+            /// The action's name, such as `GetUser`.
+            pub fn action(&self) -> &'static str {
+                match self { $(Self::$name(_) => stringify!($name),)* }
+            }
+        }
+
+        /// What an action answers.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Reply {
+            /// Nothing but that it is done.
+            Done,
+            /// AWS: `CreateUser`.
+            CreateUser(user::User),
+            /// AWS: `CreateGroup`.
+            CreateGroup(group::Group),
+            /// AWS: `CreateRole`.
+            CreateRole(role::Role),
+            /// AWS: `UpdateRoleDescription`.
+            UpdateRoleDescription(role::Role),
+            /// AWS: `CreatePolicy`.
+            CreatePolicy(managed::Policy),
+            /// AWS: `CreatePolicyVersion`.
+            CreatePolicyVersion(managed::PolicyVersion),
+            /// AWS: `CreateAccessKey`.
+            CreateAccessKey(access_key::NewAccessKey),
+            $(
+                #[doc = concat!("AWS: `", stringify!($name), "`.")]
+                $name($reply),
+            )*
+        }
+
+        /// Answers a query from a state: authorizes the caller, then reads.
+        ///
+        /// # Errors
+        /// Each [`Error`].
+        pub fn query(
+            identity: &Identity,
+            ctx: &Ctx<'_>,
+            query: &Query,
+        ) -> Result<Reply, Error> {
+            match query {
+                $(Query::$name(parameters) => $run(identity, ctx, parameters).map(Reply::$name),)*
+            }
+        }
+    };
+}
+
+commands! {
+    CreateUser(user::CreateUser) => user::create;
+    UpdateUser(Rename<UserName>) => user::update;
+    DeleteUser(user::DeleteUser) => user::delete;
+    CreateGroup(group::CreateGroup) => group::create;
+    UpdateGroup(Rename<GroupName>) => group::update;
+    DeleteGroup(group::DeleteGroup) => group::delete;
+    AddUserToGroup(group::Membership) => group::add_user;
+    RemoveUserFromGroup(group::Membership) => group::remove_user;
+    CreateRole(role::CreateRole) => role::create;
+    UpdateRole(role::UpdateRole) => role::update;
+    UpdateRoleDescription(role::UpdateRoleDescription) => role::update_description;
+    UpdateAssumeRolePolicy(role::UpdateAssumeRolePolicy) => role::update_trust_policy;
+    DeleteRole(role::DeleteRole) => role::delete;
+    CreatePolicy(managed::CreatePolicy) => managed::create;
+    DeletePolicy(managed::DeletePolicy) => managed::delete;
+    CreatePolicyVersion(managed::CreatePolicyVersion) => managed::create_version;
+    DeletePolicyVersion(managed::VersionOf) => managed::delete_version;
+    SetDefaultPolicyVersion(managed::VersionOf) => managed::set_default_version;
+    PutUserPolicy(inline::Put<UserName>) => inline::put;
+    PutGroupPolicy(inline::Put<GroupName>) => inline::put;
+    PutRolePolicy(inline::Put<RoleName>) => inline::put;
+    DeleteUserPolicy(inline::OneOf<UserName>) => inline::delete;
+    DeleteGroupPolicy(inline::OneOf<GroupName>) => inline::delete;
+    DeleteRolePolicy(inline::OneOf<RoleName>) => inline::delete;
+    AttachUserPolicy(attachment::Edge<UserName>) => attachment::attach;
+    AttachGroupPolicy(attachment::Edge<GroupName>) => attachment::attach;
+    AttachRolePolicy(attachment::Edge<RoleName>) => attachment::attach;
+    DetachUserPolicy(attachment::Edge<UserName>) => attachment::detach;
+    DetachGroupPolicy(attachment::Edge<GroupName>) => attachment::detach;
+    DetachRolePolicy(attachment::Edge<RoleName>) => attachment::detach;
+    CreateAccessKey(access_key::CreateAccessKey) => access_key::create;
+    UpdateAccessKey(access_key::UpdateAccessKey) => access_key::update;
+    DeleteAccessKey(access_key::DeleteAccessKey) => access_key::delete;
+    TagUser(tag::AddTags<UserName>) => tag::add;
+    TagRole(tag::AddTags<RoleName>) => tag::add;
+    TagPolicy(tag::AddTags<PolicyArn>) => tag::add_to_policy;
+    UntagUser(tag::RemoveTags<UserName>) => tag::remove;
+    UntagRole(tag::RemoveTags<RoleName>) => tag::remove;
+    UntagPolicy(tag::RemoveTags<PolicyArn>) => tag::remove_from_policy;
+    CreateAccountAlias(account::Alias) => account::create_alias;
+    DeleteAccountAlias(account::Alias) => account::delete_alias;
+}
+
+queries! {
+    GetUser(user::GetUser) -> user::GotUser => user::get;
+    ListUsers(ListByPath) -> Listing<user::User> => user::list;
+    GetGroup(group::GetGroup) -> group::GotGroup => group::get;
+    ListGroups(ListByPath) -> Listing<group::Group> => group::list;
+    ListGroupsForUser(group::ListGroupsForUser) -> Listing<group::Group> => group::list_for_user;
+    GetRole(role::GetRole) -> role::Role => role::get;
+    ListRoles(ListByPath) -> Listing<role::Role> => role::list;
+    GetPolicy(managed::GetPolicy) -> managed::Policy => managed::get;
+    ListPolicies(managed::ListPolicies) -> Listing<managed::Policy> => managed::list;
+    GetPolicyVersion(managed::VersionOf) -> managed::PolicyVersion => managed::get_version;
+    ListPolicyVersions(managed::ListPolicyVersions) -> Listing<managed::PolicyVersion>
+        => managed::list_versions;
+    ListEntitiesForPolicy(attachment::ListEntities) -> attachment::Entities
+        => attachment::list_entities;
+    GetUserPolicy(inline::OneOf<UserName>) -> inline::InlinePolicy<UserName> => inline::get;
+    GetGroupPolicy(inline::OneOf<GroupName>) -> inline::InlinePolicy<GroupName> => inline::get;
+    GetRolePolicy(inline::OneOf<RoleName>) -> inline::InlinePolicy<RoleName> => inline::get;
+    ListUserPolicies(inline::List<UserName>) -> Listing<String> => inline::list;
+    ListGroupPolicies(inline::List<GroupName>) -> Listing<String> => inline::list;
+    ListRolePolicies(inline::List<RoleName>) -> Listing<String> => inline::list;
+    ListAttachedUserPolicies(attachment::ListAttached<UserName>)
+        -> Listing<attachment::AttachedPolicy> => attachment::list;
+    ListAttachedGroupPolicies(attachment::ListAttached<GroupName>)
+        -> Listing<attachment::AttachedPolicy> => attachment::list;
+    ListAttachedRolePolicies(attachment::ListAttached<RoleName>)
+        -> Listing<attachment::AttachedPolicy> => attachment::list;
+    ListAccessKeys(access_key::ListAccessKeys) -> Listing<access_key::AccessKey>
+        => access_key::list;
+    ListUserTags(tag::ListTags<UserName>) -> Listing<tag::Tag> => tag::list;
+    ListRoleTags(tag::ListTags<RoleName>) -> Listing<tag::Tag> => tag::list;
+    ListPolicyTags(tag::ListTags<PolicyArn>) -> Listing<tag::Tag> => tag::list_of_policy;
+    ListAccountAliases(account::ListAliases) -> Listing<AccountAlias> => account::list_aliases;
+    GetAccountSummary(account::GetSummary) -> account::Summary => account::summary;
+    GetAccountAuthorizationDetails(account::GetDetails) -> account::Details => account::details;
+    GetCallerIdentity(sts::GetCallerIdentity) -> sts::CallerIdentity => sts::caller_identity;
+    AssumeRole(sts::AssumeRole) -> sts::AssumedRole => sts::assume_role;
+    GetSessionToken(sts::GetSessionToken) -> sts::Credentials => sts::session_token;
+}

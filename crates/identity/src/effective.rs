@@ -1,0 +1,187 @@
+//! The policies that apply to a principal: its own, its groups', its session's.
+//!
+//! **Invariants.** Every policy that may apply is here, with every side of its documents. It is certain
+//! only if each edge on the way to it, and the existence of what the edge leads to, is uncontested.
+//!
+//! **Must not know:** what is asked.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
+
+use model::UniqueId;
+use policy::{Document, Layers, ManagedPolicy, Source, SourceLabel};
+
+use crate::{
+    Identity,
+    entity::Entity,
+    field::{ATTACHMENT, DEFAULT_VERSION, HEAD, INLINE_POLICY, MEMBERSHIP, POLICY_VERSION},
+    policy::{PolicyArn, managed_id},
+    principal::{Caller, Session},
+};
+
+/// What an attachment leads to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum PolicyRef {
+    /// One that every account has.
+    Managed(&'static ManagedPolicy),
+    /// One of the account.
+    Customer(Entity),
+}
+
+impl PolicyRef {
+    /// The policy of a unique id.
+    pub(crate) fn of(entity: Entity) -> Self {
+        static BY_ID: LazyLock<BTreeMap<UniqueId, &'static ManagedPolicy>> = LazyLock::new(|| {
+            policy::managed().iter().map(|policy| (managed_id(policy.name), policy)).collect()
+        });
+        BY_ID.get(&entity.id).map_or(Self::Customer(entity), |policy| Self::Managed(policy))
+    }
+
+    /// Its ARN.
+    pub(crate) fn arn(&self, identity: &Identity) -> String {
+        match self {
+            Self::Managed(policy) => policy.arn(),
+            Self::Customer(entity) => identity.face(*entity).arn.to_string(),
+        }
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self, identity: &Identity) -> String {
+        match self {
+            Self::Managed(policy) => policy.name.to_owned(),
+            Self::Customer(entity) => identity.face(*entity).name,
+        }
+    }
+
+    /// Its path.
+    pub(crate) fn path(&self, identity: &Identity) -> String {
+        match self {
+            Self::Managed(policy) => policy.path.to_owned(),
+            Self::Customer(entity) => identity.face(*entity).path,
+        }
+    }
+
+    /// The policy as it applies through an edge.
+    fn source(&self, identity: &Identity, edge: Certainty) -> Source {
+        let label = SourceLabel::Managed { arn: self.arn(identity) };
+        match self {
+            Self::Managed(policy) => Source {
+                label,
+                certain: edge == Certainty::Must,
+                alternatives: vec![Arc::clone(&policy.parsed)],
+            },
+            Self::Customer(entity) => {
+                let mut source = Source { label, certain: false, alternatives: Vec::new() };
+                let default = identity.read(&DEFAULT_VERSION, *entity);
+                let exists = Certainty::of(identity.read(&HEAD, *entity).must().is_some());
+                let mut certain = edge.and(exists);
+                // INVARIANT: each default it may have is an alternative, so that all must allow.
+                let mut default_seen = false;
+                for version in default.may() {
+                    default_seen = true;
+                    let sides = identity.document(&POLICY_VERSION, *entity, &version.text);
+                    certain = certain.and(add_sides(&mut source.alternatives, sides));
+                }
+                let undecided = default.must().is_none() && default.may().count() < 2;
+                source.certain = certain == Certainty::Must && default_seen && !undecided;
+                source
+            }
+        }
+    }
+}
+
+/// Whether something is beyond doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Certainty {
+    /// It is.
+    Must,
+    /// It may be.
+    May,
+}
+
+impl Certainty {
+    fn of(must: bool) -> Self {
+        if must { Self::Must } else { Self::May }
+    }
+
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Must, Self::Must) => Self::Must,
+            (Self::Must | Self::May, Self::Must | Self::May) => Self::May,
+        }
+    }
+}
+
+/// Adds the documents of a slot; certain unless the slot may be empty.
+fn add_sides(
+    alternatives: &mut Vec<Arc<Document>>,
+    sides: &[Option<Arc<crate::index::StoredDocument>>],
+) -> Certainty {
+    alternatives.extend(sides.iter().flatten().map(|stored| Arc::clone(&stored.document)));
+    Certainty::of(!sides.is_empty() && sides.iter().all(Option::is_some))
+}
+
+/// The layers that decide on a user or role; `None` for root, which no policy limits.
+pub(crate) fn layers(identity: &Identity, caller: &Caller) -> Option<Layers> {
+    let entity = caller.entity()?;
+    let mut sources = Vec::new();
+    own_sources(identity, entity, Certainty::Must, &mut sources);
+    for (group, edge) in identity.read_all(&MEMBERSHIP, entity) {
+        let Ok(id) = group.parse::<UniqueId>() else { continue };
+        let group = Entity { account: entity.account, id };
+        let exists = identity.read(&HEAD, group);
+        if !exists.is_possible() {
+            continue;
+        }
+        let certain = Certainty::of(edge.must().is_some() && exists.must().is_some());
+        own_sources(identity, group, certain, &mut sources);
+    }
+    let session =
+        caller.session.as_ref().and_then(|session| session_layer(identity, caller, session));
+    Some(Layers { identity: sources, boundary: None, session })
+}
+
+/// The policies of a user, group or role itself.
+fn own_sources(identity: &Identity, owner: Entity, certain: Certainty, sources: &mut Vec<Source>) {
+    for (policy, edge) in identity.read_all(&ATTACHMENT, owner) {
+        let Ok(id) = policy.parse::<UniqueId>() else { continue };
+        let edge = certain.and(Certainty::of(edge.must().is_some()));
+        let policy = PolicyRef::of(Entity { account: owner.account, id });
+        sources.push(policy.source(identity, edge));
+    }
+    let inline = identity.documents(&INLINE_POLICY, owner);
+    if inline.is_empty() {
+        return;
+    }
+    let owner_arn = identity.face(owner).arn.to_string();
+    for (fold, sides) in inline {
+        let stored = sides.iter().flatten().next();
+        let name = stored.map_or_else(|| fold.to_string(), |stored| stored.message.name.clone());
+        let label = SourceLabel::Inline { owner_arn: owner_arn.clone(), name };
+        let mut source = Source { label, certain: false, alternatives: Vec::new() };
+        let exists = add_sides(&mut source.alternatives, &sides);
+        source.certain = certain.and(exists) == Certainty::Must;
+        sources.push(source);
+    }
+}
+
+/// The policies that were given when the session was made; `None` if there were none.
+fn session_layer(identity: &Identity, caller: &Caller, session: &Session) -> Option<Vec<Source>> {
+    let Session { policies, policy_arns, .. } = session;
+    if policies.is_empty() && policy_arns.is_empty() {
+        return None;
+    }
+    let given = policies.iter().map(|document| Source {
+        label: SourceLabel::Session,
+        certain: true,
+        alternatives: vec![Arc::clone(document)],
+    });
+    let managed = policy_arns.iter().filter_map(|arn| {
+        let arn: PolicyArn = arn.parse().ok()?;
+        let policy = arn.may_find(identity, caller.account)?;
+        Some(policy.source(identity, Certainty::Must))
+    });
+    Some(given.chain(managed).collect())
+}

@@ -1,0 +1,321 @@
+//! What users, groups, roles and managed policies have in common: a head, a name, a path, an ARN.
+//!
+//! **Invariants.** A name is looked up among all that may have it. Listings hide nothing that may
+//! exist, so that it can be removed; what is *used* must exist.
+//!
+//! Two live entities of a kind can come to have one name, made at two nodes at once: they are rivals.
+//! Both stay listed, and a look-up gives the one whose name has the least dot. Users and roles that have
+//! a rival are refused as principals until one of them is deleted or renamed.
+//!
+//! **Must not know:** what the nouns have besides.
+
+use std::{fmt, str::FromStr};
+
+use model::{
+    AccountId, Arn, Constraint, GroupName, Path, RoleName, Timestamp, UniqueId, UniqueIdKind,
+    UserName,
+};
+use wire::v1;
+
+use crate::{
+    Error, Identity, Noun, Page, Quota, Read,
+    field::{HEAD, NAME, PATH},
+    state::Writes,
+};
+
+/// One entity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Entity {
+    pub(crate) account: AccountId,
+    pub(crate) id: UniqueId,
+}
+
+/// The name of a user, group or role, which tells what it names.
+pub trait EntityName: Clone + fmt::Debug + fmt::Display + FromStr<Err = Constraint> {
+    /// The kind of its unique id.
+    const KIND: UniqueIdKind;
+    /// What errors call it.
+    const NOUN: Noun;
+    /// What errors call its inline policies.
+    const INLINE_NOUN: Noun;
+    /// The word in the names of actions, such as `AttachUserPolicy`.
+    const WORD: &'static str;
+    /// How many managed policies may be attached to it.
+    const ATTACHED_QUOTA: Quota;
+    /// How long its inline policies may be together.
+    const INLINE_QUOTA: Quota;
+}
+
+impl EntityName for UserName {
+    const KIND: UniqueIdKind = UniqueIdKind::User;
+    const NOUN: Noun = Noun::User;
+    const INLINE_NOUN: Noun = Noun::UserPolicy;
+    const WORD: &'static str = "User";
+    const ATTACHED_QUOTA: Quota = Quota::PoliciesPerUser;
+    const INLINE_QUOTA: Quota = Quota::UserInlineSize;
+}
+
+impl EntityName for GroupName {
+    const KIND: UniqueIdKind = UniqueIdKind::Group;
+    const NOUN: Noun = Noun::Group;
+    const INLINE_NOUN: Noun = Noun::GroupPolicy;
+    const WORD: &'static str = "Group";
+    const ATTACHED_QUOTA: Quota = Quota::PoliciesPerGroup;
+    const INLINE_QUOTA: Quota = Quota::GroupInlineSize;
+}
+
+impl EntityName for RoleName {
+    const KIND: UniqueIdKind = UniqueIdKind::Role;
+    const NOUN: Noun = Noun::Role;
+    const INLINE_NOUN: Noun = Noun::RolePolicy;
+    const WORD: &'static str = "Role";
+    const ATTACHED_QUOTA: Quota = Quota::PoliciesPerRole;
+    const INLINE_QUOTA: Quota = Quota::RoleInlineSize;
+}
+
+/// The ARN of an entity with this kind, path and name.
+pub(crate) fn arn(account: AccountId, kind: UniqueIdKind, path: &str, name: &str) -> Arn {
+    Arn::iam(account, format_args!("{}{path}{name}", arn_word(kind)))
+}
+
+/// What stands before the path in an ARN.
+pub(crate) fn arn_word(kind: UniqueIdKind) -> &'static str {
+    match kind {
+        UniqueIdKind::User => "user",
+        UniqueIdKind::Group => "group",
+        UniqueIdKind::Role => "role",
+        UniqueIdKind::Policy => "policy",
+        UniqueIdKind::Root => "root",
+        UniqueIdKind::AccessKey | UniqueIdKind::SessionKey => "access-key",
+    }
+}
+
+/// What every entity shows.
+#[derive(Clone, Debug)]
+pub(crate) struct Face {
+    pub(crate) id: UniqueId,
+    pub(crate) name: String,
+    pub(crate) path: String,
+    pub(crate) arn: Arn,
+    pub(crate) created: Timestamp,
+}
+
+impl Face {
+    /// The name as its type. A name from a newer node may not parse; the unique id always does.
+    pub(crate) fn typed_name<N: FromStr<Err = Constraint>>(&self) -> N {
+        let id = || self.id.as_str().parse().ok();
+        self.name.parse().ok().or_else(id).expect("a unique id satisfies every name's pattern")
+    }
+
+    /// The path as its type.
+    pub(crate) fn typed_path<P: FromStr<Err = Constraint>>(&self) -> P {
+        let root = || "/".parse().ok();
+        self.path.parse().ok().or_else(root).expect("`/` is a path of every kind")
+    }
+}
+
+impl Identity {
+    /// The entity to show for a name: one that must exist before one that may, then by the least dot.
+    pub(crate) fn find(
+        &self,
+        account: AccountId,
+        kind: UniqueIdKind,
+        name: &str,
+    ) -> Option<Entity> {
+        let dot = |entity: &Entity| {
+            let siblings = self.state().get(&NAME.key(entity.account, entity.id));
+            siblings.iter().map(|s| (s.dot.actor, s.dot.counter)).min()
+        };
+        self.index()
+            .named(account, kind, &name.to_lowercase())
+            .map(|id| Entity { account, id })
+            .filter(|entity| self.read(&HEAD, *entity).is_possible())
+            .min_by_key(|entity| (self.read(&HEAD, *entity).must().is_none(), dot(entity)))
+    }
+
+    /// The entity of a name, if it may exist.
+    pub(crate) fn may_find<N: EntityName>(
+        &self,
+        account: AccountId,
+        name: &N,
+    ) -> Result<Entity, Error> {
+        let text = name.to_string();
+        let found = self.find(account, N::KIND, &text);
+        found.ok_or(Error::NoSuchEntity { noun: N::NOUN, name: text })
+    }
+
+    /// The entity of a name, if it must exist.
+    pub(crate) fn must_find<N: EntityName>(
+        &self,
+        account: AccountId,
+        name: &N,
+    ) -> Result<Entity, Error> {
+        let entity = self.may_find(account, name)?;
+        self.must_exist(entity, N::NOUN, &name.to_string())?;
+        Ok(entity)
+    }
+
+    /// Refuses an entity whose existence is contested: it can only be taken apart and deleted.
+    pub(crate) fn must_exist(&self, entity: Entity, noun: Noun, name: &str) -> Result<(), Error> {
+        let contested = Error::ConcurrentModification { noun, name: name.to_owned() };
+        self.read(&HEAD, entity).must().map(|_| ()).ok_or(contested)
+    }
+
+    /// Refuses a name that another entity may have.
+    pub(crate) fn name_is_free(
+        &self,
+        account: AccountId,
+        (kind, noun): (UniqueIdKind, Noun),
+        name: &str,
+        except: Option<Entity>,
+    ) -> Result<(), Error> {
+        let taken = self
+            .index()
+            .named(account, kind, &name.to_lowercase())
+            .map(|id| Entity { account, id })
+            .any(|entity| Some(entity) != except && self.read(&HEAD, entity).is_possible());
+        if taken {
+            return Err(Error::EntityAlreadyExists { noun, name: name.to_owned() });
+        }
+        Ok(())
+    }
+
+    /// All entities of a kind that may exist, by page key. An entity whose name is contested is listed
+    /// under each name.
+    pub(crate) fn all(
+        &self,
+        account: AccountId,
+        kind: UniqueIdKind,
+    ) -> impl Iterator<Item = (String, Entity)> {
+        self.index()
+            .all_named(account, kind)
+            .map(move |(fold, id)| (page_key(fold, id), Entity { account, id }))
+            .filter(|(_, entity)| self.read(&HEAD, *entity).is_possible())
+    }
+
+    /// How many entities of a kind may exist.
+    pub(crate) fn count(&self, account: AccountId, kind: UniqueIdKind) -> usize {
+        let mut ids: Vec<UniqueId> = self.all(account, kind).map(|(_, e)| e.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.len()
+    }
+
+    /// What an entity shows.
+    pub(crate) fn face(&self, entity: Entity) -> Face {
+        let Entity { account, id } = entity;
+        let text = |read: Read<v1::Text>| read.shown().map(|text| text.text.clone());
+        let name = text(self.read(&NAME, entity)).unwrap_or_else(|| id.to_string());
+        let path = text(self.read(&PATH, entity)).unwrap_or_else(|| "/".to_owned());
+        let kind = id.kind().unwrap_or(UniqueIdKind::User);
+        let created = self.read(&HEAD, entity).shown().map_or(0, |head| head.created_ms);
+        let arn = arn(account, kind, &path, &name);
+        Face { id, name, path, arn, created: Timestamp::from_ms(created) }
+    }
+
+    /// Every ARN that an entity may have: one, unless its name or path is contested.
+    pub(crate) fn arns(&self, entity: Entity) -> Vec<Arn> {
+        let Entity { account, id } = entity;
+        let (names, paths) = (self.read(&NAME, entity), self.read(&PATH, entity));
+        let kind = id.kind().unwrap_or(UniqueIdKind::User);
+        let mut arns: Vec<Arn> = names
+            .may()
+            .flat_map(|name| paths.may().map(|path| arn(account, kind, &path.text, &name.text)))
+            .collect();
+        if arns.is_empty() {
+            arns.push(self.face(entity).arn);
+        }
+        arns
+    }
+
+    /// The ARNs of whatever has or would have a name: the existing entity's, else one at the path `/`.
+    pub(crate) fn arns_of_name<N: EntityName>(&self, account: AccountId, name: &N) -> Vec<Arn> {
+        let text = name.to_string();
+        match self.find(account, N::KIND, &text) {
+            Some(entity) => self.arns(entity),
+            None => vec![arn(account, N::KIND, "/", &text)],
+        }
+    }
+
+    /// Whether a user or role can act: it must exist and have no rival.
+    pub(crate) fn can_act(&self, entity: Entity) -> bool {
+        self.read(&HEAD, entity).must().is_some() && !self.has_rival(entity)
+    }
+
+    /// Whether another entity that must exist may have a name that this one may have.
+    fn has_rival(&self, entity: Entity) -> bool {
+        let Some(kind) = entity.id.kind() else { return true };
+        self.read(&NAME, entity).may().any(|name| {
+            self.index()
+                .named(entity.account, kind, &name.text.to_lowercase())
+                .map(|id| Entity { account: entity.account, id })
+                .any(|other| other != entity && self.read(&HEAD, other).must().is_some())
+        })
+    }
+}
+
+/// Orders as folded names do (a space is less than every character of a name), and tells rivals apart.
+pub(crate) fn page_key(fold: &str, id: UniqueId) -> String {
+    format!("{fold} {id}")
+}
+
+/// Starts an entity: its head, name and path.
+pub(crate) fn create(writes: &mut Writes, id: UniqueId, now: Timestamp, name: &str, path: &str) {
+    writes.put(&HEAD, id, &v1::Head { created_ms: now.ms() });
+    writes.put(&NAME, id, &v1::Text { text: name.to_owned() });
+    writes.put(&PATH, id, &v1::Text { text: path.to_owned() });
+}
+
+/// A listing of entities of one kind whose path begins with a prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListByPath {
+    /// The prefix, `/` for all.
+    pub path_prefix: PathPrefix,
+    /// Which part.
+    pub page: Page,
+}
+
+/// The beginning of a path: at most 512 characters, the first `/`. AWS: `PathPrefix`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathPrefix(String);
+
+impl PathPrefix {
+    /// Whether a path begins with it.
+    pub(crate) fn covers(&self, path: &str) -> bool {
+        path.starts_with(&self.0)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for PathPrefix {
+    fn default() -> Self {
+        Self("/".to_owned())
+    }
+}
+
+impl FromStr for PathPrefix {
+    type Err = Constraint;
+
+    fn from_str(text: &str) -> Result<Self, Constraint> {
+        if text.chars().count() > 512 {
+            return Err(Constraint::MaxLength(512));
+        }
+        let ok = text.starts_with('/') && text.bytes().all(|b| (0x21..=0x7e).contains(&b));
+        ok.then(|| Self(text.to_owned())).ok_or(Constraint::Pattern("\u{2F}[\u{21}-\u{7E}]*"))
+    }
+}
+
+/// New name and path; what is `None` stays. AWS: `UpdateUser`, `UpdateGroup`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rename<N> {
+    /// Which entity.
+    pub name: N,
+    /// Its new name.
+    pub new_name: Option<N>,
+    /// Its new path.
+    pub new_path: Option<Path>,
+}

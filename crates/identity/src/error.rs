@@ -1,0 +1,252 @@
+//! Why a call is refused.
+//!
+//! **Invariants.** A variant is one AWS error code, or one of AWS's texts for it, and carries data; the
+//! words are the edge's business. `Display` is for logs: it holds no secret and no policy text.
+//!
+//! **Must not know:** XML, status codes.
+
+use thiserror::Error as ThisError;
+
+/// What an error speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Noun {
+    /// A user, by name.
+    User,
+    /// A group, by name.
+    Group,
+    /// A role, by name.
+    Role,
+    /// A managed policy, by ARN.
+    Policy,
+    /// A managed policy that is to be attached, by ARN.
+    AttachablePolicy,
+    /// A managed policy that is to be detached but is not attached, by ARN.
+    Attachment,
+    /// A version of a managed policy, by its id.
+    PolicyVersion,
+    /// An inline policy of a user, by name.
+    UserPolicy,
+    /// An inline policy of a group, by name.
+    GroupPolicy,
+    /// An inline policy of a role, by name.
+    RolePolicy,
+    /// A long-term access key, by id.
+    AccessKey,
+    /// An account, by id.
+    Account,
+    /// An account's alias.
+    AccountAlias,
+    /// A principal, by ARN or unique id.
+    Principal,
+    /// A user's membership in a group, by the user's name.
+    Membership,
+}
+
+impl std::fmt::Display for Noun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::User => "user",
+            Self::Group => "group",
+            Self::Role => "role",
+            Self::Policy | Self::AttachablePolicy => "policy",
+            Self::Attachment => "attachment of policy",
+            Self::PolicyVersion => "policy version",
+            Self::UserPolicy => "user policy",
+            Self::GroupPolicy => "group policy",
+            Self::RolePolicy => "role policy",
+            Self::AccessKey => "access key",
+            Self::Account => "account",
+            Self::AccountAlias => "account alias",
+            Self::Principal => "principal",
+            Self::Membership => "membership of user",
+        })
+    }
+}
+
+/// What stands in the way of a deletion. AWS's texts: "Cannot delete entity, must … first."
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Obstacle {
+    /// "must detach all policies first".
+    AttachedPolicies,
+    /// "must delete policies first".
+    InlinePolicies,
+    /// "must delete access keys first".
+    AccessKeys,
+    /// "must remove users from group first".
+    Memberships,
+    /// "Cannot delete a policy attached to entities."
+    Attachments,
+    /// "This policy has more than one version. Before you delete a policy, you must delete the
+    /// policy's versions. The default version is deleted with the policy."
+    PolicyVersions,
+    /// "Cannot delete the default version of a policy."
+    DefaultVersion,
+}
+
+/// A quota. AWS's text: "Cannot exceed quota for NAME: MAX".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Quota {
+    /// Long-term keys of a user or the root user.
+    AccessKeysPerUser,
+    /// Versions of a managed policy. AWS has a text of its own for it.
+    VersionsPerPolicy,
+    /// Groups that a user is in.
+    GroupsPerUser,
+    /// Managed policies attached to a user.
+    PoliciesPerUser,
+    /// Managed policies attached to a group.
+    PoliciesPerGroup,
+    /// Managed policies attached to a role.
+    PoliciesPerRole,
+    /// Tags of an entity.
+    TagsPerEntity,
+    /// Users of an account.
+    UsersPerAccount,
+    /// Groups of an account.
+    GroupsPerAccount,
+    /// Roles of an account.
+    RolesPerAccount,
+    /// Customer managed policies of an account.
+    PoliciesPerAccount,
+    /// Characters of a managed policy, white space not counted.
+    PolicySize,
+    /// Characters of all inline policies of a user, white space not counted.
+    UserInlineSize,
+    /// Characters of all inline policies of a group, white space not counted.
+    GroupInlineSize,
+    /// Characters of all inline policies of a role, white space not counted.
+    RoleInlineSize,
+    /// Characters of a trust policy, white space not counted.
+    TrustPolicySize,
+    /// Characters of the session policies of one request.
+    SessionPolicySize,
+    /// Managed policies of one request for a session.
+    SessionPolicyArns,
+    /// Aliases of an account.
+    AliasesPerAccount,
+}
+
+impl Quota {
+    /// The greatest number that is accepted.
+    pub fn max(self) -> usize {
+        use model::limits as l;
+        match self {
+            Self::AccessKeysPerUser => l::ACCESS_KEYS_PER_USER_MAX,
+            Self::VersionsPerPolicy => l::POLICY_VERSIONS_MAX,
+            Self::GroupsPerUser => l::GROUPS_PER_USER_MAX,
+            Self::PoliciesPerUser
+            | Self::PoliciesPerGroup
+            | Self::PoliciesPerRole
+            | Self::SessionPolicyArns => l::ATTACHED_POLICIES_MAX,
+            Self::TagsPerEntity => l::TAGS_MAX,
+            Self::UsersPerAccount => l::USERS_PER_ACCOUNT_MAX,
+            Self::GroupsPerAccount => l::GROUPS_PER_ACCOUNT_MAX,
+            Self::RolesPerAccount => l::ROLES_PER_ACCOUNT_MAX,
+            Self::PoliciesPerAccount => l::POLICIES_PER_ACCOUNT_MAX,
+            Self::PolicySize => l::MANAGED_POLICY_CHARS_MAX,
+            Self::UserInlineSize => l::USER_INLINE_CHARS_MAX,
+            Self::GroupInlineSize => l::GROUP_INLINE_CHARS_MAX,
+            Self::RoleInlineSize => l::ROLE_INLINE_CHARS_MAX,
+            Self::TrustPolicySize => l::TRUST_POLICY_CHARS_MAX,
+            Self::SessionPolicySize => l::SESSION_POLICY_CHARS_MAX,
+            Self::AliasesPerAccount => 1,
+        }
+    }
+
+    /// Refuses a count over the quota.
+    pub(crate) fn allow(self, count: usize) -> Result<(), Error> {
+        if count > self.max() { Err(Error::LimitExceeded { quota: self }) } else { Ok(()) }
+    }
+}
+
+/// A refusal.
+#[derive(Clone, Debug, PartialEq, Eq, ThisError)]
+pub enum Error {
+    /// AWS: `EntityAlreadyExists`.
+    #[error("{noun} `{name}` already exists")]
+    EntityAlreadyExists {
+        /// What.
+        noun: Noun,
+        /// Which.
+        name: String,
+    },
+    /// AWS: `NoSuchEntity`.
+    #[error("{noun} `{name}` does not exist")]
+    NoSuchEntity {
+        /// What.
+        noun: Noun,
+        /// Which.
+        name: String,
+    },
+    /// AWS: `DeleteConflict`.
+    #[error("{obstacle:?} stand in the way of the deletion")]
+    DeleteConflict {
+        /// What must go first.
+        obstacle: Obstacle,
+    },
+    /// AWS: `LimitExceeded`.
+    #[error("quota {quota:?} is {}", Quota::max(*quota))]
+    LimitExceeded {
+        /// Which limit.
+        quota: Quota,
+    },
+    /// AWS: `MalformedPolicyDocument`; the problem's `Display` is AWS's text.
+    #[error("malformed policy document: {problem}")]
+    MalformedPolicyDocument {
+        /// What is wrong.
+        problem: policy::Problem,
+        /// Where, if in one place.
+        position: Option<policy::Position>,
+    },
+    /// AWS: `AccessDenied`.
+    #[error("{message}")]
+    AccessDenied {
+        /// AWS's text, from [`policy::denial_message`] or fixed.
+        message: String,
+    },
+    /// AWS: `InvalidInput`, "Duplicate tag keys found. Please note that Tag keys are case insensitive."
+    #[error("duplicate tag keys")]
+    DuplicateTagKeys,
+    /// AWS: `ValidationError`, "Must specify userName when calling with non-User credentials".
+    #[error("the caller is no user, and no user name is given")]
+    MustSpecifyUserName,
+    /// AWS: `ValidationError`, "ARN … is not valid."
+    #[error("ARN `{arn}` names nothing that the call takes")]
+    InvalidArn {
+        /// The ARN.
+        arn: String,
+    },
+    /// AWS: `ValidationError`, "The requested DurationSeconds exceeds the MaxSessionDuration set for
+    /// this role."
+    #[error("the duration exceeds the role's maximum of {max_secs} s")]
+    DurationExceedsRoleMax {
+        /// The role's maximum.
+        max_secs: u32,
+    },
+    /// AWS: `ValidationError`, "The requested DurationSeconds exceeds the 1 hour session limit for
+    /// roles assumed by role chaining".
+    #[error("the duration exceeds the limit for role chaining")]
+    DurationExceedsChainingMax,
+    /// AWS: `ConcurrentModification`: concurrent changes disagree on whether the entity exists, or on
+    /// what the call relies on. Deleting it anew, or writing the value anew, settles it.
+    #[error("{noun} `{name}` is contested by concurrent changes")]
+    ConcurrentModification {
+        /// What.
+        noun: Noun,
+        /// Which.
+        name: String,
+    },
+    /// AWS: `InvalidClientTokenId`: the caller's principal does not exist any more, or may not.
+    #[error("the caller's principal is gone or contested")]
+    InvalidClientTokenId,
+    /// AWS: `ServiceFailure`: this node holds no data key to seal a secret under.
+    #[error("no data key to seal a secret under")]
+    NoDataKey,
+}
+
+impl From<policy::ParseError> for Error {
+    fn from(error: policy::ParseError) -> Self {
+        let position = error.position();
+        Self::MalformedPolicyDocument { problem: error.problem, position }
+    }
+}

@@ -1,0 +1,95 @@
+//! The fields of entities: every tag, the message its value is, and its narrow reading.
+//!
+//! | tag | field | of | qualifier | contested, it reads narrowly as |
+//! |---|---|---|---|---|
+//! | 1 | head | user, group, role, policy | | a user or role is dead; a group or policy gives only its denies |
+//! | 2 | name | the same | | unknown in conditions; every name it may have is taken, and each ARN must be allowed |
+//! | 3 | path | the same | | each ARN must be allowed |
+//! | 4 | description | role, policy | | shown, no more |
+//! | 5 | maximum session duration | role | | the least |
+//! | 6 | trust policy | role | | every side must allow, any may deny; removed on one side: nobody is trusted |
+//! | 7 | tag | user, role, policy | folded key | a condition on it is unknown |
+//! | 8 | inline policy | user, group, role | folded name | every side must allow, any may deny |
+//! | 9 | membership | user | group's unique id | only the group's denies count |
+//! | 10 | attachment | user, group, role | policy's unique id | only the policy's denies count |
+//! | 11 | policy version | policy | `v1`… | every side must allow, any may deny |
+//! | 12 | default version | policy | | every version it may be must allow, any may deny |
+//! | 13 | access key | access key | | does not authenticate |
+//! | 14 | access key's status | access key | | does not authenticate |
+//!
+//! **Invariants.** Numbers are for ever; a tag's message only grows.
+//!
+//! **Must not know:** what a call does with a field.
+
+use std::marker::PhantomData;
+
+use model::{AccountId, Key, UniqueId};
+use wire::v1;
+
+/// A field: its tag and the message that its values are.
+pub(crate) struct Field<M> {
+    tag: u16,
+    message: PhantomData<fn() -> M>,
+}
+
+impl<M> Field<M> {
+    const fn new(tag: u16) -> Self {
+        Self { tag, message: PhantomData }
+    }
+
+    /// The tag.
+    pub(crate) fn tag(&self) -> u16 {
+        self.tag
+    }
+
+    /// The encoded key of an entity's field that has no qualifier.
+    pub(crate) fn key(&self, account: AccountId, id: UniqueId) -> Box<[u8]> {
+        self.key_of(account, id, "")
+    }
+
+    /// The encoded key of one of an entity's fields.
+    pub(crate) fn key_of(&self, account: AccountId, id: UniqueId, qualifier: &str) -> Box<[u8]> {
+        Key::new(account, id, self.tag, qualifier).to_bytes()
+    }
+}
+
+pub(crate) const HEAD: Field<v1::Head> = Field::new(1);
+pub(crate) const NAME: Field<v1::Text> = Field::new(2);
+pub(crate) const PATH: Field<v1::Text> = Field::new(3);
+pub(crate) const DESCRIPTION: Field<v1::Text> = Field::new(4);
+pub(crate) const MAX_SESSION_DURATION: Field<v1::Number> = Field::new(5);
+pub(crate) const TRUST_POLICY: Field<v1::Document> = Field::new(6);
+pub(crate) const TAG: Field<v1::Tag> = Field::new(7);
+pub(crate) const INLINE_POLICY: Field<v1::Document> = Field::new(8);
+pub(crate) const MEMBERSHIP: Field<v1::Edge> = Field::new(9);
+pub(crate) const ATTACHMENT: Field<v1::Edge> = Field::new(10);
+pub(crate) const POLICY_VERSION: Field<v1::Document> = Field::new(11);
+pub(crate) const DEFAULT_VERSION: Field<v1::Text> = Field::new(12);
+pub(crate) const ACCESS_KEY: Field<v1::AccessKey> = Field::new(13);
+pub(crate) const ACCESS_KEY_STATUS: Field<v1::Text> = Field::new(14);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_for_ever() {
+        let tags = [
+            HEAD.tag(),
+            NAME.tag(),
+            PATH.tag(),
+            DESCRIPTION.tag(),
+            MAX_SESSION_DURATION.tag(),
+            TRUST_POLICY.tag(),
+            TAG.tag(),
+            INLINE_POLICY.tag(),
+            MEMBERSHIP.tag(),
+            ATTACHMENT.tag(),
+            POLICY_VERSION.tag(),
+            DEFAULT_VERSION.tag(),
+            ACCESS_KEY.tag(),
+            ACCESS_KEY_STATUS.tag(),
+        ];
+        assert!(tags.into_iter().eq(1..=14));
+    }
+}

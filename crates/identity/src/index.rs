@@ -1,0 +1,241 @@
+//! Derived indexes: names, reverse edges, the accounts of ids, parsed documents.
+//!
+//! **Invariants.** What a slot contributes depends on that slot alone, so the index of a state is the
+//! sum over its slots, however they came to be; a test compares both ways. Everything that *may* be is
+//! in it: a reader of the index asks the state whether it *must*.
+//!
+//! **Must not know:** calls, callers.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, LazyLock},
+};
+
+use crdt::Sibling;
+use model::{AccountId, Key, UniqueId, UniqueIdKind};
+use policy::{Document, DocumentKind};
+use wire::{Message, transaction::Meta, v1};
+
+use crate::{
+    field::{
+        ACCESS_KEY, ATTACHMENT, HEAD, INLINE_POLICY, MEMBERSHIP, NAME, POLICY_VERSION, TRUST_POLICY,
+    },
+    read::read,
+};
+
+/// A policy document of the state, parsed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct StoredDocument {
+    /// Parsed; a document that this version cannot read is one that denies everything.
+    pub(crate) document: Arc<Document>,
+    /// As it is stored.
+    pub(crate) message: v1::Document,
+}
+
+/// All sides of a document's slot; `None` is a removal.
+pub(crate) type Sides = Vec<Option<Arc<StoredDocument>>>;
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Index {
+    names: BTreeMap<(AccountId, UniqueIdKind, String), BTreeSet<UniqueId>>,
+    /// Group to users, policy to principals, owner to access keys.
+    sources: BTreeMap<(AccountId, UniqueId), BTreeSet<UniqueId>>,
+    accounts: BTreeMap<UniqueId, BTreeSet<AccountId>>,
+    documents: BTreeMap<Box<[u8]>, Sides>,
+}
+
+/// What a slot contributes, besides documents.
+enum Entry {
+    Name(AccountId, UniqueIdKind, String, UniqueId),
+    Source { account: AccountId, target: UniqueId, source: UniqueId },
+    Account(UniqueId, AccountId),
+}
+
+impl Index {
+    /// Adds what a slot contributes.
+    pub(crate) fn add(&mut self, key: &[u8], siblings: &[Sibling<Meta>]) {
+        let Ok(parsed) = Key::from_bytes(key) else { return };
+        for entry in entries(&parsed, siblings) {
+            match entry {
+                Entry::Name(account, kind, fold, id) => {
+                    self.names.entry((account, kind, fold)).or_default().insert(id);
+                }
+                Entry::Source { account, target, source } => {
+                    self.sources.entry((account, target)).or_default().insert(source);
+                }
+                Entry::Account(id, account) => {
+                    self.accounts.entry(id).or_default().insert(account);
+                }
+            }
+        }
+        if let Some(kind) = document_kind(&parsed) {
+            let sides = documents(kind, siblings);
+            if sides.iter().any(Option::is_some) {
+                self.documents.insert(key.into(), sides);
+            }
+        }
+    }
+
+    /// Takes away what a slot contributes.
+    pub(crate) fn remove(&mut self, key: &[u8], siblings: &[Sibling<Meta>]) {
+        let Ok(parsed) = Key::from_bytes(key) else { return };
+        for entry in entries(&parsed, siblings) {
+            match entry {
+                Entry::Name(account, kind, fold, id) => {
+                    take(&mut self.names, (account, kind, fold), &id);
+                }
+                Entry::Source { account, target, source } => {
+                    take(&mut self.sources, (account, target), &source);
+                }
+                Entry::Account(id, account) => take(&mut self.accounts, id, &account),
+            }
+        }
+        self.documents.remove(key);
+    }
+
+    /// The entities that may have a name.
+    pub(crate) fn named(
+        &self,
+        account: AccountId,
+        kind: UniqueIdKind,
+        fold: &str,
+    ) -> impl Iterator<Item = UniqueId> {
+        self.names.get(&(account, kind, fold.to_owned())).into_iter().flatten().copied()
+    }
+
+    /// Every name of a kind that any entity may have, in order, with the entities.
+    pub(crate) fn all_named(
+        &self,
+        account: AccountId,
+        kind: UniqueIdKind,
+    ) -> impl Iterator<Item = (&str, UniqueId)> {
+        self.names
+            .range((account, kind, String::new())..)
+            .take_while(move |((a, k, _), _)| *a == account && *k == kind)
+            .flat_map(|((_, _, fold), ids)| ids.iter().map(|id| (fold.as_str(), *id)))
+    }
+
+    /// Whatever may have an edge to `target`: a group's users, a policy's principals, an owner's keys.
+    pub(crate) fn sources(
+        &self,
+        account: AccountId,
+        target: UniqueId,
+    ) -> impl Iterator<Item = UniqueId> {
+        self.sources.get(&(account, target)).into_iter().flatten().copied()
+    }
+
+    /// The account of an entity or access key; the least if peers gave it several.
+    pub(crate) fn account_of(&self, id: UniqueId) -> Option<AccountId> {
+        self.accounts.get(&id)?.first().copied()
+    }
+
+    /// All sides of a document's slot.
+    pub(crate) fn document(&self, key: &[u8]) -> &[Option<Arc<StoredDocument>>] {
+        self.documents.get(key).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn take<K: Ord, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, key: K, value: &V) {
+    if let Some(set) = map.get_mut(&key) {
+        set.remove(value);
+        if set.is_empty() {
+            map.remove(&key);
+        }
+    }
+}
+
+fn entries(key: &Key, siblings: &[Sibling<Meta>]) -> Vec<Entry> {
+    let Key { account, id, field } = key;
+    let (account, id, tag) = (*account, *id, field.tag);
+    let possible = siblings.iter().any(|sibling| sibling.value.is_some());
+    let Some(kind) = id.kind() else { return Vec::new() };
+    let qualifier = || field.qualifier.parse::<UniqueId>().ok();
+    if tag == NAME.tag() {
+        let names = read::<v1::Text, _>(siblings);
+        return names
+            .may()
+            .map(|name| Entry::Name(account, kind, name.text.to_lowercase(), id))
+            .collect();
+    }
+    if tag == ACCESS_KEY.tag() && kind == UniqueIdKind::AccessKey {
+        let mut entries: Vec<Entry> = read::<v1::AccessKey, _>(siblings)
+            .may()
+            .filter_map(|key| key.owner.parse().ok())
+            .map(|target| Entry::Source { account, target, source: id })
+            .collect();
+        if possible {
+            entries.push(Entry::Account(id, account));
+        }
+        return entries;
+    }
+    let entry = if tag == HEAD.tag() && kind != UniqueIdKind::AccessKey {
+        Some(Entry::Account(id, account))
+    } else if tag == MEMBERSHIP.tag() || tag == ATTACHMENT.tag() {
+        qualifier().map(|target| Entry::Source { account, target, source: id })
+    } else {
+        None
+    };
+    entry.filter(|_| possible).into_iter().collect()
+}
+
+fn document_kind(key: &Key) -> Option<DocumentKind> {
+    let tag = key.field.tag;
+    if tag == TRUST_POLICY.tag() {
+        Some(DocumentKind::Trust)
+    } else if tag == INLINE_POLICY.tag() || tag == POLICY_VERSION.tag() {
+        Some(DocumentKind::Identity)
+    } else {
+        None
+    }
+}
+
+fn documents(kind: DocumentKind, siblings: &[Sibling<Meta>]) -> Sides {
+    let mut sides: Vec<Option<&[u8]>> = Vec::new();
+    for sibling in siblings {
+        let side = sibling.value.as_deref();
+        if !sides.contains(&side) {
+            sides.push(side);
+        }
+    }
+    sides.into_iter().map(|side| side.map(|bytes| Arc::new(parse(kind, bytes)))).collect()
+}
+
+/// What cannot be read denies: a newer node may have written a restriction that this one cannot see.
+fn parse(kind: DocumentKind, bytes: &[u8]) -> StoredDocument {
+    let message = v1::Document::decode(bytes).unwrap_or_default();
+    let document = Document::parse(&message.text, kind).map_or_else(|_| deny_all(kind), Arc::new);
+    StoredDocument { document, message }
+}
+
+/// The document that denies everything.
+pub(crate) fn deny_all(kind: DocumentKind) -> Arc<Document> {
+    const IDENTITY: &str = r#"{"Version":"2012-10-17","Statement":
+        {"Effect":"Deny","Action":"*","Resource":"*"}}"#;
+    const TRUST: &str = r#"{"Version":"2012-10-17","Statement":
+        {"Effect":"Deny","Principal":"*","Action":"sts:*"}}"#;
+    static DENY_ALL: LazyLock<[Arc<Document>; 2]> = LazyLock::new(|| {
+        [(IDENTITY, DocumentKind::Identity), (TRUST, DocumentKind::Trust)].map(|(text, kind)| {
+            Arc::new(Document::parse(text, kind).expect("a constant that a test parses"))
+        })
+    });
+    let [identity, trust] = &*DENY_ALL;
+    match kind {
+        DocumentKind::Identity | DocumentKind::Session => Arc::clone(identity),
+        DocumentKind::Trust => Arc::clone(trust),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_denies() {
+        for kind in [DocumentKind::Identity, DocumentKind::Trust, DocumentKind::Session] {
+            let stored = parse(kind, b"\xff");
+            let statements = stored.document.statements();
+            assert!(statements.iter().all(|s| s.effect() == policy::Effect::Deny), "{kind:?}");
+            assert_eq!(statements.len(), 1);
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Who calls, and what a request says of itself.
+//!
+//! **Invariants.** The context keys that are derived from the caller cannot be set by a request.
+//! Root may do everything in its account. A principal that is deleted, even contestedly, or has a rival
+//! for its name, may do nothing.
+//!
+//! **Must not know:** how a caller proved itself.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use model::{AccountAlias, AccountId, Arn, Author, Credential, Entropy, Timestamp, UniqueId};
+use policy::{Context, Document};
+
+use crate::{
+    Error, Identity, KeyRing,
+    entity::Entity,
+    field::{NAME, TAG},
+    tag::Tag,
+};
+
+/// A principal of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Principal {
+    /// The root user.
+    Root,
+    /// A user.
+    User(UniqueId),
+    /// A role, in a session.
+    Role(UniqueId),
+}
+
+/// What a session token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// A role session's name; empty for a session of `GetSessionToken`.
+    pub name: String,
+    /// Session policies, parsed; one that cannot be read is one that denies everything.
+    pub policies: Vec<Arc<Document>>,
+    /// ARNs of managed policies that limit the session as well.
+    pub policy_arns: Vec<String>,
+    /// Session tags, which come before the principal's own.
+    pub tags: Vec<Tag>,
+    /// When STS issued it.
+    pub issued: Timestamp,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// Who started the chain of sessions, as it said itself; empty if it did not.
+    pub source_identity: String,
+}
+
+/// An authenticated caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Its account.
+    pub account: AccountId,
+    /// Who it is there.
+    pub principal: Principal,
+    /// What it proved itself with.
+    pub credential: Credential,
+    /// Its session; a role always has one.
+    pub session: Option<Session>,
+}
+
+/// What is known of a request besides its parameters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestContext {
+    /// Where it came from.
+    pub source_ip: Option<IpAddr>,
+    /// Whether it came over TLS.
+    pub secure_transport: bool,
+    /// The region of its credential scope; empty if it names none.
+    pub region: String,
+    /// Its user agent; empty if it names none.
+    pub user_agent: String,
+}
+
+/// What the control plane knows of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountInfo {
+    /// When it was created.
+    pub created: Timestamp,
+    /// Its alias.
+    pub alias: Option<AccountAlias>,
+}
+
+/// All accounts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accounts(pub BTreeMap<AccountId, AccountInfo>);
+
+/// What a call takes besides its parameters and the state.
+#[derive(Clone, Copy, Debug)]
+pub struct Ctx<'a> {
+    /// The time.
+    pub now: Timestamp,
+    /// All that is random in the call.
+    pub entropy: &'a Entropy,
+    /// Who calls.
+    pub caller: &'a Caller,
+    /// The request.
+    pub request: &'a RequestContext,
+    /// Data keys; empty at a read replica.
+    pub keys: &'a KeyRing,
+    /// The control plane's part.
+    pub accounts: &'a Accounts,
+}
+
+impl Caller {
+    /// The author of a transaction that this caller makes.
+    pub fn author(&self) -> Author {
+        Author { principal: self.unique_id(), credential: self.credential.clone() }
+    }
+
+    /// The principal's unique id.
+    pub fn unique_id(&self) -> UniqueId {
+        match self.principal {
+            Principal::Root => UniqueId::root(self.account),
+            Principal::User(id) | Principal::Role(id) => id,
+        }
+    }
+
+    /// What AWS calls the user id: the account for root, `AROA…:SESSION` for a role.
+    pub fn user_id(&self) -> String {
+        match (self.principal, &self.session) {
+            (Principal::Root, _) => self.account.to_string(),
+            (Principal::Role(id), Some(session)) => format!("{id}:{}", session.name),
+            (Principal::User(id) | Principal::Role(id), _) => id.to_string(),
+        }
+    }
+
+    /// The user or role; root is no entity.
+    pub(crate) fn entity(&self) -> Option<Entity> {
+        match self.principal {
+            Principal::Root => None,
+            Principal::User(id) | Principal::Role(id) => Some(Entity { account: self.account, id }),
+        }
+    }
+
+    /// The ARN as AWS shows it: for a role, the session's.
+    pub fn arn(&self, identity: &Identity) -> Arn {
+        match (self.entity(), self.principal, &self.session) {
+            (None, _, _) => Arn::iam(self.account, "root"),
+            (Some(entity), Principal::Role(_), Some(session)) => {
+                let role = identity.face(entity).name;
+                Arn::sts(self.account, format_args!("assumed-role/{role}/{}", session.name))
+            }
+            (Some(entity), _, _) => identity.face(entity).arn,
+        }
+    }
+
+    /// Refuses a principal that must not act.
+    pub(crate) fn check_can_act(&self, identity: &Identity) -> Result<(), Error> {
+        match self.entity() {
+            Some(entity) if !identity.can_act(entity) => Err(Error::InvalidClientTokenId),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// The context keys of a request. AWS: "AWS global condition context keys".
+pub(crate) fn request_context(request: &RequestContext, now: Timestamp) -> Context {
+    let RequestContext { source_ip, secure_transport, region, user_agent } = request;
+    let mut context = Context::new();
+    if let Some(ip) = source_ip {
+        context.insert("aws:SourceIp", ip.to_string());
+    }
+    context.insert("aws:SecureTransport", secure_transport.to_string());
+    for (key, text) in [("aws:RequestedRegion", region), ("aws:UserAgent", user_agent)] {
+        if !text.is_empty() {
+            context.insert(key, text);
+        }
+    }
+    insert_time(&mut context, now);
+    context
+}
+
+/// The context keys of the time.
+pub(crate) fn insert_time(context: &mut Context, now: Timestamp) {
+    context.insert("aws:CurrentTime", now.to_string());
+    context.insert("aws:EpochTime", now.secs().to_string());
+}
+
+/// The context keys of the caller.
+pub(crate) fn insert_principal(context: &mut Context, identity: &Identity, caller: &Caller) {
+    context.insert("aws:PrincipalAccount", caller.account.to_string());
+    context.insert("aws:userid", caller.user_id());
+    let kind = match caller.principal {
+        Principal::Root => "Account",
+        Principal::User(_) => "User",
+        Principal::Role(_) => "AssumedRole",
+    };
+    context.insert("aws:PrincipalType", kind);
+    match caller.entity() {
+        None => context.insert("aws:PrincipalArn", Arn::iam(caller.account, "root").to_string()),
+        Some(entity) => insert_entity(context, identity, entity, caller.principal),
+    }
+    if let Some(session) = &caller.session {
+        let Session { issued, tags, source_identity, name: _, expires: _, .. } = session;
+        context.insert("aws:TokenIssueTime", issued.to_string());
+        if !source_identity.is_empty() {
+            context.insert("aws:SourceIdentity", source_identity);
+        }
+        for Tag { key, value } in tags {
+            context.insert(&format!("aws:PrincipalTag/{key}"), value.as_str());
+        }
+    }
+}
+
+fn insert_entity(context: &mut Context, identity: &Identity, entity: Entity, principal: Principal) {
+    match identity.arns(entity).as_slice() {
+        [arn] => context.insert("aws:PrincipalArn", arn.to_string()),
+        _ => context.insert_unknown("aws:PrincipalArn"),
+    }
+    if let Principal::User(_) = principal {
+        match identity.read(&NAME, entity).must() {
+            Some(name) => context.insert("aws:username", &name.text),
+            None => context.insert_unknown("aws:username"),
+        }
+    }
+    insert_tags(context, identity, entity, "aws:PrincipalTag/");
+}
+
+/// The context keys `PREFIX KEY` of an entity's tags; a contested tag is unknown.
+pub(crate) fn insert_tags(
+    context: &mut Context,
+    identity: &Identity,
+    entity: Entity,
+    prefix: &str,
+) {
+    for (fold, tag) in identity.read_all(&TAG, entity) {
+        match tag.must() {
+            Some(tag) => context.insert(&format!("{prefix}{}", tag.key), &tag.value),
+            None => context.insert_unknown(&format!("{prefix}{fold}")),
+        }
+    }
+}

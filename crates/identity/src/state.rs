@@ -1,0 +1,210 @@
+//! The replicated state with its indexes, and how fields of it are read and written.
+//!
+//! **Invariants.** Only [`Identity::apply`] changes either, together.
+//!
+//! **Must not know:** calls, callers.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use crdt::{ApplyError, State};
+use model::{AccountId, Key, UniqueId};
+use wire::{
+    Message,
+    transaction::{Meta, Transaction},
+};
+
+use crate::{
+    Read,
+    entity::Entity,
+    field::{Field, HEAD},
+    index::{Index, Sides},
+    read::read,
+};
+
+/// All accounts' identities: the replicated map, and what is derived from it.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    state: State<Meta>,
+    index: Index,
+}
+
+impl Identity {
+    /// Derives the indexes of a whole state, as a snapshot brings it.
+    pub fn from_state(state: State<Meta>) -> Self {
+        let mut index = Index::default();
+        for (key, siblings) in state.range(&[]) {
+            index.add(key, siblings);
+        }
+        Self { state, index }
+    }
+
+    /// Applies a transaction.
+    ///
+    /// # Errors
+    /// When it was applied before, or came before what it depends on; nothing changes then.
+    pub fn apply(&mut self, transaction: &Transaction) -> Result<(), ApplyError> {
+        self.state.admits(transaction)?;
+        let keys: BTreeSet<&[u8]> = transaction.writes.iter().map(|write| &*write.key).collect();
+        for key in &keys {
+            self.index.remove(key, self.state.get(key));
+        }
+        let result = self.state.apply(transaction);
+        for key in keys {
+            self.index.add(key, self.state.get(key));
+        }
+        result
+    }
+
+    /// The replicated state.
+    pub fn state(&self) -> &State<Meta> {
+        &self.state
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// A field of an entity.
+    pub(crate) fn read<M: Message + Default>(&self, field: &Field<M>, entity: Entity) -> Read<M> {
+        self.read_of(field, entity, "")
+    }
+
+    /// One of an entity's fields that have a qualifier.
+    pub(crate) fn read_of<M: Message + Default>(
+        &self,
+        field: &Field<M>,
+        Entity { account, id }: Entity,
+        qualifier: &str,
+    ) -> Read<M> {
+        read(self.state.get(&field.key_of(account, id, qualifier)))
+    }
+
+    /// All of an entity's fields with this tag that may have a value, by qualifier.
+    pub(crate) fn read_all<M: Message + Default>(
+        &self,
+        field: &Field<M>,
+        Entity { account, id }: Entity,
+    ) -> Vec<(Box<str>, Read<M>)> {
+        self.state
+            .range(&Key::field_prefix(account, id, field.tag()))
+            .filter_map(|(key, siblings)| {
+                let qualifier = Key::from_bytes(key).ok()?.field.qualifier;
+                Some((qualifier, read(siblings)))
+            })
+            .filter(|(_, value)| value.is_possible())
+            .collect()
+    }
+
+    /// The qualifiers of all an entity's fields with this tag that were ever written, removed ones
+    /// included.
+    pub(crate) fn qualifiers_ever<M>(
+        &self,
+        field: &Field<M>,
+        Entity { account, id }: Entity,
+    ) -> Vec<Box<str>> {
+        self.state
+            .range(&Key::field_prefix(account, id, field.tag()))
+            .filter_map(|(key, _)| Some(Key::from_bytes(key).ok()?.field.qualifier))
+            .collect()
+    }
+
+    /// All sides of a document, parsed.
+    pub(crate) fn document(
+        &self,
+        field: &Field<wire::v1::Document>,
+        Entity { account, id }: Entity,
+        qualifier: &str,
+    ) -> &[Option<Arc<crate::index::StoredDocument>>] {
+        self.index.document(&field.key_of(account, id, qualifier))
+    }
+
+    /// All of an entity's documents with this tag that may exist, with their qualifiers.
+    pub(crate) fn documents(
+        &self,
+        field: &Field<wire::v1::Document>,
+        entity: Entity,
+    ) -> Vec<(Box<str>, Sides)> {
+        self.qualifiers_ever(field, entity)
+            .into_iter()
+            .map(|qualifier| {
+                let sides = self.document(field, entity, &qualifier).to_vec();
+                (qualifier, sides)
+            })
+            .filter(|(_, sides)| !sides.is_empty())
+            .collect()
+    }
+}
+
+/// The writes of one transaction, in the order of their keys.
+pub(crate) struct Writes {
+    account: AccountId,
+    writes: BTreeMap<Box<[u8]>, Option<Arc<[u8]>>>,
+}
+
+impl Writes {
+    pub(crate) fn new(account: AccountId) -> Self {
+        Self { account, writes: BTreeMap::new() }
+    }
+
+    /// Sets a field.
+    pub(crate) fn put<M: Message>(&mut self, field: &Field<M>, id: UniqueId, value: &M) {
+        self.put_of(field, id, "", value);
+    }
+
+    /// Sets a field that has a qualifier.
+    pub(crate) fn put_of<M: Message>(
+        &mut self,
+        field: &Field<M>,
+        id: UniqueId,
+        qualifier: &str,
+        value: &M,
+    ) {
+        let key = field.key_of(self.account, id, qualifier);
+        self.writes.insert(key, Some(value.encode_to_vec().into()));
+    }
+
+    /// Removes a field that has a qualifier, in a way that others can see.
+    pub(crate) fn remove_of<M>(&mut self, field: &Field<M>, id: UniqueId, qualifier: &str) {
+        self.writes.insert(field.key_of(self.account, id, qualifier), None);
+    }
+
+    /// Removes every field that an entity may have.
+    pub(crate) fn remove_entity(&mut self, identity: &Identity, id: UniqueId) {
+        for (key, siblings) in identity.state.range(&Key::entity_prefix(self.account, id)) {
+            if siblings.iter().any(|sibling| sibling.value.is_some()) {
+                self.writes.insert(key.into(), None);
+            }
+        }
+    }
+
+    /// Writes a field's bytes as they are: this call relies on them, and a concurrent removal must show
+    /// as a contest (DESIGN §4). A field that is absent or contested has none to write.
+    pub(crate) fn reassert_of<M>(
+        &mut self,
+        identity: &Identity,
+        field: &Field<M>,
+        id: UniqueId,
+        qualifier: &str,
+    ) {
+        let key = field.key_of(self.account, id, qualifier);
+        let mut values = identity.state.get(&key).iter().map(|sibling| sibling.value.clone());
+        if let Some(Some(first)) = values.next()
+            && values.all(|value| value.as_ref() == Some(&first))
+        {
+            self.writes.insert(key, Some(first));
+        }
+    }
+
+    /// Re-asserts that an entity exists.
+    pub(crate) fn reassert_head(&mut self, identity: &Identity, id: UniqueId) {
+        self.reassert_of(identity, &HEAD, id, "");
+    }
+
+    /// The finished list.
+    pub(crate) fn finish(self) -> Vec<crdt::Write> {
+        self.writes.into_iter().map(|(key, value)| crdt::Write { key, value }).collect()
+    }
+}

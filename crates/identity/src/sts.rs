@@ -1,0 +1,429 @@
+//! Sessions. AWS STS: `GetCallerIdentity`, `AssumeRole`, `GetSessionToken`.
+//!
+//! **Invariants.** A session is in its token alone: any node that has the data key opens it, nothing is
+//! written. What a role session may do is what both the role's policies and the session's allow. A
+//! session dies with its principal. Whether a role exists shows only to those whom it trusts.
+//!
+//! **Must not know:** how requests are signed.
+
+use std::str::FromStr;
+
+use model::{AccountId, Arn, Constraint, Secret, SessionName, Timestamp, UniqueId, UniqueIdKind};
+use policy::{
+    ContextValue, Decision, Document, DocumentKind, Layer, Layers, Request, TrustCaller,
+    TrustGrant, Verdict, evaluate, evaluate_trust,
+};
+use wire::v1;
+
+use crate::{
+    Ctx, Error, Identity, Noun, Principal, Quota,
+    authorize::{Extra, context, decide, denied, find_arn, request_tags, resource_tags},
+    credential::{fresh_secret, seal_claims},
+    effective::layers,
+    entity::Entity,
+    field::TRUST_POLICY,
+    policy::PolicyArn,
+    role::max_session_duration,
+    tag::{self, Tag},
+};
+
+/// The longest session of a role that another role's session assumed, in seconds.
+const CHAINED_SECS_MAX: u32 = 3600;
+
+/// A duration in seconds within bounds that the call sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Duration<const MAX: u32>(u32);
+
+impl<const MAX: u32> Duration<MAX> {
+    /// From seconds.
+    ///
+    /// # Errors
+    /// When it is less than 900 or more than the call takes.
+    pub fn new(secs: i64) -> Result<Self, Constraint> {
+        if secs < 900 {
+            return Err(Constraint::MinValue(900));
+        }
+        let secs = u32::try_from(secs).ok().filter(|secs| *secs <= MAX);
+        secs.map(Self).ok_or(Constraint::MaxValue(i64::from(MAX)))
+    }
+
+    /// In seconds.
+    pub fn secs(self) -> u32 {
+        self.0
+    }
+}
+
+/// What a trust policy may ask for: 2–1224 of `[\w+=,.@:/-]`. AWS: `ExternalId`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalId(String);
+
+impl FromStr for ExternalId {
+    type Err = Constraint;
+
+    fn from_str(text: &str) -> Result<Self, Constraint> {
+        if text.chars().count() < 2 {
+            return Err(Constraint::MinLength(2));
+        }
+        if text.chars().count() > 1224 {
+            return Err(Constraint::MaxLength(1224));
+        }
+        let ok = |c: char| c.is_ascii_alphanumeric() || "_+=,.@:/-".contains(c);
+        text.chars()
+            .all(ok)
+            .then(|| Self(text.to_owned()))
+            .ok_or(Constraint::Pattern(r"[\w+=,.@:\/-]*"))
+    }
+}
+
+/// AWS: `GetCallerIdentity`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GetCallerIdentity;
+
+/// Who the caller is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallerIdentity {
+    /// The unique id; the account of root, `AROA…:SESSION` of a role session.
+    pub user_id: String,
+    /// Its account.
+    pub account: AccountId,
+    /// Its ARN.
+    pub arn: Arn,
+}
+
+/// AWS: `AssumeRole`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssumeRole {
+    /// The role.
+    pub role_arn: Arn,
+    /// The session's name.
+    pub session_name: SessionName,
+    /// How long it shall last; one hour if `None`.
+    pub duration: Option<Duration<43_200>>,
+    /// The text of a session policy.
+    pub policy: Option<String>,
+    /// Managed policies of the role's account that limit the session as well.
+    pub policy_arns: Vec<PolicyArn>,
+    /// Session tags.
+    pub tags: Vec<Tag>,
+    /// What the trust policy may ask for.
+    pub external_id: Option<ExternalId>,
+    /// Who the caller says it is; kept through chains of roles.
+    pub source_identity: Option<SessionName>,
+}
+
+/// AWS: `GetSessionToken`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GetSessionToken {
+    /// How long it shall last; 12 h if `None`. The root user's lasts an hour at most.
+    pub duration: Option<Duration<129_600>>,
+}
+
+/// Temporary credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// `ASIA…`.
+    pub access_key_id: UniqueId,
+    /// The key's secret.
+    pub secret_access_key: Secret<String>,
+    /// The token that goes with each request.
+    pub session_token: Secret<String>,
+    /// When they end.
+    pub expires: Timestamp,
+}
+
+/// A role session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssumedRole {
+    /// Its credentials.
+    pub credentials: Credentials,
+    /// `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`.
+    pub arn: Arn,
+    /// `AROA…:SESSION`.
+    pub assumed_role_id: String,
+    /// How full the session policies are, in per cent; `None` without any.
+    pub packed_policy_size: Option<usize>,
+    /// Who the caller says it is.
+    pub source_identity: Option<String>,
+}
+
+/// AWS: `GetCallerIdentity` needs no permission, and cannot be denied.
+pub(crate) fn caller_identity(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    GetCallerIdentity: &GetCallerIdentity,
+) -> Result<CallerIdentity, Error> {
+    ctx.caller.check_can_act(identity)?;
+    Ok(CallerIdentity {
+        user_id: ctx.caller.user_id(),
+        account: ctx.caller.account,
+        arn: ctx.caller.arn(identity),
+    })
+}
+
+/// AWS: `GetSessionToken` needs no permission, but long-term credentials.
+pub(crate) fn session_token(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    GetSessionToken { duration }: &GetSessionToken,
+) -> Result<Credentials, Error> {
+    ctx.caller.check_can_act(identity)?;
+    let long_term = match ctx.caller.principal {
+        Principal::Root | Principal::User(_) => ctx.caller.session.is_none(),
+        Principal::Role(_) => false,
+    };
+    if !long_term {
+        let message = "Cannot call GetSessionToken with session credentials".to_owned();
+        return Err(Error::AccessDenied { message });
+    }
+    let secs = duration.map_or(43_200, Duration::secs);
+    let secs = match ctx.caller.principal {
+        Principal::Root => secs.min(3600),
+        Principal::User(_) | Principal::Role(_) => secs,
+    };
+    let claims = v1::SessionClaims {
+        account: ctx.caller.account.number(),
+        principal: ctx.caller.unique_id().to_string(),
+        ..v1::SessionClaims::default()
+    };
+    issue(ctx, secs, claims)
+}
+
+/// Fills in key, secret and times, and seals.
+fn issue(ctx: &Ctx<'_>, secs: u32, claims: v1::SessionClaims) -> Result<Credentials, Error> {
+    let id = UniqueId::generate(UniqueIdKind::SessionKey, ctx.entropy, "session-key-id");
+    let secret = fresh_secret(ctx.entropy, "session-key-secret");
+    let expires = ctx.now.plus_ms(u64::from(secs) * 1000);
+    let claims = v1::SessionClaims {
+        access_key_id: id.to_string(),
+        secret_access_key: secret.expose().clone().into_bytes(),
+        issued_ms: ctx.now.ms(),
+        expires_ms: expires.ms(),
+        ..claims
+    };
+    let token = seal_claims(ctx.keys, ctx.entropy, &claims).ok_or(Error::NoDataKey)?;
+    Ok(Credentials {
+        access_key_id: id,
+        secret_access_key: secret,
+        session_token: Secret::new(token),
+        expires,
+    })
+}
+
+pub(crate) fn assume_role(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    query: &AssumeRole,
+) -> Result<AssumedRole, Error> {
+    ctx.caller.check_can_act(identity)?;
+    if ctx.caller.principal == Principal::Root {
+        let message = "Roles may not be assumed by root accounts.".to_owned();
+        return Err(Error::AccessDenied { message });
+    }
+    let role = permit(identity, ctx, query)?;
+    tag::check(&query.tags)?;
+    let secs = duration(identity, ctx, query, role)?;
+    let policy_chars = check_session_policies(identity, query, role)?;
+    let source_identity = source_identity(ctx, query);
+    let name = identity.face(role).name;
+    let session = query.session_name.as_str();
+    let to_message =
+        |Tag { key, value }: &Tag| v1::Tag { key: key.to_string(), value: value.to_string() };
+    let claims = v1::SessionClaims {
+        account: role.account.number(),
+        principal: role.id.to_string(),
+        session_name: session.to_owned(),
+        policies: query.policy.iter().cloned().collect(),
+        policy_arns: query.policy_arns.iter().map(ToString::to_string).collect(),
+        tags: query.tags.iter().map(to_message).collect(),
+        source_identity: source_identity.clone().unwrap_or_default(),
+        assumed_by: ctx.caller.arn(identity).to_string(),
+        ..v1::SessionClaims::default()
+    };
+    Ok(AssumedRole {
+        credentials: issue(ctx, secs, claims)?,
+        arn: Arn::sts(role.account, format_args!("assumed-role/{name}/{session}")),
+        assumed_role_id: format!("{}:{session}", role.id),
+        packed_policy_size: policy_chars.map(|chars| chars * 100 / Quota::SessionPolicySize.max()),
+        source_identity,
+    })
+}
+
+fn duration(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    query: &AssumeRole,
+    role: Entity,
+) -> Result<u32, Error> {
+    let secs = query.duration.map_or(3600, Duration::secs);
+    if let Principal::Role(_) = ctx.caller.principal
+        && secs > CHAINED_SECS_MAX
+    {
+        return Err(Error::DurationExceedsChainingMax);
+    }
+    let max_secs = max_session_duration(identity, role).secs();
+    if secs > max_secs {
+        return Err(Error::DurationExceedsRoleMax { max_secs });
+    }
+    Ok(secs)
+}
+
+/// Reads the session policies; their characters, if there are any.
+fn check_session_policies(
+    identity: &Identity,
+    query: &AssumeRole,
+    role: Entity,
+) -> Result<Option<usize>, Error> {
+    Quota::SessionPolicyArns.allow(query.policy_arns.len())?;
+    for arn in &query.policy_arns {
+        arn.must_find(identity, role.account, Noun::AttachablePolicy)?;
+    }
+    let Some(text) = &query.policy else { return Ok(None) };
+    let chars = text.chars().count();
+    Quota::SessionPolicySize.allow(chars)?;
+    Document::parse(text, DocumentKind::Session)?;
+    Ok(Some(chars))
+}
+
+/// A source identity, once set, stays through a chain of roles.
+fn source_identity(ctx: &Ctx<'_>, query: &AssumeRole) -> Option<String> {
+    let earlier = ctx.caller.session.as_ref().map(|session| session.source_identity.clone());
+    let earlier = earlier.filter(|text| !text.is_empty());
+    earlier.or_else(|| query.source_identity.as_ref().map(ToString::to_string))
+}
+
+/// Lets the caller assume the role, tag the session and set its source identity, or refuses in a way
+/// that does not tell whether the role exists.
+fn permit(identity: &Identity, ctx: &Ctx<'_>, query: &AssumeRole) -> Result<Entity, Error> {
+    let resource = query.role_arn.as_str();
+    let role = find_arn(identity, &query.role_arn)
+        .filter(|(entity, session)| {
+            session.is_none()
+                && entity.id.kind() == Some(UniqueIdKind::Role)
+                && identity.can_act(*entity)
+                && ctx.accounts.0.contains_key(&entity.account)
+        })
+        .map(|(entity, _)| entity);
+    let mut actions = vec!["sts:AssumeRole"];
+    if !query.tags.is_empty() {
+        actions.push("sts:TagSession");
+    }
+    if let Some(wanted) = &query.source_identity {
+        actions.push("sts:SetSourceIdentity");
+        let earlier = ctx.caller.session.as_ref().map_or("", |s| s.source_identity.as_str());
+        if !earlier.is_empty() && earlier != wanted.as_str() {
+            return Err(denied(identity, ctx, &untrusted(), "sts:SetSourceIdentity", resource));
+        }
+    }
+    let extra = extra(identity, query, role);
+    for action in actions {
+        permit_action(identity, ctx, (action, resource), role, &extra)?;
+    }
+    role.ok_or_else(|| denied(identity, ctx, &untrusted(), "sts:AssumeRole", resource))
+}
+
+/// The answer of a trust policy that names nobody.
+fn untrusted() -> Decision {
+    let verdict = Verdict::ImplicitDeny { layer: Layer::Trust };
+    Decision { verdict, statements: Vec::new(), grant: None }
+}
+
+fn extra(identity: &Identity, query: &AssumeRole, role: Option<Entity>) -> Extra {
+    let mut extra = request_tags(&query.tags);
+    let mut add = |key: &str, value: String| {
+        extra.push((key.to_owned(), ContextValue::Known(vec![value])));
+    };
+    add("sts:RoleSessionName", query.session_name.to_string());
+    if let Some(ExternalId(id)) = &query.external_id {
+        add("sts:ExternalId", id.clone());
+    }
+    if let Some(source) = &query.source_identity {
+        add("sts:SourceIdentity", source.to_string());
+    }
+    if let Some(role) = role {
+        extra.extend(resource_tags(identity, role));
+    }
+    extra
+}
+
+/// The caller's own policies and the role's trust policy together. AWS: within one account, a trust
+/// policy that names the caller itself is enough; one that names the account leaves it to the account's
+/// policies; across accounts both must allow.
+fn permit_action(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    (action, resource): (&str, &str),
+    role: Option<Entity>,
+    extra: &Extra,
+) -> Result<(), Error> {
+    let own = decide(identity, ctx, action, resource, extra);
+    let refuse = |decision: &Decision| Err(denied(identity, ctx, decision, action, resource));
+    if let Verdict::ExplicitDeny { .. } = own.verdict {
+        return refuse(&own);
+    }
+    let trust = match role {
+        Some(role) => trust(identity, ctx, (action, resource), role, extra),
+        None => untrusted(),
+    };
+    if !trust.is_allowed() {
+        return refuse(&trust);
+    }
+    let same_account = role.is_some_and(|role| role.account == ctx.caller.account);
+    if own.is_allowed() {
+        return Ok(());
+    }
+    if same_account && trust.grant == Some(TrustGrant::Direct) {
+        return direct(identity, ctx, (action, resource), extra, &own);
+    }
+    refuse(&own)
+}
+
+/// A trust policy that names the caller stands in for its identity policies, not for its session's.
+fn direct(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    (action, resource): (&str, &str),
+    extra: &Extra,
+    own: &Decision,
+) -> Result<(), Error> {
+    let Some(Layers { session: Some(session), .. }) = layers(identity, ctx.caller) else {
+        return Ok(());
+    };
+    let limit = Layers { identity: session, boundary: None, session: None };
+    let context = context(identity, ctx, extra);
+    if evaluate(&limit, &Request { action, resource, context: &context }).is_allowed() {
+        return Ok(());
+    }
+    Err(denied(identity, ctx, own, action, resource))
+}
+
+/// What the role's trust policy says.
+fn trust(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    (action, resource): (&str, &str),
+    role: Entity,
+    extra: &Extra,
+) -> Decision {
+    let sides = identity.document(&TRUST_POLICY, role, "");
+    // A policy that may have been removed trusts nobody.
+    if sides.is_empty() || sides.iter().any(Option::is_none) {
+        return untrusted();
+    }
+    let stored: Vec<_> = sides.iter().flatten().collect();
+    let alternatives: Vec<_> = stored.iter().map(|stored| stored.document.clone()).collect();
+    let bindings: Vec<(String, UniqueId)> = stored
+        .iter()
+        .flat_map(|stored| &stored.message.bindings)
+        .filter_map(|binding| Some((binding.arn.clone(), binding.unique_id.parse().ok()?)))
+        .collect();
+    let mut arns = vec![ctx.caller.arn(identity).to_string()];
+    if let Some(entity) = ctx.caller.entity() {
+        arns.extend(identity.arns(entity).iter().map(ToString::to_string));
+    }
+    arns.dedup();
+    let caller =
+        TrustCaller { account: ctx.caller.account, arns, unique_id: ctx.caller.unique_id() };
+    let context = context(identity, ctx, extra);
+    let request = Request { action, resource, context: &context };
+    evaluate_trust(&alternatives, &bindings, &caller, &request)
+}
