@@ -1,11 +1,25 @@
 //! One node: inputs in, effects out; and the rules of the control plane.
 //!
-//! **Invariants.** No clock, no IO, no randomness: all of it comes in. The effects of one input keep
-//! their order.
+//! **Invariants.** No clock, no IO, no randomness: all of it comes in with an [`Input`]. The effects of
+//! one input keep their order. Only what is durable leaves: the shell holds replies back until their
+//! lsn is, and frames carry nothing else.
 //!
 //! **Must not know:** sockets, disks, Raft, AWS's wire format.
+//!
+//! Start reading at [`Node::handle`].
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
 
 pub mod control;
+mod frame;
+mod input;
+mod node;
+mod status;
 pub mod token;
+
+pub use control::{ControlState, NodeState, Role, RosterEntry};
+pub use input::{Answer, Effect, Execute, Input, Refusal, WriterAddress};
+pub use node::{Node, ReplayError};
+pub use replication::{DigestState, NodeWait, Outcome as WaitOutcome, Scope, Stage};
+pub use status::{NodeStatus, parse_scope};
+pub use token::{TokenError, Tokens};

@@ -1,0 +1,108 @@
+//! Frames: messages of `wire::v1` ⇄ replication's own.
+//!
+//! **Invariants.** A batch decodes whole or not at all. A frame of a kind that this version does not
+//! know is ignored, as a newer node may send it.
+//!
+//! **Must not know:** what is done with a frame.
+
+use std::sync::Arc;
+
+use crdt::NodeId;
+use replication::{Digest, Frame, Heartbeat, Hello, Item, Progress, Subscribe};
+use thiserror::Error;
+use wire::{
+    transaction::{self, DecodeError, Transaction, decode_vector, encode_vector},
+    v1::{self, frame::Frame as F},
+};
+
+/// The level of features this version speaks.
+const FEATURE_LEVEL: u32 = 1;
+
+/// A frame that cannot be followed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(crate) enum FrameError {
+    #[error("a batch with {0}")]
+    Transaction(DecodeError),
+    #[error("a frame whose `{0}` is missing or malformed")]
+    Field(&'static str),
+}
+
+pub(crate) fn to_message(frame: Frame<Arc<[u8]>>) -> v1::Frame {
+    let frame = match frame {
+        Frame::Hello(Hello { cluster_id, node, epoch }) => {
+            F::Hello(v1::Hello { cluster_id, node: node.0, epoch, feature_level: FEATURE_LEVEL })
+        }
+        Frame::Subscribe(Subscribe { have, exclude, generation }) => F::Subscribe(v1::Subscribe {
+            have: Some(encode_vector(&have)),
+            exclude: exclude.into_iter().map(|node| node.0).collect(),
+            generation,
+        }),
+        Frame::Batch(batch) => F::Batch(v1::Batch {
+            transactions: batch.into_iter().map(|bytes| bytes.to_vec()).collect(),
+        }),
+        Frame::Heartbeat(Heartbeat { progress, digest, hlc }) => F::Heartbeat(v1::Heartbeat {
+            progress: progress.iter().map(progress_message).collect(),
+            digest: digest.map(|Digest { at, total }| v1::Digest {
+                at: Some(encode_vector(&at)),
+                total: total.to_vec(),
+            }),
+            hlc,
+        }),
+    };
+    v1::Frame { frame: Some(frame) }
+}
+
+fn progress_message((node, progress): &(NodeId, Progress)) -> v1::NodeProgress {
+    let Progress { received, durable, visible } = progress;
+    v1::NodeProgress {
+        node: node.0,
+        received: Some(encode_vector(received)),
+        durable: Some(encode_vector(durable)),
+        visible: Some(encode_vector(visible)),
+    }
+}
+
+/// `None` for a frame of an unknown kind.
+pub(crate) fn from_message(
+    frame: v1::Frame,
+) -> Result<Option<Frame<Item<Transaction>>>, FrameError> {
+    let Some(frame) = frame.frame else { return Ok(None) };
+    Ok(Some(match frame {
+        F::Hello(v1::Hello { cluster_id, node, epoch, feature_level: _ }) => {
+            Frame::Hello(Hello { cluster_id, node: NodeId(node), epoch })
+        }
+        F::Subscribe(v1::Subscribe { have, exclude, generation }) => Frame::Subscribe(Subscribe {
+            have: decode_vector(&have.ok_or(FrameError::Field("have"))?),
+            exclude: exclude.into_iter().map(NodeId).collect(),
+            generation,
+        }),
+        F::Batch(v1::Batch { transactions }) => {
+            Frame::Batch(transactions.into_iter().map(item).collect::<Result<_, _>>()?)
+        }
+        F::Heartbeat(v1::Heartbeat { progress, digest, hlc }) => Frame::Heartbeat(Heartbeat {
+            progress: progress.iter().map(progress_of).collect(),
+            digest: digest.map(digest_of).transpose()?,
+            hlc,
+        }),
+    }))
+}
+
+/// A transaction with its bytes, ready to be judged.
+pub(crate) fn item(bytes: Vec<u8>) -> Result<Item<Transaction>, FrameError> {
+    let payload = transaction::decode(&bytes).map_err(FrameError::Transaction)?;
+    Ok(Item { dot: payload.dot, deps: payload.deps.clone(), bytes: bytes.into(), payload })
+}
+
+fn progress_of(message: &v1::NodeProgress) -> (NodeId, Progress) {
+    let vector =
+        |vector: &Option<v1::VersionVector>| vector.as_ref().map(decode_vector).unwrap_or_default();
+    let v1::NodeProgress { node, received, durable, visible } = message;
+    let progress =
+        Progress { received: vector(received), durable: vector(durable), visible: vector(visible) };
+    (NodeId(*node), progress)
+}
+
+fn digest_of(v1::Digest { at, total }: v1::Digest) -> Result<Digest, FrameError> {
+    let total = total.try_into().map_err(|_| FrameError::Field("digest"))?;
+    Ok(Digest { at: decode_vector(&at.ok_or(FrameError::Field("digest"))?), total })
+}
