@@ -9,13 +9,13 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use crate::{
     Committed, Done, Error,
-    engine::{guarded, restrict},
+    engine::{Engine, guarded, restrict},
     frame::State,
     manifest::{HighWater, Manifest, MarkFile, StoreIdentity},
     plan::Plan,
@@ -99,8 +99,7 @@ impl Committer {
             engine.apply(batch)?;
             Ok(state)
         })?;
-        self.shared.with_engine(|engine| engine.sync())?;
-        self.shared.syncs.fetch_add(1, Ordering::SeqCst);
+        self.shared.with_engine(Engine::sync)?;
         self.mark_file.write(&HighWater::of(&state))?;
         self.state = state;
         self.shared.publish(&self.state);

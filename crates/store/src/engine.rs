@@ -19,6 +19,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    sync::atomic::{AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -43,6 +44,7 @@ pub(crate) struct Engine {
     tree: sled::Tree,
     db: sled::Db,
     file: File,
+    syncs: AtomicU64,
 }
 
 /// A record with its stem.
@@ -160,7 +162,7 @@ impl Engine {
         })?;
         let file = File::open(dir.join(DB_FILE)).map_err(Error::io(DOING))?;
         restrict(dir)?;
-        Ok(Self { tree, db, file })
+        Ok(Self { tree, db, file, syncs: AtomicU64::new(0) })
     }
 
     /// Makes changes, all or none. They are durable after `sync`.
@@ -173,7 +175,14 @@ impl Engine {
     pub(crate) fn sync(&self) -> Result<(), Error> {
         const DOING: &str = "syncing the storage engine";
         guarded(DOING, || self.db.flush().map_err(Error::engine(DOING)).map(|_| ()))?;
-        self.file.sync_data().map_err(Error::io(DOING))
+        self.file.sync_data().map_err(Error::io(DOING))?;
+        self.syncs.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Syncs of the file that succeeded since it was opened.
+    pub(crate) fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::SeqCst)
     }
 
     /// One value.

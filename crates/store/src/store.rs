@@ -10,11 +10,7 @@ use std::{
     ops::{Bound, Deref, Range, RangeBounds},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
-    sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
-        mpsc,
-    },
+    sync::{Arc, PoisonError, RwLock, mpsc},
     thread::{self, JoinHandle},
 };
 
@@ -37,8 +33,6 @@ const REPLAY_BYTES: usize = 4 << 20;
 /// What the committer, the store and its handles share.
 pub(crate) struct Shared {
     pub(crate) queue: Queue,
-    /// Calls of `sync_data` that succeeded since opening.
-    pub(crate) syncs: AtomicU64,
     engine: RwLock<Option<Engine>>,
     published: RwLock<State>,
 }
@@ -78,7 +72,7 @@ impl Shared {
 pub struct Stats {
     /// Commits since the store was created.
     pub commits: u64,
-    /// Syncs of sled's file since it was opened.
+    /// Syncs of sled's file since it was opened, 0 once closed.
     pub syncs: u64,
 }
 
@@ -92,7 +86,8 @@ pub struct Store {
 }
 
 /// Submits to a store and reads from it, from any thread; outlives it harmlessly. Blocking: called
-/// from blocking threads only, except `submit`, `last_lsn`, `first_lsn`, `poisoned` and `stats`.
+/// from blocking threads only, except `submit`, `last_lsn`, `first_lsn`, `raft_last_index` and
+/// `poisoned`.
 #[derive(Clone)]
 pub struct StoreHandle {
     shared: Arc<Shared>,
@@ -187,7 +182,6 @@ impl Store {
         let state = verify(&engine, &[mark, manifest.high_water]).map_err(Error::into_damage)?;
         let shared = Arc::new(Shared {
             queue: Queue::default(),
-            syncs: AtomicU64::new(0),
             engine: RwLock::new(Some(engine)),
             published: RwLock::new(state.clone()),
         });
@@ -294,7 +288,7 @@ impl StoreHandle {
 
     /// Counts, for metrics.
     pub fn stats(&self) -> Stats {
-        let syncs = self.shared.syncs.load(Ordering::SeqCst);
+        let syncs = self.shared.with_engine(|engine| Ok(engine.syncs())).unwrap_or_default();
         Stats { commits: self.shared.state().commit, syncs }
     }
 
