@@ -1,0 +1,409 @@
+//! Raft on real stores, and clusters of it over real TLS on loopback.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex as StdMutex},
+    time::Duration,
+};
+
+use model::Timestamp;
+use openraft::testing::{StoreBuilder, Suite};
+use rpc::{
+    client::{self, ServerName, Target, Trust},
+    peer::Fingerprint,
+    tls,
+    v1::raft_client::RaftClient,
+};
+use store::{Store, StoreIdentity};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tonic::{Code, transport::server::TcpIncoming};
+use wire::{
+    Message as _,
+    v1::{
+        self, ControlCommand, ControlRefusal, ControlReply, ControlState, RaftMessage, RosterEntry,
+        control_command::Command as C, control_reply::Reply as R,
+    },
+};
+
+use super::{
+    ControlMachine, ControlPlane, Malformed, Member, Metrics, Part, ProposeError, Start, Timing,
+    log::LogStore,
+    machine::Machine,
+    types::{RaftId, StorageError, TypeConfig},
+};
+use crate::pki::{Authority, NodeKey, to_pem};
+
+const CLUSTER: &str = "c1";
+/// Long for a command, short for a test that waits until it is over.
+const LIMIT: Duration = Duration::from_secs(30);
+const TIMING: Timing = Timing { heartbeat_ms: 100, election_ms: 600, election_step_ms: 250 };
+
+/// Keeps accounts and a roster; everything else is refused.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Toy(ControlState);
+
+impl ControlMachine for Toy {
+    fn apply(&mut self, command: &[u8]) -> Vec<u8> {
+        let refused = |why: ControlRefusal| R::Refused(why.into());
+        let reply = match ControlCommand::decode(command).ok().and_then(|command| command.command) {
+            Some(C::CreateAccount(new)) => {
+                if self.0.accounts.iter().any(|account| account.account == new.account) {
+                    refused(ControlRefusal::AccountExists)
+                } else {
+                    let account = v1::Account { account: new.account, ..v1::Account::default() };
+                    self.0.accounts.push(account);
+                    R::Done(v1::control_reply::Done {})
+                }
+            }
+            Some(C::AddNode(v1::AddNode { entry: Some(entry), .. })) => {
+                self.0.roster.push(entry.clone());
+                R::Added(entry)
+            }
+            Some(C::UpdateNode(new)) => {
+                for entry in self.0.roster.iter_mut().filter(|entry| entry.node == new.node) {
+                    entry.grpc_address.clone_from(&new.grpc_address);
+                }
+                R::Done(v1::control_reply::Done {})
+            }
+            Some(C::RemoveNode(gone)) => {
+                self.0.roster.retain(|entry| entry.node != gone.node);
+                R::Done(v1::control_reply::Done {})
+            }
+            _ => refused(ControlRefusal::Malformed),
+        };
+        ControlReply { reply: Some(reply) }.encode_to_vec()
+    }
+
+    fn snapshot(&self) -> Vec<u8> {
+        self.0.encode_to_vec()
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), Malformed> {
+        self.0 = ControlState::decode(state).map_err(|_| Malformed)?;
+        Ok(())
+    }
+
+    fn members(&self) -> Vec<Member> {
+        let member = |entry: &RosterEntry| Member {
+            node: entry.node,
+            address: entry.grpc_address.clone(),
+            part: if entry.role() == v1::Role::Writer { Part::Voter } else { Part::Learner },
+        };
+        self.0.roster.iter().map(member).collect()
+    }
+}
+
+fn store_identity(node: u32) -> StoreIdentity {
+    StoreIdentity { cluster_id: CLUSTER.to_owned(), node_id: node }
+}
+
+struct Builder;
+
+impl StoreBuilder<TypeConfig, LogStore, Machine<Toy>, (Store, TempDir)> for Builder {
+    async fn build(&self) -> Result<((Store, TempDir), LogStore, Machine<Toy>), StorageError> {
+        let dir = TempDir::new().unwrap();
+        let store = Store::create(&dir.path().join("data"), store_identity(1)).unwrap();
+        let (machine, _) = Machine::open(store.handle(), Toy::default()).await.unwrap();
+        let log = LogStore::new(store.handle());
+        Ok(((store, dir), log, machine))
+    }
+}
+
+#[test]
+fn openrafts_own_storage_suite_passes() {
+    Suite::test_all(Builder).unwrap();
+}
+
+/// What the nodes of a test have in common.
+struct Cluster {
+    authority: Authority,
+    dir: TempDir,
+    /// The nodes' certificates.
+    peers: Arc<StdMutex<BTreeMap<Fingerprint, u32>>>,
+    identities: BTreeMap<u32, tls::Identity>,
+}
+
+/// A node that runs.
+struct Running {
+    node: u32,
+    address: String,
+    plane: Arc<ControlPlane<Toy>>,
+    store: Store,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+}
+
+fn command(command: C) -> ControlCommand {
+    ControlCommand { command: Some(command) }
+}
+
+fn create_account(account: u64) -> ControlCommand {
+    command(C::CreateAccount(v1::CreateAccount { account, created_ms: 1 }))
+}
+
+fn done() -> Result<ControlReply, ProposeError> {
+    Ok(ControlReply { reply: Some(R::Done(v1::control_reply::Done {})) })
+}
+
+impl Cluster {
+    fn new(nodes: u32) -> Self {
+        let now = Timestamp::from_secs(1_795_000_000);
+        let authority = Authority::create(CLUSTER, now).unwrap();
+        let mut identities = BTreeMap::new();
+        let mut peers = BTreeMap::new();
+        for node in 1..=nodes {
+            let key = NodeKey::create().unwrap();
+            let request = key.request().unwrap();
+            let certificate = authority.sign(&request, node, CLUSTER, now).unwrap();
+            peers.insert(Fingerprint::of_certificate(&certificate).unwrap(), node);
+            identities.insert(node, key.identity(&certificate, authority.certificate()));
+        }
+        let peers = Arc::new(StdMutex::new(peers));
+        Self { authority, dir: TempDir::new().unwrap(), peers, identities }
+    }
+
+    /// Starts a node on its directory, on a free port.
+    async fn start(&self, node: u32) -> Running {
+        let dir = self.dir.path().join(node.to_string());
+        let store = if dir.exists() {
+            Store::open_expecting(&dir, &store_identity(node)).unwrap()
+        } else {
+            Store::create(&dir, store_identity(node)).unwrap()
+        };
+        let identity = self.identities[&node].clone();
+        let plane = ControlPlane::start(Start {
+            node,
+            cluster_id: CLUSTER.to_owned(),
+            ca_certificate: self.authority.certificate().to_vec(),
+            identity: identity.clone(),
+            store: store.handle(),
+            machine: Toy::default(),
+            timing: TIMING,
+        });
+        let plane = Arc::new(plane.await.unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let peers = Arc::clone(&self.peers);
+        let service = plane
+            .service(Arc::new(move |fingerprint| peers.lock().unwrap().get(fingerprint).copied()));
+        let ca_pem = to_pem(self.authority.certificate());
+        let router = tls::server(&identity, &ca_pem).unwrap().add_service(service);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(async move {
+            let incoming = TcpIncoming::from(listener);
+            let serve = router.serve_with_incoming(incoming);
+            // Connections are cut, as a killed process's are.
+            tokio::select! {
+                served = serve => served.unwrap(),
+                _ = stopped => {}
+            }
+        });
+        Running { node, address, plane, store, stop, server }
+    }
+
+    /// Starts a node again and tells the others where it is.
+    async fn restart(&self, node: u32) -> Running {
+        let running = self.start(node).await;
+        let update = command(C::UpdateNode(v1::UpdateNode {
+            node,
+            grpc_address: running.address.clone(),
+            aws_address: String::new(),
+        }));
+        // Who led when it was killed believes for a moment that it still does.
+        let mut told = Err(ProposeError::Unknown);
+        while told == Err(ProposeError::Unknown) {
+            told = running.plane.propose(&update, LIMIT).await;
+        }
+        assert_eq!(told, done());
+        running
+    }
+
+    /// Nodes 1 to `nodes`, all voters.
+    async fn form(&self, nodes: u32) -> Vec<Running> {
+        let first = self.start(1).await;
+        first.plane.bootstrap(&first.address).await.unwrap();
+        let mut all = vec![first];
+        all[0].join(&all[0], v1::Role::Writer).await;
+        for node in 2..=nodes {
+            let next = self.start(node).await;
+            all[0].join(&next, v1::Role::Writer).await;
+            all.push(next);
+        }
+        let voters: Vec<u32> = (1..=nodes).collect();
+        for node in &all {
+            node.until(|metrics| metrics.voters == voters && metrics.leader.is_some()).await;
+        }
+        all
+    }
+}
+
+impl Running {
+    /// Has another node in the roster.
+    async fn join(&self, other: &Running, role: v1::Role) {
+        let entry = RosterEntry {
+            node: other.node,
+            role: role.into(),
+            grpc_address: other.address.clone(),
+            ..RosterEntry::default()
+        };
+        let add = v1::AddNode { entry: Some(entry), ..v1::AddNode::default() };
+        let reply = self.plane.propose(&command(C::AddNode(add)), LIMIT).await.unwrap();
+        assert!(matches!(reply.reply, Some(R::Added(_))), "{reply:?}");
+    }
+
+    /// Waits until Raft here is so.
+    async fn until(&self, is: impl Fn(&Metrics) -> bool) {
+        let mut metrics = self.plane.local.raft.metrics();
+        let wait = metrics.wait_for(|_| is(&self.plane.metrics()));
+        let waited = tokio::time::timeout(LIMIT, wait).await;
+        assert!(waited.is_ok_and(|waited| waited.is_ok()), "{:?}", self.plane.metrics());
+    }
+
+    /// Waits until the state here has these accounts.
+    async fn until_accounts(&self, accounts: &[u64]) {
+        let mut state = self.plane.watch();
+        let has = |toy: &Arc<Toy>| toy.0.accounts.iter().map(|a| a.account).eq(accounts.to_vec());
+        let waited = tokio::time::timeout(LIMIT, state.wait_for(has)).await;
+        assert!(waited.is_ok_and(|waited| waited.is_ok()), "{:?}", self.plane.watch().borrow());
+    }
+
+    async fn kill(self) {
+        assert!(self.stop.send(()).is_ok(), "the server stopped by itself");
+        self.server.await.unwrap();
+        self.plane.shutdown().await;
+        self.store.close().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_survives_its_leader_and_keeps_its_state_on_disk() {
+    let cluster = Cluster::new(3);
+    let mut nodes = cluster.form(3).await;
+    let leader = nodes[0].plane.leader().unwrap();
+    let follower = nodes.iter().find(|node| node.node != leader).unwrap();
+    assert_eq!(follower.plane.propose(&create_account(10), LIMIT).await, done());
+    let refused = follower.plane.propose(&create_account(10), LIMIT).await.unwrap();
+    assert_eq!(refused.reply, Some(R::Refused(ControlRefusal::AccountExists.into())));
+    for node in &nodes {
+        node.until_accounts(&[10]).await;
+    }
+
+    let at = nodes.iter().position(|node| node.node == leader).unwrap();
+    nodes.remove(at).kill().await;
+    assert_eq!(nodes[0].plane.propose(&create_account(11), LIMIT).await, done());
+    for node in &nodes {
+        node.until_accounts(&[10, 11]).await;
+        node.until(|metrics| metrics.leader.is_some_and(|now| now != leader)).await;
+    }
+
+    let back = cluster.restart(leader).await;
+    back.until_accounts(&[10, 11]).await;
+    nodes.push(back);
+
+    let last = nodes.remove(0);
+    for node in nodes {
+        node.kill().await;
+    }
+    let alone = last.plane.propose(&create_account(12), Duration::from_secs(1)).await;
+    assert!(matches!(alone, Err(ProposeError::NoLeader | ProposeError::Unknown)), "{alone:?}");
+    last.until_accounts(&[10, 11]).await;
+    let last_node = last.node;
+    last.kill().await;
+
+    let again = cluster.start(last_node).await;
+    again.until_accounts(&[10, 11]).await;
+    again.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_far_behind_gets_a_snapshot_and_keeps_it() {
+    let cluster = Cluster::new(2);
+    let first = cluster.form(1).await.remove(0);
+    for account in 0..20 {
+        assert_eq!(first.plane.propose(&create_account(account), LIMIT).await, done());
+    }
+    let raft = &first.plane.local.raft;
+    let index = first.plane.metrics().applied_index;
+    raft.trigger().snapshot().await.unwrap();
+    let taken = |metrics: &openraft::RaftMetrics<RaftId, _>| {
+        metrics.snapshot.is_some_and(|log_id| log_id.index >= index)
+    };
+    raft.wait(Some(LIMIT)).metrics(taken, "the snapshot is taken").await.unwrap();
+    raft.trigger().purge_log(index).await.unwrap();
+    let purged = |metrics: &openraft::RaftMetrics<RaftId, _>| {
+        metrics.purged.is_some_and(|log_id| log_id.index >= index)
+    };
+    raft.wait(Some(LIMIT)).metrics(purged, "the log is purged").await.unwrap();
+
+    let accounts: Vec<u64> = (0..20).collect();
+    let second = cluster.start(2).await;
+    first.join(&second, v1::Role::Replica).await;
+    second.until_accounts(&accounts).await;
+    second.until(|metrics| metrics.learners == [2] && metrics.voters == [1]).await;
+    let state = second.plane.watch().borrow().clone();
+    second.kill().await;
+    first.kill().await;
+
+    let alone = cluster.start(2).await;
+    alone.until_accounts(&accounts).await;
+    assert_eq!(alone.plane.watch().borrow().0.accounts, state.0.accounts);
+    alone.kill().await;
+    let first = cluster.start(1).await;
+    first.until_accounts(&accounts).await;
+    first.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_leaves_the_roster_leaves_raft_even_if_it_leads() {
+    let cluster = Cluster::new(3);
+    let nodes = cluster.form(3).await;
+    let remove = command(C::RemoveNode(v1::RemoveNode { node: 1 }));
+    assert_eq!(nodes[1].plane.propose(&remove, LIMIT).await, done());
+    for node in &nodes[1..] {
+        node.until(|metrics| metrics.voters == [2, 3] && metrics.learners.is_empty()).await;
+    }
+    assert_eq!(nodes[2].plane.propose(&create_account(5), LIMIT).await, done());
+    for node in nodes {
+        node.kill().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_nodes_of_the_roster_are_heard() {
+    let cluster = Cluster::new(2);
+    let node = cluster.start(1).await;
+    let ask = async |identity: Option<tls::Identity>| {
+        let target = Target {
+            address: node.address.clone(),
+            trust: Trust::Ca(to_pem(cluster.authority.certificate())),
+            name: ServerName::AnyNode,
+            identity,
+        };
+        let channel = client::connect(&target).await.unwrap();
+        let status = RaftClient::new(channel).vote(RaftMessage::default()).await.unwrap_err();
+        status.code()
+    };
+    let second = cluster.identities[&2].clone();
+    assert_eq!(ask(None).await, Code::Unauthenticated);
+    assert_eq!(ask(Some(second.clone())).await, Code::InvalidArgument, "heard, and malformed");
+    cluster.peers.lock().unwrap().retain(|_, node| *node != 2);
+    assert_eq!(ask(Some(second)).await, Code::Unauthenticated, "removed from the roster");
+    node.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_over_the_limit_is_refused() {
+    let cluster = Cluster::new(1);
+    let node = cluster.form(1).await.remove(0);
+    let alias = |characters: usize| {
+        let alias = "a".repeat(characters);
+        command(C::SetAlias(v1::SetAlias { account: 0, alias }))
+    };
+    let overhead = alias(60_000).encode_to_vec().len() - 60_000;
+    let max = super::COMMAND_BYTES_MAX - overhead;
+    assert!(node.plane.propose(&alias(max), LIMIT).await.is_ok());
+    let refused = node.plane.propose(&alias(max + 1), LIMIT).await;
+    assert_eq!(refused, Err(ProposeError::TooLarge { found: super::COMMAND_BYTES_MAX + 1 }));
+    node.kill().await;
+}
