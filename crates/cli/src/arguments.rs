@@ -4,7 +4,7 @@
 //!
 //! **Must not know:** how a command is carried out.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand, ValueEnum};
 use model::{AccountId, Constraint};
@@ -37,6 +37,18 @@ pub struct Common {
     /// Ask this node (`host:port` of its gRPC) instead of those in the context.
     #[arg(long)]
     pub endpoint: Option<String>,
+}
+
+/// What commands take that change the cluster.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Admin {
+    /// Whom to ask.
+    #[command(flatten)]
+    pub common: Common,
+    /// Call as the node whose data directory this is, with its certificate: for the machine of the
+    /// first node, before there is an account with a key.
+    #[arg(long, value_name = "DATA_DIR", requires = "endpoint")]
+    pub as_node: Option<PathBuf>,
 }
 
 /// How a result looks.
@@ -133,9 +145,9 @@ pub enum Token {
         /// How long it can be used: 10m, 1h.
         #[arg(long, default_value = "1h", value_parser = duration::parse)]
         valid: Duration,
-        /// Whom to ask.
+        /// Whom to ask, and as whom.
         #[command(flatten)]
-        common: Common,
+        admin: Admin,
     },
 }
 
@@ -147,9 +159,9 @@ pub enum Account {
         /// Twelve digits.
         #[arg(value_parser = parse_account)]
         account_id: AccountId,
-        /// Whom to ask.
+        /// Whom to ask, and as whom.
         #[command(flatten)]
-        common: Common,
+        admin: Admin,
     },
 }
 
@@ -160,9 +172,9 @@ pub enum Node {
     Remove {
         /// Its number.
         node: u32,
-        /// Whom to ask.
+        /// Whom to ask, and as whom.
         #[command(flatten)]
-        common: Common,
+        admin: Admin,
     },
 }
 
@@ -200,6 +212,23 @@ mod tests {
         for bad in ["", "every", "region:", "node:x", "rack:1", "all:1"] {
             assert!(parse_scope(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn whoever_calls_as_a_node_says_which_node_to_ask() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(subcommand)]
+            command: Command,
+        }
+        let parse = |line: &str| <Line as clap::Parser>::try_parse_from(line.split(' '));
+        let create = "writ account create 123456789012";
+        assert!(parse(&format!("{create} --as-node d")).is_err());
+        let line = parse(&format!("{create} --as-node d --endpoint h:1")).map(|l| l.command);
+        let Ok(Command::Account(Account::Create { admin, .. })) = line else {
+            panic!("another command");
+        };
+        assert_eq!(admin.as_node, Some(PathBuf::from("d")));
     }
 
     #[test]

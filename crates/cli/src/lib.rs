@@ -13,13 +13,14 @@ mod credentials;
 mod duration;
 mod environment;
 mod exit;
+mod node;
 mod session;
 mod status;
 mod wait;
 
 use std::io::Write;
 
-pub use arguments::{Command, Common};
+pub use arguments::{Admin, Command, Common};
 pub use environment::Environment;
 pub use exit::{Error, Exit};
 pub use session::CALL_WITHIN;

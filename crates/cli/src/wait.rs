@@ -38,12 +38,28 @@ pub(crate) async fn run(
     }
     // Without a token, each writer waits for what it has itself: together that is everything.
     let mut exit = Exit::Ok;
-    for address in session.addresses(&arguments.common, Prefer::Writers) {
-        let connection = session.connect(&address).await?;
+    let mut silent = Vec::new();
+    let addresses = session.addresses(&arguments.common, Prefer::Writers);
+    for address in &addresses {
+        // Whatever a writer has that cannot be asked, it is not known to be anywhere else.
+        let connection = match session.connect(address).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                silent.push(error.to_string());
+                continue;
+            }
+        };
         let outcome = wait(connection, &message, output).await?;
         if outcome.result() != WaitResult::Propagated {
             exit = conclude(&outcome, output)?;
         }
+    }
+    if silent.len() == addresses.len() {
+        return Err(Error::Unreachable(silent.join("; ")));
+    }
+    for why in &silent {
+        output.result(&format!("not asked what it has: {why}\n"))?;
+        exit = Exit::NotPropagated;
     }
     if exit == Exit::Ok {
         output.result("propagated\n")?;
