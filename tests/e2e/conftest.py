@@ -7,6 +7,7 @@ ever searched for by name.
 Must not know: how a node works. It starts `writ dev` and reads the file that describes the result.
 """
 
+import dataclasses
 import json
 import os
 import re
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import time
 import urllib.parse
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +34,8 @@ REPLICAS = 1
 START_SECONDS = 120
 STOP_SECONDS = 30
 COMMAND_SECONDS = 120
+# Heartbeats carry digests; an idle node sends one every second or so.
+DIGEST_SECONDS = 30
 
 # `writ dev` takes the ports it needs from its base upwards.
 PORTS_PER_CLUSTER = 64
@@ -117,6 +121,8 @@ class Cluster:
     def __init__(self, process: subprocess.Popen, directory: Path, described: dict):
         self.process = process
         self.directory = directory
+        # Nodes that were killed and started again are ours, no longer those of `writ dev`.
+        self.restarted: dict[int, subprocess.Popen] = {}
         self.account_id = described["account_id"]
         self.administrator = Credentials(
             described["access_key_id"], described["secret_access_key"]
@@ -199,14 +205,78 @@ class Cluster:
     def kill(self, number: int):
         """Ends one node at once, as a crash would, and waits until it is gone."""
         pid = self.node(number).pid
+        # How to start it again cannot be read later.
+        self.node_command(number)
         self._end(pid)
+        if number in self.restarted:
+            self.restarted.pop(number).wait(STOP_SECONDS)
         eventually(lambda: not self._runs(pid), STOP_SECONDS, f"the end of process {pid}")
+
+    def node_command(self, number: int) -> list[str]:
+        """The command line of a node, as `writ dev` started it."""
+        path = self.directory / f"command-{number}.json"
+        if not path.exists():
+            words = Path(f"/proc/{self.node(number).pid}/cmdline").read_bytes()
+            path.write_text(json.dumps(words.decode().rstrip("\0").split("\0")))
+        return json.loads(path.read_text())
+
+    def restart(self, number: int):
+        """Starts a killed node again on its directory; returns when it is ready."""
+        command = self.node_command(number)
+        with (self.directory / "output.log").open("ab") as output:
+            process = subprocess.Popen(
+                command,
+                env={**os.environ, "WRIT_LOG": "warn"},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        self.restarted[number] = process
+        self.nodes[number - 1] = dataclasses.replace(self.node(number), pid=process.pid)
+        ready = f"http://{command[command.index('--listen-ops') + 1]}/readyz"
+        eventually(
+            lambda: answers_200(ready) or process.poll() is not None,
+            START_SECONDS,
+            f"node {number} ready",
+        )
+        assert process.poll() is None, f"node {number} ended:\n{self.output()}"
 
     def stop(self):
         """Ends the cluster: asks `writ dev` to stop, then ends what is left by process id."""
         end(self.process)
         for node in self.nodes:
             self._end(node.pid)
+        for process in self.restarted.values():
+            process.wait(STOP_SECONDS)
+
+    def resume(self):
+        """Starts `writ dev` again on the directory of a cluster that was stopped."""
+        self.process, started = start_dev(self.directory, self.base_port)
+        self.__init__(self.process, self.directory, started)
+
+    @property
+    def base_port(self) -> int:
+        """The first port; node 1 has its AWS endpoint there."""
+        return urllib.parse.urlsplit(self.node(1).aws_endpoint).port
+
+    def status(self, number: int) -> dict:
+        """`writ status` as one node sees the cluster."""
+        done = self.writ("status", "-o", "json", "--endpoint", self.grpc(number))
+        assert done.returncode == 0, f"writ status: {done.stdout}{done.stderr}"
+        return json.loads(done.stdout)
+
+    def grpc(self, number: int) -> str:
+        """`host:port` of a node's gRPC."""
+        return urllib.parse.urlsplit(self.node(number).grpc_endpoint).netloc
+
+    def assert_equal_digests(self):
+        """Fails unless every node says that every other one holds the same bytes."""
+        for number in self.numbers():
+            eventually(
+                lambda number=number: all_equal(self.status(number)),
+                DIGEST_SECONDS,
+                f"equal digests as node {number} sees them",
+            )
 
     def output(self) -> str:
         """What `writ dev` and its nodes printed."""
@@ -226,6 +296,23 @@ class Cluster:
         is_zombie = status.rpartition(")")[2].split()[0] == "Z"
         ours = str(binary()).encode() in command or str(self.directory).encode() in command
         return ours and not is_zombie
+
+
+def all_equal(status: dict) -> bool:
+    """Whether a node knows that all others hold what it holds; a difference fails at once."""
+    others = [node for node in status["nodes"] if node["node"] != status["node"]]
+    assert others, f"no other nodes: {status}"
+    assert all(node["digest"] != "different" for node in others), f"replicas differ: {status}"
+    return all(node["digest"] == "equal" for node in others)
+
+
+def answers_200(url: str) -> bool:
+    """Whether a GET is answered with 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
 
 
 def end(process: subprocess.Popen):
@@ -290,25 +377,30 @@ def nothing_from_this_machine():
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory, nothing_from_this_machine):
     """A cluster that lives as long as the module's tests."""
-    assert binary().is_file(), f"{binary()} is missing: run `cargo build --release`"
     directory = tmp_path_factory.mktemp("writ")
+    process, started = start_dev(directory, free_base_port())
+    cluster = Cluster(process, directory, started)
+    yield cluster
+    cluster.stop()
+
+
+def start_dev(directory: Path, base_port: int) -> tuple[subprocess.Popen, dict]:
+    """Starts `writ dev`; returns it and the content of dev.json."""
+    assert binary().is_file(), f"{binary()} is missing: run `cargo build --release`"
     command = [
         str(binary()), "dev",
         "--nodes", str(WRITERS), "--replicas", str(REPLICAS),
-        "--data-dir", str(directory), "--base-port", str(free_base_port()),
+        "--data-dir", str(directory), "--base-port", str(base_port),
     ]  # fmt: skip
-    with (directory / "output.log").open("wb") as output:
+    with (directory / "output.log").open("ab") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
     try:
-        started = wait_for_start(process, directory)
-        cluster = Cluster(process, directory, started)
+        return process, wait_for_start(process, directory)
     except BaseException:
         end(process)
         raise
-    yield cluster
-    cluster.stop()
 
 
 def wait_for_start(process: subprocess.Popen, directory: Path) -> dict:

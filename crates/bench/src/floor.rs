@@ -1,7 +1,7 @@
 //! What the bare machine does: the disk with and without sled, and gRPC without a store behind it.
 //!
-//! **Invariants.** The disk's floor does what a durable write cannot do without, one at a time, with
-//! the calls that the store makes: apply, `flush`, `fdatasync`.
+//! **Invariants.** The disk's floor does what a durable write cannot do without, one at a time,
+//! with the calls that the store makes: apply, `flush`, `fdatasync`.
 //!
 //! **Must not know:** the cluster.
 

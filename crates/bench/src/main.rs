@@ -1,10 +1,11 @@
 //! Measures a cluster of real processes on this machine, beside the floor the machine sets.
 //!
-//! `cargo run --release -p bench -- writes|propagation|checks [--json]` starts a cluster of its own
-//! with `writ dev`, measures, and stops it. The program is `WRIT_BIN`, else the `writ` beside this one.
+//! `cargo run --release -p bench -- writes|propagation|checks [--json]` starts a cluster of its
+//! own with `writ dev`, measures, and stops it. The program is `WRIT_BIN`, else the `writ` beside
+//! this one.
 //!
-//! **Invariants.** Only what the server acknowledged counts; a refusal ends the run. Every number is
-//! printed with its setting and, in the same run, with what the bare machine can do.
+//! **Invariants.** Only what the server acknowledged counts; a refusal ends the run. Every number
+//! is printed with its setting and, in the same run, with what the bare machine can do.
 //!
 //! **Must not know:** how a node works.
 

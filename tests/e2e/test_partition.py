@@ -1,0 +1,275 @@
+"""Writers on hosts of their own, started by hand as in a real deployment, and cut from each other.
+
+Needs root, for network namespaces.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import tomllib
+
+import boto3
+import botocore.config
+import network
+import pytest
+from botocore.exceptions import ClientError
+from conftest import (
+    COMMAND_SECONDS,
+    DIGEST_SECONDS,
+    START_SECONDS,
+    STOP_SECONDS,
+    Credentials,
+    all_equal,
+    answers_200,
+    binary,
+    eventually,
+    token_of,
+)
+
+HOSTS = 3
+AWS_PORT, GRPC_PORT, OPS_PORT = 7400, 7401, 7402
+ACCOUNT = "123456789012"
+# Longer than an election and than it takes to notice that a peer is silent.
+QUORUM_SECONDS = 60
+
+
+class Deployment:
+    """A writer on each host of a network. Numbers are those of the hosts, from 1."""
+
+    def __init__(self, net: network.Network, directory):
+        self.network = net
+        self.directory = directory
+        self.processes: list[subprocess.Popen] = []
+        self.kek = directory / "kek"
+        self.kek.write_text(os.urandom(32).hex())
+        self.kek.chmod(0o600)
+        self.key: Credentials | None = None
+
+    def host(self, number) -> network.Host:
+        return self.network.hosts[number - 1]
+
+    def numbers(self) -> range:
+        return range(1, len(self.network.hosts) + 1)
+
+    def start(self):
+        """The first initializes the cluster, the others join it with tokens."""
+        self.start_node(1, "--init")
+        as_node = ("--endpoint", self.grpc(1), "--as-node", self.data_dir(1))
+        printed = self.expect_writ(1, "account", "create", *as_node, ACCOUNT)
+        found = dict(re.findall(r"^(\w+)=(\S+)$", printed, re.MULTILINE))
+        self.key = Credentials(found["AWS_ACCESS_KEY_ID"], found["AWS_SECRET_ACCESS_KEY"])
+        self.write_context()
+        for number in list(self.numbers())[1:]:
+            token = self.expect_writ(1, "token", "create", "--role", "writer").strip()
+            self.start_node(number, "--join", self.grpc(1), WRIT_JOIN_TOKEN=token)
+        self.wait()
+
+    def start_node(self, number, *flags, **environment):
+        host = self.host(number)
+        command = host.command(
+            binary(), "server", "--data-dir", self.data_dir(number), "--kek-file", self.kek,
+            "--listen-aws", self.aws(number), "--listen-grpc", self.grpc(number),
+            "--listen-ops", f"127.0.0.1:{OPS_PORT}", *flags,
+        )  # fmt: skip
+        with self.log(number).open("ab") as output:
+            process = subprocess.Popen(
+                command, env={**os.environ, "WRIT_LOG": "info", **environment},
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        self.processes.append(process)
+        ready = f"http://127.0.0.1:{OPS_PORT}/readyz"
+        eventually(
+            lambda: process.poll() is not None or host.call(lambda: answers_200(ready)),
+            START_SECONDS,
+            f"node {number} ready",
+        )
+        assert process.poll() is None, f"node {number} ended:\n{self.output(number)}"
+
+    def write_context(self):
+        """What an operator keeps: where the nodes are and the CA's certificate."""
+        ca_pem = (self.data_dir(1) / "ca.pem").read_text()
+        lines = [f"ca_pem = {json.dumps(ca_pem)}"]
+        for number in self.numbers():
+            lines.append(
+                f'[[nodes]]\nid = {number}\nrole = "writer"\nregion = "local"\n'
+                f'grpc = "{self.grpc(number)}"'
+            )
+        text = "\n".join(lines)
+        tomllib.loads(text)
+        (self.directory / "context.toml").write_text(text)
+
+    def data_dir(self, number):
+        return self.directory / f"node{number}"
+
+    def log(self, number):
+        return self.directory / f"node{number}.log"
+
+    def output(self, number) -> str:
+        return self.log(number).read_text(errors="replace")
+
+    def aws(self, number) -> str:
+        return f"{self.host(number).address}:{AWS_PORT}"
+
+    def grpc(self, number) -> str:
+        return f"{self.host(number).address}:{GRPC_PORT}"
+
+    def iam(self, number, call):
+        """Calls with a boto3 IAM client of the node, on the node's host."""
+        return self.host(number).call(lambda: call(self.client(number)))
+
+    def client(self, number):
+        return boto3.session.Session().client(
+            "iam",
+            endpoint_url=f"http://{self.aws(number)}",
+            region_name="us-east-1",
+            aws_access_key_id=self.key.access_key_id,
+            aws_secret_access_key=self.key.secret_access_key,
+            config=botocore.config.Config(
+                retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=60
+            ),
+        )
+
+    def writ(self, number, *arguments) -> subprocess.CompletedProcess:
+        """Runs `writ` on a host."""
+        environment = {"WRIT_CONTEXT_FILE": str(self.directory / "context.toml")}
+        if self.key is not None:
+            environment |= self.key.environment()
+        return subprocess.run(
+            self.host(number).command(binary(), *arguments), env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=COMMAND_SECONDS, check=False,
+        )  # fmt: skip
+
+    def expect_writ(self, number, *arguments) -> str:
+        done = self.writ(number, *arguments)
+        assert done.returncode == 0, f"writ {arguments}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def wait(self):
+        """Waits until every node has what any node has."""
+        self.expect_writ(1, "wait", "--timeout", "60s")
+
+    def assert_equal_digests(self):
+        def equal(number):
+            at = ("--endpoint", self.grpc(number))
+            return all_equal(json.loads(self.expect_writ(number, "status", "-o", "json", *at)))
+
+        for number in self.numbers():
+            eventually(lambda number=number: equal(number), DIGEST_SECONDS, f"digests at {number}")
+
+    def stop(self):
+        """Ends the nodes, by process id: `ip netns exec` has become the node."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self.processes:
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory, nothing_from_this_machine):
+    why = network.why_unavailable()
+    if why is not None:
+        pytest.skip(why)
+    net = network.Network(HOSTS)
+    deployment = Deployment(net, tmp_path_factory.mktemp("deployment"))
+    try:
+        deployment.start()
+        yield deployment
+    finally:
+        deployment.stop()
+        net.remove()
+
+
+@pytest.fixture(autouse=True)
+def whole_network(deployment):
+    """Every test begins and ends with a network without cuts."""
+    yield
+    deployment.network.heal()
+    deployment.wait()
+
+
+def has_user(deployment, number, name) -> bool:
+    try:
+        deployment.iam(number, lambda iam: iam.get_user(UserName=name))
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == "NoSuchEntity", error
+        return False
+    return True
+
+
+def test_both_sides_of_a_cut_take_writes_and_agree_when_it_heals(deployment):
+    deployment.network.cut_off(3)
+    deployment.iam(1, lambda iam: iam.create_user(UserName="majority-side"))
+    far = deployment.iam(3, lambda iam: iam.create_user(UserName="minority-side"))
+    assert not has_user(deployment, 3, "majority-side")
+    assert not has_user(deployment, 1, "minority-side")
+
+    waited = deployment.writ(
+        3, "wait", "--endpoint", deployment.grpc(3), "--token", token_of(far), "--timeout", "1s"
+    )
+    assert waited.returncode == 3, waited.stdout + waited.stderr
+    assert "node 1: " in waited.stdout and "node 2: " in waited.stdout
+
+    deployment.network.heal()
+    deployment.wait()
+    for number in deployment.numbers():
+        assert has_user(deployment, number, "majority-side"), number
+        assert has_user(deployment, number, "minority-side"), number
+    deployment.assert_equal_digests()
+
+
+def test_what_two_nodes_cannot_tell_each_other_a_third_one_relays(deployment):
+    deployment.network.cut(1, 3)
+    for source, target in ((1, 3), (3, 1)):
+        name = f"relayed-from-{source}"
+        written = deployment.iam(source, lambda iam, name=name: iam.create_user(UserName=name))
+        deployment.expect_writ(
+            source, "wait", "--endpoint", deployment.grpc(source), "--scope", f"node:{target}",
+            "--token", token_of(written), "--timeout", "30s",
+        )  # fmt: skip
+        assert has_user(deployment, target, name)
+
+
+def test_a_minority_decides_nothing_that_needs_one_answer_and_still_takes_writes(deployment):
+    deployment.network.cut_off(3)
+    # Node 3 may have led. The others elect another leader.
+    eventually(
+        lambda: set_alias(deployment, 1, "by-the-majority") is None, QUORUM_SECONDS, "a leader"
+    )
+
+    refused = set_alias(deployment, 3, "by-the-minority")
+    assert refused is not None, "a minority named the account"
+    assert refused["ResponseMetadata"]["HTTPStatusCode"] == 503, refused
+    assert refused["Error"]["Code"] == "ServiceUnavailable", refused
+
+    token = deployment.writ(3, "token", "create", "--endpoint", deployment.grpc(3))
+    assert token.returncode not in (0, 2), token.stdout
+    assert re.search("leader|quorum|majority", token.stderr), token.stderr
+
+    deployment.iam(3, lambda iam: iam.create_user(UserName="no-quorum-needed"))
+    assert has_user(deployment, 3, "no-quorum-needed")
+
+    deployment.network.heal()
+    deployment.wait()
+    aliases = eventually(
+        lambda: deployment.iam(3, lambda iam: iam.list_account_aliases())["AccountAliases"],
+        QUORUM_SECONDS,
+        "the alias at node 3",
+    )
+    assert aliases == ["by-the-majority"]
+
+
+def set_alias(deployment, number, alias) -> dict | None:
+    """Nothing if the account has the alias, else the refusal."""
+    try:
+        deployment.iam(number, lambda iam: iam.create_account_alias(AccountAlias=alias))
+    except ClientError as error:
+        return error.response
+    return None

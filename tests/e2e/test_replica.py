@@ -1,0 +1,104 @@
+"""A read replica decides from its own memory, takes no writes, and follows revocations."""
+
+import json
+
+import pytest
+from botocore.exceptions import ClientError
+from conftest import REPLICAS, WRITERS, Credentials, token_of
+
+REPLICA = WRITERS + REPLICAS
+ALLOWED, DENIED = 0, 4
+READS_REPORTS = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Sid": "Reports",
+            "Effect": "Allow",
+            "Action": "s3:GetObject",
+            "Resource": "arn:aws:s3:::reports/*",
+        },
+        {
+            "Sid": "NotTheSecretOnes",
+            "Effect": "Deny",
+            "Action": "s3:*",
+            "Resource": "arn:aws:s3:::reports/secret/*",
+        },
+    ],
+}
+
+
+def check(cluster, principal, resource, action="s3:GetObject"):
+    """`writ check` at the replica."""
+    return cluster.writ(
+        "check", "--endpoint", cluster.grpc(REPLICA),
+        "--principal", principal, "--action", action, "--resource", resource,
+    )  # fmt: skip
+
+
+def reader(cluster, name) -> str:
+    """The ARN of a user with an inline policy, known to every node."""
+    iam = cluster.iam(1)
+    arn = iam.create_user(UserName=name)["User"]["Arn"]
+    written = iam.put_user_policy(
+        UserName=name, PolicyName="reads", PolicyDocument=json.dumps(READS_REPORTS)
+    )
+    cluster.wait("--token", token_of(written))
+    return arn
+
+
+def test_the_replica_is_the_last_node(cluster):
+    assert cluster.node(REPLICA).role == "replica"
+
+
+def test_a_check_at_the_replica_names_the_statement_that_decided(cluster):
+    arn = reader(cluster, "reader")
+    allowed = check(cluster, arn, "arn:aws:s3:::reports/2024")
+    assert allowed.returncode == ALLOWED, allowed.stderr
+    assert allowed.stdout.startswith("allow\n")
+    assert "Allow: statement 0 `Reports` of " in allowed.stdout
+
+    denied = check(cluster, arn, "arn:aws:s3:::reports/secret/2024")
+    assert denied.returncode == DENIED, denied.stderr
+    assert denied.stdout.startswith("deny (explicit)\n")
+    assert "Deny: statement 1 `NotTheSecretOnes` of " in denied.stdout
+
+    silent = check(cluster, arn, "arn:aws:s3:::elsewhere/x")
+    assert silent.returncode == DENIED, silent.stderr
+    assert silent.stdout.startswith("deny (implicit)\n")
+
+
+def test_a_revocation_holds_at_the_replica_once_it_was_waited_for(cluster):
+    arn = reader(cluster, "revoked")
+    assert check(cluster, arn, "arn:aws:s3:::reports/1").returncode == ALLOWED
+    removed = cluster.iam(2).delete_user_policy(UserName="revoked", PolicyName="reads")
+    cluster.wait("--token", token_of(removed))
+    assert check(cluster, arn, "arn:aws:s3:::reports/1").returncode == DENIED
+
+
+def test_a_key_that_was_switched_off_is_refused_everywhere_once_it_was_waited_for(cluster):
+    iam = cluster.iam(1)
+    iam.create_user(UserName="leaver")
+    created = iam.create_access_key(UserName="leaver")
+    key = Credentials.of(created["AccessKey"])
+    cluster.wait("--token", token_of(created))
+    for number in cluster.numbers():
+        cluster.sts(number, key.access_key_id, key.secret_access_key).get_caller_identity()
+    switched = iam.update_access_key(
+        UserName="leaver", AccessKeyId=key.access_key_id, Status="Inactive"
+    )
+    cluster.wait("--token", token_of(switched))
+    for number in cluster.numbers():
+        with pytest.raises(ClientError) as refused:
+            cluster.sts(number, key.access_key_id, key.secret_access_key).get_caller_identity()
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403, number
+
+
+def test_the_replica_refuses_a_write_and_names_a_writer(cluster):
+    with pytest.raises(ClientError) as refused:
+        cluster.iam(REPLICA).create_user(UserName="nobody")
+    error = refused.value.response["Error"]
+    writers = [cluster.node(number).aws_endpoint for number in range(1, WRITERS + 1)]
+    addresses = [endpoint.removeprefix("http://") for endpoint in writers]
+    assert any(address in error["Message"] for address in addresses), error
+    names = {user["UserName"] for user in cluster.iam(1).list_users()["Users"]}
+    assert "nobody" not in names
