@@ -1,9 +1,10 @@
 //! The control plane's rules: what each command of its log does to its state. Raft agrees on the
 //! order of commands; this module alone decides what they mean.
 //!
-//! **Invariants.** [`ControlState::apply`] is total and deterministic: every node that applies the same
-//! commands holds the same bytes. Node ids are never used twice; a join token admits one node; an alias
-//! belongs to one account. The epoch grows with each change of the roster, never otherwise.
+//! **Invariants.** [`ControlState::apply`] is total and deterministic: every node that applies the
+//! same commands holds the same bytes. Node ids are never used twice; a join token admits one node;
+//! an alias belongs to one account. The epoch grows with each change of the roster, never
+//! otherwise.
 //!
 //! **Must not know:** Raft, clocks: the time in a command is the proposer's.
 //!

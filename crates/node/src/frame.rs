@@ -1,7 +1,7 @@
 //! Frames: messages of `wire::v1` ⇄ replication's own.
 //!
-//! **Invariants.** A batch decodes whole or not at all. A frame of a kind that this version does not
-//! know is ignored, as a newer node may send it.
+//! **Invariants.** A batch decodes whole or not at all. A frame of a kind that this version does
+//! not know is ignored, as a newer node may send it.
 //!
 //! **Must not know:** what is done with a frame.
 

@@ -1,8 +1,8 @@
 //! One node: inputs in, effects out; and the rules of the control plane.
 //!
-//! **Invariants.** No clock, no IO, no randomness: all of it comes in with an [`Input`]. The effects of
-//! one input keep their order. Only what is durable leaves: the shell holds replies back until their
-//! lsn is, and frames carry nothing else.
+//! **Invariants.** No clock, no IO, no randomness: all of it comes in with an [`Input`]. The
+//! effects of one input keep their order. Only what is durable leaves: the shell holds replies back
+//! until their lsn is, and frames carry nothing else.
 //!
 //! **Must not know:** sockets, disks, Raft, AWS's wire format.
 //!

@@ -341,7 +341,8 @@ impl Node {
                 R::Apply { lsn, item: Item { bytes, payload, .. } } => {
                     self.hlc = self.hlc.observe(payload.meta.hlc, now.ms());
                     if let Err(error) = self.identity.apply(&payload) {
-                        // Only if the two vectors had come apart, which nothing from outside can do.
+                        // Only if the two vectors had come apart, which nothing from outside can
+                        // do.
                         out.push(Effect::Alarm { what: error.to_string() });
                     }
                     Effect::Persist { lsn, bytes }
@@ -363,8 +364,8 @@ impl Node {
         out
     }
 
-    /// Takes the state's digest, if none is under way, and makes it known once that state is durable:
-    /// under a steady load no state is ever durable at the moment when it is the newest.
+    /// Takes the state's digest, if none is under way, and makes it known once that state is
+    /// durable: under a steady load no state is ever durable at the moment when it is the newest.
     fn probe_digest(&mut self) -> Vec<replication::Effect<Transaction>> {
         if self.probe.is_none() && self.noted != *self.vector() {
             let total = self.identity.state().digest().total();
@@ -404,8 +405,9 @@ impl Node {
         self.me
     }
 
-    /// The token of the state as it is; who hands it out waits until [`Self::applied_lsn`] as read with
-    /// it is durable. Empty before the cluster's keys are known, when there is nothing to read either.
+    /// The token of the state as it is; who hands it out waits until [`Self::applied_lsn`] as read
+    /// with it is durable. Empty before the cluster's keys are known, when there is nothing to read
+    /// either.
     pub fn token(&self) -> String {
         self.tokens.seal(self.vector()).unwrap_or_default()
     }

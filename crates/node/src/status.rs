@@ -19,8 +19,8 @@ pub struct NodeStatus {
     pub visible: VersionVector,
     /// What is known to be on its disk.
     pub durable: VersionVector,
-    /// Milliseconds since anything was heard of it, directly or by relay; since this node's start if
-    /// nothing was.
+    /// Milliseconds since anything was heard of it, directly or by relay; since this node's start
+    /// if nothing was.
     pub heard_ms: u64,
     /// Durable transactions of this node that it is not known to answer from.
     pub lag: u64,

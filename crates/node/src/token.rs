@@ -1,10 +1,10 @@
 //! Consistency tokens: version vectors that clients carry and cannot forge.
 //!
-//! Base64url without padding of: version (1 byte), cluster tag (4), pairs of node and seq as varints,
-//! nodes ascending, then HMAC-SHA256 of all that, truncated to 16 bytes.
+//! Base64url without padding of: version (1 byte), cluster tag (4), pairs of node and seq as
+//! varints, nodes ascending, then HMAC-SHA256 of all that, truncated to 16 bytes.
 //!
-//! **Invariants.** A token has one text; any other text is refused. The vector of a token that opens was
-//! put in by a node of this cluster.
+//! **Invariants.** A token has one text; any other text is refused. The vector of a token that
+//! opens was put in by a node of this cluster.
 //!
 //! **Must not know:** what the token is waited for.
 

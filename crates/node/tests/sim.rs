@@ -1,5 +1,5 @@
-//! Whole nodes, one seed: commands of clients, cuts, crashes that lose what was not durable, garbage.
-//! Afterwards everything must have come right.
+//! Whole nodes, one seed: commands of clients, cuts, crashes that lose what was not durable,
+//! garbage. Afterwards everything must have come right.
 
 #[cfg(test)]
 #[path = "sim/world.rs"]

@@ -1,7 +1,7 @@
 //! Batches: what is applied, kept for later, ignored, or refused.
 //!
-//! **Invariants.** A batch is judged whole before any of it is applied; of a refused one nothing is.
-//! Origins that are not in a roster as new as the peer's are never believed.
+//! **Invariants.** A batch is judged whole before any of it is applied; of a refused one nothing
+//! is. Origins that are not in a roster as new as the peer's are never believed.
 //!
 //! **Must not know:** what a payload is.
 

@@ -1,7 +1,7 @@
 //! The state machine: its parts, its effects, and the inputs that concern no single stream.
 //!
-//! **Invariants.** [`Log::applied`] is exactly what was handed over or appended, so that a state which
-//! applies every [`Effect::Apply`] at once never refuses one.
+//! **Invariants.** [`Log::applied`] is exactly what was handed over or appended, so that a state
+//! which applies every [`Effect::Apply`] at once never refuses one.
 //!
 //! **Must not know:** what a payload is.
 
@@ -258,8 +258,8 @@ impl<P> Replication<P> {
         self.log.durable_lsn()
     }
 
-    /// Whether a peer was seen to have transactions of this node that this node lacks. Such a node must
-    /// make no more: it would bind their names again.
+    /// Whether a peer was seen to have transactions of this node that this node lacks. Such a node
+    /// must make no more: it would bind their names again.
     pub fn is_cut_off(&self) -> bool {
         self.cut_off
     }

@@ -1,7 +1,7 @@
 //! Who takes part, as far as replication needs to know.
 //!
-//! **Invariants.** A node that was removed stays listed as removed: its transactions still arrive by
-//! relay and are still authentic, its streams are refused.
+//! **Invariants.** A node that was removed stays listed as removed: its transactions still arrive
+//! by relay and are still authentic, its streams are refused.
 //!
 //! **Must not know:** addresses, certificates, how the roster came to be.
 

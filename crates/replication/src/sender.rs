@@ -1,8 +1,8 @@
 //! The sending half of a stream: a cursor in the log, and a window of unacknowledged bytes.
 //!
 //! **Invariants.** Only durable records are sent, in log order, each once a subscription. At most
-//! [`WINDOW_BYTES_MAX`] plus one read are unacknowledged, so a slow peer costs no memory: the cursor
-//! waits, and what has left the recent records meanwhile is read from disk.
+//! [`WINDOW_BYTES_MAX`] plus one read are unacknowledged, so a slow peer costs no memory: the
+//! cursor waits, and what has left the recent records meanwhile is read from disk.
 //!
 //! **Must not know:** other streams.
 

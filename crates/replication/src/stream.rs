@@ -1,8 +1,8 @@
 //! Streams: how they open and close, what is subscribed to on them, and what is sent.
 //!
 //! **Invariants.** At most one stream a peer, told apart from its predecessors by its session; what
-//! comes on any other session is ignored. Nothing is followed on a stream before a `Hello` that names
-//! this cluster and a member of it.
+//! comes on any other session is ignored. Nothing is followed on a stream before a `Hello` that
+//! names this cluster and a member of it.
 //!
 //! **Must not know:** who dials, which transport carries frames.
 
@@ -136,8 +136,8 @@ impl<P> Replication<P> {
         self.take()
     }
 
-    /// The answer to [`Effect::ReadLog`]: records by lsn, ascending and without a hole. An empty one
-    /// says that reading failed; it is repeated at the next tick.
+    /// The answer to [`Effect::ReadLog`]: records by lsn, ascending and without a hole. An empty
+    /// one says that reading failed; it is repeated at the next tick.
     pub fn log_read(
         &mut self,
         now_ms: u64,
@@ -171,7 +171,8 @@ impl<P> Replication<P> {
         if node != peer {
             return self.refuse_peer(peer, "its hello names another node");
         }
-        // A peer that knows a newer roster may be right to be here: this node waits for that roster.
+        // A peer that knows a newer roster may be right to be here: this node waits for that
+        // roster.
         let removed = self.roster.members.contains_key(&peer);
         if !self.roster.has(peer) && (removed || epoch <= self.roster.epoch) {
             return self.close(peer, "the peer is no member");
@@ -275,7 +276,8 @@ impl<P> Replication<P> {
         for peer in gone.map(|(peer, _)| *peer).collect::<Vec<_>>() {
             self.close(peer, "the peer is no member");
         }
-        // Before anything of a new member is relayed, the peer learns that this node's roster is newer.
+        // Before anything of a new member is relayed, the peer learns that this node's roster is
+        // newer.
         for peer in self.streams.keys().copied().collect::<Vec<_>>() {
             self.send_hello(peer);
             if self.streams.get(&peer).is_some_and(|stream| stream.dropped) {

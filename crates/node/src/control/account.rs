@@ -1,7 +1,8 @@
-//! Accounts and their aliases: ids and aliases must have one owner, so the control plane gives them.
+//! Accounts and their aliases: ids and aliases must have one owner, so the control plane gives
+//! them.
 //!
-//! **Invariants.** An alias belongs to at most one account. AWS: CreateAccountAlias, "an account can have
-//! only one alias": a new one replaces the old.
+//! **Invariants.** An alias belongs to at most one account, and an account has at most one: a new
+//! one replaces the old (AWS: CreateAccountAlias).
 //!
 //! **Must not know:** what is in an account.
 

@@ -1,7 +1,7 @@
 //! The control state as a message and as bytes, for Raft's snapshots.
 //!
-//! **Invariants.** Equal states give equal bytes: everything is written in the order of its key. What
-//! decodes satisfies the invariants of the state.
+//! **Invariants.** Equal states give equal bytes: everything is written in the order of its key.
+//! What decodes satisfies the invariants of the state.
 //!
 //! **Must not know:** where snapshots are kept.
 

@@ -1,7 +1,7 @@
 //! The roster: who belongs to the cluster, and how members come and go.
 //!
-//! **Invariants.** An entry is never deleted and its id never used again. A certificate belongs to one
-//! present node. At least one writer is present.
+//! **Invariants.** An entry is never deleted and its id never used again. A certificate belongs to
+//! one present node. At least one writer is present.
 //!
 //! **Must not know:** how a certificate is made or checked.
 
