@@ -1,6 +1,7 @@
 //! Opens connections to nodes.
 //!
-//! **Invariants.** Nothing is sent to a server that is not verified, by the cluster's CA and by name.
+//! **Invariants.** Nothing is sent to a server that is not verified, by the cluster's CA and by
+//! name.
 //!
 //! **Must not know:** which node to ask, when to ask again.
 

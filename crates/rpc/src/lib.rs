@@ -1,11 +1,11 @@
 //! gRPC: the services and clients of `/proto`, TLS between nodes, and who a caller is.
 //!
 //! Messages are wire's; only services are generated here. [`tls`] holds how connections are set up,
-//! [`client`] opens them, [`peer`] reads a node's identity from its certificate, [`sigv4`] signs and
-//! verifies calls of operators and programs.
+//! [`client`] opens them, [`peer`] reads a node's identity from its certificate, [`sigv4`] signs
+//! and verifies calls of operators and programs.
 //!
-//! **Invariants.** There is no plaintext port. A server is verified against the cluster's CA before a
-//! byte is sent to it. Every message and every buffered body is bounded.
+//! **Invariants.** There is no plaintext port. A server is verified against the cluster's CA before
+//! a byte is sent to it. Every message and every buffered body is bounded.
 //!
 //! **Must not know:** what a call means, who may make it, the roster.
 

@@ -1,8 +1,8 @@
 //! Who is at the other end, by its certificate.
 //!
 //! **Invariants.** A fingerprint is taken only from a certificate that the TLS handshake verified:
-//! the chain leads to the cluster's CA and the peer holds the private key. It is over the public key,
-//! so a certificate that is renewed for the same key keeps it.
+//! the chain leads to the cluster's CA and the peer holds the private key. It is over the public
+//! key, so a certificate that is renewed for the same key keeps it.
 //!
 //! **Must not know:** which fingerprint is which node; the caller looks that up in the roster.
 

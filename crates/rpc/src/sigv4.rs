@@ -2,12 +2,12 @@
 //!
 //! A signature covers the method's path, the server's authority and the SHA-256 of the framed
 //! message, and is good for five minutes: it proves nothing for another method, another message or
-//! another server. [`Signed`] signs on the client's side; [`VerifyLayer`] takes signatures apart on the
-//! server's and puts an [`AuthenticatedBy`] into the extensions of calls that prove their key.
+//! another server. [`Signed`] signs on the client's side; [`VerifyLayer`] takes signatures apart on
+//! the server's and puts an [`AuthenticatedBy`] into the extensions of calls that prove their key.
 //!
-//! **Invariants.** A call with an `authorization` header is either proven or refused; it never passes
-//! as a call without one. Only methods that take one message can be signed, because the message
-//! has to be read before it is verified. Bodies are read within a size and a time.
+//! **Invariants.** A call with an `authorization` header is either proven or refused; it never
+//! passes as a call without one. Only methods that take one message can be signed, because the
+//! message has to be read before it is verified. Bodies are read within a size and a time.
 //!
 //! **Must not know:** keys, sessions, what callers may do.
 

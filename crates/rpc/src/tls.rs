@@ -3,10 +3,10 @@
 //! Every node's certificate carries three names: its own ([`node_name`]), [`ANY_NODE`] for clients
 //! that know only an address and the cluster's CA, and `localhost`.
 //!
-//! **Invariants.** A server shows its certificate and the CA's, so that a client that knows only the
-//! CA's hash can verify it. A client certificate is optional on the one port, but one that is shown
-//! must be the CA's. Names prove that a server belongs to the cluster or is a certain node; addresses
-//! prove nothing.
+//! **Invariants.** A server shows its certificate and the CA's, so that a client that knows only
+//! the CA's hash can verify it. A client certificate is optional on the one port, but one that is
+//! shown must be the CA's. Names prove that a server belongs to the cluster or is a certain node;
+//! addresses prove nothing.
 //!
 //! **Must not know:** how certificates are made.
 
@@ -97,7 +97,8 @@ pub fn server(identity: &Identity, ca_pem: &str) -> Result<Server, Error> {
 pub enum Trust {
     /// The certificate, PEM.
     Ca(String),
-    /// Its [`certificate_hash`], lower case: what a joining node is told. The server shows the certificate itself.
+    /// Its [`certificate_hash`], lower case: what a joining node is told. The server shows the
+    /// certificate itself.
     CaHash(String),
 }
 

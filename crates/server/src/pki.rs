@@ -1,8 +1,8 @@
 //! The cluster's certificate authority, nodes' certificates, and what the key-encryption key seals.
 //!
-//! **Invariants.** A node's certificate says what the authority decided: of a signing request only the
-//! public key is used, once its signature proved that the requester holds the private key. Sealed
-//! things are bound to what they are and to their cluster: a data key does not open as the
+//! **Invariants.** A node's certificate says what the authority decided: of a signing request only
+//! the public key is used, once its signature proved that the requester holds the private key.
+//! Sealed things are bound to what they are and to their cluster: a data key does not open as the
 //! authority's key, nor as another data key. Private keys show in no `Debug` and no error.
 //!
 //! **Must not know:** where sealed things are kept, who may ask for a certificate.
@@ -221,8 +221,8 @@ impl Authority {
     /// uses that the request asks for are not looked at.
     ///
     /// # Errors
-    /// When the request does not parse, is over [`CERTIFICATE_REQUEST_BYTES_MAX`], is not signed with
-    /// its own key, or its key is not of P-256.
+    /// When the request does not parse, is over [`CERTIFICATE_REQUEST_BYTES_MAX`], is not signed
+    /// with its own key, or its key is not of P-256.
     pub fn sign(
         &self,
         request: &[u8],

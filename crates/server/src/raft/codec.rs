@@ -1,7 +1,7 @@
 //! openraft's types as bytes, in its log, its values and its messages.
 //!
-//! **Invariants.** The first byte is the format. openraft is pinned: a version with other types takes
-//! another number here and reads this one too. What decodes was consumed to its last byte.
+//! **Invariants.** The first byte is the format. openraft is pinned: a version with other types
+//! takes another number here and reads this one too. What decodes was consumed to its last byte.
 //!
 //! **Must not know:** where the bytes go.
 

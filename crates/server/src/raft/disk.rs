@@ -1,7 +1,7 @@
 //! The store, as Raft's tasks use it.
 //!
-//! **Invariants.** What [`Disk::commit`] returns for is durable. Reads run on blocking threads. A full
-//! queue is waited out: to Raft a failed write is the end, and a busy disk is none.
+//! **Invariants.** What [`Disk::commit`] returns for is durable. Reads run on blocking threads. A
+//! full queue is waited out: to Raft a failed write is the end, and a busy disk is none.
 //!
 //! **Must not know:** what is stored.
 

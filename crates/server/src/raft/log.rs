@@ -1,8 +1,8 @@
 //! Raft's log and vote in the store.
 //!
-//! **Invariants.** Votes and entries are durable before openraft is told so. Writes are made one after
-//! the other. The last purged id is written in the batch that removes the entries: whatever a crash
-//! leaves, the log has no hole.
+//! **Invariants.** Votes and entries are durable before openraft is told so. Writes are made one
+//! after the other. The last purged id is written in the batch that removes the entries: whatever a
+//! crash leaves, the log has no hole.
 //!
 //! **Must not know:** what an entry carries.
 

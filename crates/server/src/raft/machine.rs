@@ -3,8 +3,8 @@
 //! The state lives in memory. After a start it is the snapshot, then openraft applies the log's
 //! committed tail again.
 //!
-//! **Invariants.** A snapshot on the disk is never replaced by an older one: the log behind it is gone.
-//! Who watches sees states in the log's order.
+//! **Invariants.** A snapshot on the disk is never replaced by an older one: the log behind it is
+//! gone. Who watches sees states in the log's order.
 //!
 //! **Must not know:** what a command does.
 

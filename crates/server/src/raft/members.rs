@@ -4,8 +4,8 @@
 //! half-way, or whose leader fell, is taken up by whoever leads next.
 //!
 //! **Invariants.** A node votes only after it has (nearly) all of the log, so that adding it stalls
-//! nothing. There is always a voter, and never more than [`VOTERS_MAX`]. Without a roster nothing is
-//! changed.
+//! nothing. There is always a voter, and never more than [`VOTERS_MAX`]. Without a roster nothing
+//! is changed.
 //!
 //! **Must not know:** why a node is in the roster.
 

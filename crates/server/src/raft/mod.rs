@@ -1,13 +1,14 @@
 //! The control plane: openraft behind a few methods.
 //!
-//! [`ControlPlane`] starts Raft on the node's store, takes commands wherever the leader is, and shows
-//! the newest state. Raft's configuration follows the roster in that state by itself (`members`).
+//! [`ControlPlane`] starts Raft on the node's store, takes commands wherever the leader is, and
+//! shows the newest state. Raft's configuration follows the roster in that state by itself
+//! (`members`).
 //!
-//! **Invariants.** A command that was answered is committed: a majority of the voters has it on disk.
-//! openraft's types do not leave this module, its messages come and go only over mutual TLS between
-//! nodes of the roster. A command is asked for again only if it was surely not taken; in the rare
-//! case that a leader falls in between it may be applied twice, so every command must be safe to
-//! apply twice (the second is refused or changes nothing).
+//! **Invariants.** A command that was answered is committed: a majority of the voters has it on
+//! disk. openraft's types do not leave this module, its messages come and go only over mutual TLS
+//! between nodes of the roster. A command is asked for again only if it was surely not taken; in
+//! the rare case that a leader falls in between it may be applied twice, so every command must be
+//! safe to apply twice (the second is refused or changes nothing).
 //!
 //! **Must not know:** what commands mean: [`ControlMachine`] is `node::control`'s.
 
@@ -280,8 +281,8 @@ impl<M: ControlMachine> ControlPlane<M> {
         }
     }
 
-    /// Writes a command here. A leader that falls while it waits may never be told: whoever leads next
-    /// either commits the entry or replaces it, and may not reach this node.
+    /// Writes a command here. A leader that falls while it waits may never be told: whoever leads
+    /// next either commits the entry or replaces it, and may not reach this node.
     async fn write_as_leader(
         &self,
         command: Vec<u8>,
@@ -300,8 +301,8 @@ impl<M: ControlMachine> ControlPlane<M> {
         }
     }
 
-    /// Asks every other node. Without this a node that nobody reaches (it restarted elsewhere) could
-    /// not tell its address: it hears of no leader.
+    /// Asks every other node. Without this a node that nobody reaches (it restarted elsewhere)
+    /// could not tell its address: it hears of no leader.
     async fn ask_around(
         &self,
         command: &v1::ControlCommand,

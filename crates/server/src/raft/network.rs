@@ -1,7 +1,7 @@
 //! Raft's messages to other nodes, over mutual TLS.
 //!
-//! **Invariants.** A message reaches only the node it is for: the server is verified under that node's
-//! name. Whatever fails on the way, openraft is told that the node is unreachable.
+//! **Invariants.** A message reaches only the node it is for: the server is verified under that
+//! node's name. Whatever fails on the way, openraft is told that the node is unreachable.
 //!
 //! **Must not know:** what messages mean.
 

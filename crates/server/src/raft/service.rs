@@ -1,8 +1,8 @@
 //! Raft's messages from other nodes.
 //!
-//! **Invariants.** Only nodes of the roster are heard, and only as themselves: a leader's or candidate's
-//! message must come with that node's certificate. What openraft would assert of a message is checked
-//! before it sees it.
+//! **Invariants.** Only nodes of the roster are heard, and only as themselves: a leader's or
+//! candidate's message must come with that node's certificate. What openraft would assert of a
+//! message is checked before it sees it.
 //!
 //! **Must not know:** the roster; the closure it is given does.
 
