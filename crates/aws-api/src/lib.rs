@@ -7,13 +7,27 @@
 //! **Must not know:** tokio, sockets, HTTP libraries, replication, storage.
 #![deny(clippy::indexing_slicing, clippy::string_slice)]
 
+mod access_key;
+mod account;
+mod attachment;
+mod call;
 pub mod error;
 pub mod form;
+mod group;
+mod inline;
 pub mod pagination;
 mod percent;
+mod policy;
+mod refusal;
+mod role;
 mod service;
 pub mod sigv4;
+mod sts;
+mod tag;
+mod user;
 pub mod xml;
 
+pub use call::{Call, parse, render};
 pub use error::{ApiError, Fault};
+pub use refusal::error_of;
 pub use service::Service;

@@ -97,6 +97,24 @@ impl PageRequest {
         });
         Ok(Self { marker, max_items })
     }
+
+    /// The same for a listing that the core cuts.
+    ///
+    /// Only keys of tags can be longer than a marker holds. After such a one the list goes on before
+    /// it, and to its end: entries may repeat, and none is left out.
+    pub fn into_page(self) -> identity::Page {
+        match self.marker.map(|Marker(position)| position) {
+            None => identity::Page { marker: None, max_items: self.max_items },
+            Some(Position::Key(key)) => {
+                let key = String::from_utf8_lossy(&key).into_owned();
+                identity::Page { marker: Some(key), max_items: self.max_items }
+            }
+            Some(Position::Long { prefix, hash: _ }) => {
+                let valid = prefix.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+                identity::Page { marker: Some(valid.to_owned()), max_items: MAX_ITEMS_MAX }
+            }
+        }
+    }
 }
 
 /// One page.
@@ -139,10 +157,13 @@ fn remaining<K: AsRef<str>, T>(
     match marker.map(|marker| &marker.0) {
         None => {}
         Some(Position::Key(last)) => {
-            while entries.next_if(|(key, _)| key.as_ref().as_bytes() <= last).is_some() {}
+            while entries.next_if(|(key, _)| key.as_ref().as_bytes() <= last.as_slice()).is_some() {
+            }
         }
         Some(Position::Long { prefix, hash }) => {
-            while entries.next_if(|(key, _)| key.as_ref().as_bytes() < prefix).is_some() {}
+            while entries.next_if(|(key, _)| key.as_ref().as_bytes() < prefix.as_slice()).is_some()
+            {
+            }
             let starts = |key: &K| key.as_ref().as_bytes().starts_with(prefix);
             while let Some(entry) = entries.next_if(|(key, _)| starts(key)) {
                 let digest: [u8; HASH_BYTES] = Sha256::digest(entry.0.as_ref()).into();

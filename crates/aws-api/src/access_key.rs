@@ -1,0 +1,240 @@
+//! Long-term access keys. AWS: `CreateAccessKey`, `ListAccessKeys`, `UpdateAccessKey`,
+//! `DeleteAccessKey`.
+//!
+//! **Invariants.** The secret is written in the answer to `CreateAccessKey` only.
+//!
+//! **Must not know:** signatures.
+
+use identity::{
+    Command, Listing, Query,
+    access_key::{
+        AccessKey, CreateAccessKey, DeleteAccessKey, ListAccessKeys, NewAccessKey, UpdateAccessKey,
+    },
+};
+use model::Constraint;
+
+use crate::{
+    ApiError,
+    call::{Action, Call, listing, page},
+    form::{Params, Violation},
+    xml::Xml,
+};
+
+pub(crate) const ACTIONS: &[Action] = &[
+    Action::new("CreateAccessKey", create),
+    Action::new("ListAccessKeys", list),
+    Action::new("UpdateAccessKey", update),
+    Action::new("DeleteAccessKey", delete),
+];
+
+/// The id of a key as a request gives it. AWS: `accessKeyIdType`.
+struct KeyId(String);
+
+impl std::str::FromStr for KeyId {
+    type Err = Constraint;
+
+    fn from_str(text: &str) -> Result<Self, Constraint> {
+        let length = text.chars().count();
+        if length < 16 {
+            return Err(Constraint::MinLength(16));
+        }
+        if length > 128 {
+            return Err(Constraint::MaxLength(128));
+        }
+        let ok = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        ok.then(|| Self(text.to_owned())).ok_or(Constraint::Pattern(r"[\w]+"))
+    }
+}
+
+fn key_id(params: &mut Params<'_>) -> Result<String, Violation> {
+    let KeyId(text) = params.required("AccessKeyId")?;
+    Ok(text)
+}
+
+fn create(mut params: Params<'_>) -> Result<Call, ApiError> {
+    let user = params.optional("UserName");
+    params.finish()?;
+    Ok(Call::Command(Command::CreateAccessKey(CreateAccessKey { user: user? })))
+}
+
+fn list(mut params: Params<'_>) -> Result<Call, ApiError> {
+    let user = params.optional("UserName");
+    let page = page(&mut params);
+    params.finish()?;
+    Ok(Call::Query(Query::ListAccessKeys(ListAccessKeys { user: user?, page: page? })))
+}
+
+fn update(mut params: Params<'_>) -> Result<Call, ApiError> {
+    let user = params.optional("UserName");
+    let key_id = key_id(&mut params);
+    let status = params.required("Status");
+    params.finish()?;
+    let command = UpdateAccessKey { user: user?, key_id: key_id?, status: status? };
+    Ok(Call::Command(Command::UpdateAccessKey(command)))
+}
+
+fn delete(mut params: Params<'_>) -> Result<Call, ApiError> {
+    let user = params.optional("UserName");
+    let key_id = key_id(&mut params);
+    params.finish()?;
+    let command = DeleteAccessKey { user: user?, key_id: key_id? };
+    Ok(Call::Command(Command::DeleteAccessKey(command)))
+}
+
+/// The answer to `CreateAccessKey`.
+pub(crate) fn write_created(xml: &mut Xml, key: &NewAccessKey) {
+    let NewAccessKey { user, id, secret, status, created } = key;
+    xml.element("AccessKey", |xml| {
+        xml.optional("UserName", user.as_ref());
+        xml.text("AccessKeyId", id);
+        xml.text("Status", status.word());
+        xml.text("SecretAccessKey", secret.expose());
+        xml.text("CreateDate", created);
+    });
+}
+
+/// The answer to `ListAccessKeys`.
+pub(crate) fn write_listed(xml: &mut Xml, keys: &Listing<AccessKey>) {
+    listing(xml, "AccessKeyMetadata", keys, |xml, key| {
+        let AccessKey { user, id, status, created } = key;
+        xml.optional("UserName", user.as_ref());
+        xml.text("AccessKeyId", id);
+        xml.text("Status", status.word());
+        xml.text("CreateDate", created);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use identity::{Reply, access_key::Status};
+    use model::{Secret, Timestamp};
+
+    use super::*;
+    use crate::call::testing::{check_call, check_reply};
+
+    #[test]
+    fn calls_are_read() {
+        check_call(
+            "Action=CreateAccessKey",
+            expect!["Command(CreateAccessKey(CreateAccessKey { user: None }))"],
+        );
+        check_call(
+            "Action=CreateAccessKey&UserName=bob",
+            expect![[
+                r#"Command(CreateAccessKey(CreateAccessKey { user: Some(UserName("bob")) }))"#
+            ]],
+        );
+        check_call(
+            "Action=ListAccessKeys&UserName=bob&MaxItems=1",
+            expect![[
+                r#"Query(ListAccessKeys(ListAccessKeys { user: Some(UserName("bob")), page: Page { marker: None, max_items: 1 } }))"#
+            ]],
+        );
+        check_call(
+            "Action=UpdateAccessKey&UserName=bob&AccessKeyId=AKIAIOSFODNN7EXAMPLE&Status=Inactive",
+            expect![[
+                r#"Command(UpdateAccessKey(UpdateAccessKey { user: Some(UserName("bob")), key_id: "AKIAIOSFODNN7EXAMPLE", status: Inactive }))"#
+            ]],
+        );
+        check_call(
+            "Action=DeleteAccessKey&AccessKeyId=AKIAIOSFODNN7EXAMPLE",
+            expect![[
+                r#"Command(DeleteAccessKey(DeleteAccessKey { user: None, key_id: "AKIAIOSFODNN7EXAMPLE" }))"#
+            ]],
+        );
+    }
+
+    #[test]
+    fn what_fails_its_constraint_is_refused() {
+        check_call(
+            "Action=UpdateAccessKey",
+            expect![
+                "ValidationError (400): 2 validation errors detected: Value null at 'accessKeyId' failed to satisfy constraint: Member must not be null; Value null at 'status' failed to satisfy constraint: Member must not be null"
+            ],
+        );
+        check_call(
+            "Action=UpdateAccessKey&AccessKeyId=AKIAIOSFODNN7EXAMPLE&Status=active",
+            expect![
+                "ValidationError (400): 1 validation error detected: Value 'active' at 'status' failed to satisfy constraint: Member must satisfy enum value set: [Active, Inactive]"
+            ],
+        );
+        check_call(
+            "Action=DeleteAccessKey&AccessKeyId=AKIA",
+            expect![
+                "ValidationError (400): 1 validation error detected: Value 'AKIA' at 'accessKeyId' failed to satisfy constraint: Member must have length greater than or equal to 16"
+            ],
+        );
+        check_call(
+            "Action=DeleteAccessKey&AccessKeyId=AKIAIOSFODNN7EXAMP-E",
+            expect![[
+                r#"ValidationError (400): 1 validation error detected: Value 'AKIAIOSFODNN7EXAMP-E' at 'accessKeyId' failed to satisfy constraint: Member must satisfy regular expression pattern: [\w]+"#
+            ]],
+        );
+        check_call(
+            &format!("Action=DeleteAccessKey&AccessKeyId={}", "A".repeat(129)),
+            expect![
+                "ValidationError (400): 1 validation error detected: Value 'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA' at 'accessKeyId' failed to satisfy constraint: Member must have length less than or equal to 128"
+            ],
+        );
+        check_call(
+            "Action=CreateAccessKey&Description=x",
+            expect!["UnknownParameter (400): The parameter Description is not recognized"],
+        );
+    }
+
+    #[test]
+    fn replies_are_written() {
+        let key = NewAccessKey {
+            user: Some("bob".parse().unwrap()),
+            id: "AKIAIOSFODNN7EXAMPLE".parse().unwrap(),
+            secret: Secret::new("wJalr/+EXAMPLE".to_owned()),
+            status: Status::Active,
+            created: Timestamp::from_secs(1_700_000_000),
+        };
+        check_reply(
+            "CreateAccessKey",
+            &Reply::CreateAccessKey(key.clone()),
+            expect![[r#"
+            <AccessKey>
+            <UserName>bob</UserName>
+            <AccessKeyId>AKIAIOSFODNN7EXAMPLE</AccessKeyId>
+            <Status>Active</Status>
+            <SecretAccessKey>wJalr/+EXAMPLE</SecretAccessKey>
+            <CreateDate>2023-11-14T22:13:20Z</CreateDate>
+            </AccessKey>"#]],
+        );
+        check_reply(
+            "CreateAccessKey",
+            &Reply::CreateAccessKey(NewAccessKey { user: None, ..key }),
+            expect![[r#"
+                <AccessKey>
+                <AccessKeyId>AKIAIOSFODNN7EXAMPLE</AccessKeyId>
+                <Status>Active</Status>
+                <SecretAccessKey>wJalr/+EXAMPLE</SecretAccessKey>
+                <CreateDate>2023-11-14T22:13:20Z</CreateDate>
+                </AccessKey>"#]],
+        );
+        let shown = AccessKey {
+            user: Some("bob".parse().unwrap()),
+            id: "AKIAIOSFODNN7EXAMPLE".parse().unwrap(),
+            status: Status::Inactive,
+            created: Timestamp::from_secs(1_700_000_000),
+        };
+        let keys = Listing { items: vec![shown], next: None };
+        check_reply(
+            "ListAccessKeys",
+            &Reply::ListAccessKeys(keys),
+            expect![[r#"
+            <AccessKeyMetadata>
+            <member>
+            <UserName>bob</UserName>
+            <AccessKeyId>AKIAIOSFODNN7EXAMPLE</AccessKeyId>
+            <Status>Inactive</Status>
+            <CreateDate>2023-11-14T22:13:20Z</CreateDate>
+            </member>
+            </AccessKeyMetadata>
+            <IsTruncated>false</IsTruncated>"#]],
+        );
+    }
+}

@@ -1,0 +1,314 @@
+//! Which managed policies are attached to whom. AWS: `AttachUserPolicy`, `DetachUserPolicy`,
+//! `ListAttachedUserPolicies` and their kin, `ListEntitiesForPolicy`.
+//!
+//! **Invariants.** The three kinds differ in the name of one parameter only.
+//!
+//! **Must not know:** what a policy says.
+
+use std::{fmt::Display, str::FromStr};
+
+use identity::{
+    Command, EntityName, Listing, Query,
+    attachment::{AttachedPolicy, Edge, Entities, EntityFilter, ListAttached, ListEntities},
+};
+use model::{Constraint, UniqueId};
+
+use crate::{
+    ApiError,
+    call::{Action, Call, listing, owner, page, page_end, path},
+    form::Params,
+    policy::policy_arn,
+    xml::Xml,
+};
+
+pub(crate) const ACTIONS: &[Action] = &[
+    Action::new("AttachUserPolicy", |p| edge(p).map(Command::AttachUserPolicy).map(Call::Command)),
+    Action::new("AttachGroupPolicy", |p| {
+        edge(p).map(Command::AttachGroupPolicy).map(Call::Command)
+    }),
+    Action::new("AttachRolePolicy", |p| edge(p).map(Command::AttachRolePolicy).map(Call::Command)),
+    Action::new("DetachUserPolicy", |p| edge(p).map(Command::DetachUserPolicy).map(Call::Command)),
+    Action::new("DetachGroupPolicy", |p| {
+        edge(p).map(Command::DetachGroupPolicy).map(Call::Command)
+    }),
+    Action::new("DetachRolePolicy", |p| edge(p).map(Command::DetachRolePolicy).map(Call::Command)),
+    Action::new("ListAttachedUserPolicies", |p| {
+        list(p).map(Query::ListAttachedUserPolicies).map(Call::Query)
+    }),
+    Action::new("ListAttachedGroupPolicies", |p| {
+        list(p).map(Query::ListAttachedGroupPolicies).map(Call::Query)
+    }),
+    Action::new("ListAttachedRolePolicies", |p| {
+        list(p).map(Query::ListAttachedRolePolicies).map(Call::Query)
+    }),
+    Action::new("ListEntitiesForPolicy", list_entities),
+];
+
+fn edge<N: EntityName>(mut params: Params<'_>) -> Result<Edge<N>, ApiError> {
+    let owner = owner(&mut params);
+    let policy = policy_arn(&mut params);
+    params.finish()?;
+    Ok(Edge { owner: owner?, policy: policy? })
+}
+
+fn list<N: EntityName>(mut params: Params<'_>) -> Result<ListAttached<N>, ApiError> {
+    let owner = owner(&mut params);
+    let path_prefix = path(&mut params, "PathPrefix");
+    let page = page(&mut params);
+    params.finish()?;
+    Ok(ListAttached { owner: owner?, path_prefix: path_prefix?, page: page? })
+}
+
+/// The words of AWS's `EntityType` that name something a policy can be attached to.
+struct FilterWord(EntityFilter);
+
+impl FromStr for FilterWord {
+    type Err = Constraint;
+
+    fn from_str(text: &str) -> Result<Self, Constraint> {
+        match text {
+            "User" => Ok(Self(EntityFilter::Users)),
+            "Role" => Ok(Self(EntityFilter::Roles)),
+            "Group" => Ok(Self(EntityFilter::Groups)),
+            _ => Err(Constraint::Enum(&["User", "Role", "Group"])),
+        }
+    }
+}
+
+fn list_entities(mut params: Params<'_>) -> Result<Call, ApiError> {
+    let policy = policy_arn(&mut params);
+    let filter = params.optional("EntityFilter");
+    let path_prefix = path(&mut params, "PathPrefix");
+    let page = page(&mut params);
+    params.finish()?;
+    Ok(Call::Query(Query::ListEntitiesForPolicy(ListEntities {
+        policy: policy?,
+        filter: filter?.map_or(EntityFilter::All, |FilterWord(filter)| filter),
+        path_prefix: path_prefix?,
+        page: page?,
+    })))
+}
+
+/// The answer to `ListAttachedUserPolicies` and its kin.
+pub(crate) fn write_listed(xml: &mut Xml, policies: &Listing<AttachedPolicy>) {
+    listing(xml, "AttachedPolicies", policies, write);
+}
+
+/// An attached policy.
+pub(crate) fn write(xml: &mut Xml, AttachedPolicy { arn, name }: &AttachedPolicy) {
+    xml.text("PolicyName", name);
+    xml.text("PolicyArn", arn);
+}
+
+/// The answer to `ListEntitiesForPolicy`.
+pub(crate) fn write_entities(xml: &mut Xml, entities: &Entities) {
+    let Entities { users, groups, roles, next } = entities;
+    write_kind(xml, ["PolicyGroups", "GroupName", "GroupId"], groups);
+    write_kind(xml, ["PolicyUsers", "UserName", "UserId"], users);
+    write_kind(xml, ["PolicyRoles", "RoleName", "RoleId"], roles);
+    page_end(xml, next.as_deref());
+}
+
+fn write_kind<N: Display>(
+    xml: &mut Xml,
+    [list, name, id]: [&'static str; 3],
+    entities: &[(N, UniqueId)],
+) {
+    xml.list(list, entities, |xml, (its_name, its_id)| {
+        xml.text(name, its_name);
+        xml.text(id, its_id);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use identity::Reply;
+
+    use super::*;
+    use crate::call::testing::{check_call, check_reply};
+
+    #[test]
+    fn calls_are_read() {
+        check_call(
+            "Action=AttachUserPolicy&UserName=bob&PolicyArn=arn:aws:iam::aws:policy/Read",
+            expect![[
+                r#"Command(AttachUserPolicy(Edge { owner: UserName("bob"), policy: PolicyArn(Arn { text: "arn:aws:iam::aws:policy/Read", colons: [3, 7, 11, 12, 16] }) }))"#
+            ]],
+        );
+        check_call(
+            "Action=AttachGroupPolicy&GroupName=devs&PolicyArn=arn:aws:iam::aws:policy/Read",
+            expect![[
+                r#"Command(AttachGroupPolicy(Edge { owner: GroupName("devs"), policy: PolicyArn(Arn { text: "arn:aws:iam::aws:policy/Read", colons: [3, 7, 11, 12, 16] }) }))"#
+            ]],
+        );
+        check_call(
+            "Action=AttachRolePolicy&RoleName=deploy&PolicyArn=arn:aws:iam::aws:policy/Read",
+            expect![[
+                r#"Command(AttachRolePolicy(Edge { owner: RoleName("deploy"), policy: PolicyArn(Arn { text: "arn:aws:iam::aws:policy/Read", colons: [3, 7, 11, 12, 16] }) }))"#
+            ]],
+        );
+        check_call(
+            "Action=DetachUserPolicy&UserName=bob&PolicyArn=arn:aws:iam::aws:policy/Read",
+            expect![[
+                r#"Command(DetachUserPolicy(Edge { owner: UserName("bob"), policy: PolicyArn(Arn { text: "arn:aws:iam::aws:policy/Read", colons: [3, 7, 11, 12, 16] }) }))"#
+            ]],
+        );
+        check_call(
+            "Action=DetachGroupPolicy&GroupName=devs&PolicyArn=arn:aws:iam::aws:policy/Read",
+            expect![[
+                r#"Command(DetachGroupPolicy(Edge { owner: GroupName("devs"), policy: PolicyArn(Arn { text: "arn:aws:iam::aws:policy/Read", colons: [3, 7, 11, 12, 16] }) }))"#
+            ]],
+        );
+        check_call(
+            "Action=DetachRolePolicy&RoleName=deploy&PolicyArn=arn:aws:iam::aws:policy/Read",
+            expect![[
+                r#"Command(DetachRolePolicy(Edge { owner: RoleName("deploy"), policy: PolicyArn(Arn { text: "arn:aws:iam::aws:policy/Read", colons: [3, 7, 11, 12, 16] }) }))"#
+            ]],
+        );
+        check_call(
+            "Action=ListAttachedUserPolicies&UserName=bob&PathPrefix=%2Fx%2F",
+            expect![[
+                r#"Query(ListAttachedUserPolicies(ListAttached { owner: UserName("bob"), path_prefix: PathPrefix("/x/"), page: Page { marker: None, max_items: 100 } }))"#
+            ]],
+        );
+        check_call(
+            "Action=ListAttachedGroupPolicies&GroupName=devs",
+            expect![[
+                r#"Query(ListAttachedGroupPolicies(ListAttached { owner: GroupName("devs"), path_prefix: PathPrefix("/"), page: Page { marker: None, max_items: 100 } }))"#
+            ]],
+        );
+        check_call(
+            "Action=ListAttachedRolePolicies&RoleName=deploy&MaxItems=1",
+            expect![[
+                r#"Query(ListAttachedRolePolicies(ListAttached { owner: RoleName("deploy"), path_prefix: PathPrefix("/"), page: Page { marker: None, max_items: 1 } }))"#
+            ]],
+        );
+        check_call(
+            "Action=ListEntitiesForPolicy&PolicyArn=arn:aws:iam::aws:policy/Read",
+            expect![[
+                r#"Query(ListEntitiesForPolicy(ListEntities { policy: PolicyArn(Arn { text: "arn:aws:iam::aws:policy/Read", colons: [3, 7, 11, 12, 16] }), filter: All, path_prefix: PathPrefix("/"), page: Page { marker: None, max_items: 100 } }))"#
+            ]],
+        );
+        check_call(
+            "Action=ListEntitiesForPolicy&PolicyArn=arn:aws:iam::aws:policy/Read&EntityFilter=User",
+            expect![[
+                r#"Query(ListEntitiesForPolicy(ListEntities { policy: PolicyArn(Arn { text: "arn:aws:iam::aws:policy/Read", colons: [3, 7, 11, 12, 16] }), filter: Users, path_prefix: PathPrefix("/"), page: Page { marker: None, max_items: 100 } }))"#
+            ]],
+        );
+        check_call(
+            "Action=ListEntitiesForPolicy&PolicyArn=arn:aws:iam::aws:policy/Read&EntityFilter=Role",
+            expect![[
+                r#"Query(ListEntitiesForPolicy(ListEntities { policy: PolicyArn(Arn { text: "arn:aws:iam::aws:policy/Read", colons: [3, 7, 11, 12, 16] }), filter: Roles, path_prefix: PathPrefix("/"), page: Page { marker: None, max_items: 100 } }))"#
+            ]],
+        );
+        check_call(
+            "Action=ListEntitiesForPolicy&PolicyArn=arn:aws:iam::aws:policy/Read&EntityFilter=Group",
+            expect![[
+                r#"Query(ListEntitiesForPolicy(ListEntities { policy: PolicyArn(Arn { text: "arn:aws:iam::aws:policy/Read", colons: [3, 7, 11, 12, 16] }), filter: Groups, path_prefix: PathPrefix("/"), page: Page { marker: None, max_items: 100 } }))"#
+            ]],
+        );
+    }
+
+    #[test]
+    fn what_fails_its_constraint_is_refused() {
+        check_call(
+            "Action=AttachUserPolicy",
+            expect![
+                "ValidationError (400): 2 validation errors detected: Value null at 'userName' failed to satisfy constraint: Member must not be null; Value null at 'policyArn' failed to satisfy constraint: Member must not be null"
+            ],
+        );
+        check_call(
+            "Action=AttachUserPolicy&UserName=bob&PolicyArn=AdministratorAccess",
+            expect![
+                "ValidationError (400): 1 validation error detected: Value 'AdministratorAccess' at 'policyArn' failed to satisfy constraint: Member must have length greater than or equal to 20"
+            ],
+        );
+        check_call(
+            "Action=AttachUserPolicy&UserName=bob&PolicyArn=arn:aws:iam::123:policy/Read",
+            expect!["ValidationError (400): ARN arn:aws:iam::123:policy/Read is not valid."],
+        );
+        check_call(
+            "Action=ListEntitiesForPolicy&PolicyArn=arn:aws:iam::aws:policy/Read&EntityFilter=user",
+            expect![
+                "ValidationError (400): 1 validation error detected: Value 'user' at 'entityFilter' failed to satisfy constraint: Member must satisfy enum value set: [User, Role, Group]"
+            ],
+        );
+    }
+
+    #[test]
+    fn replies_are_written() {
+        let policy = AttachedPolicy {
+            arn: "arn:aws:iam::aws:policy/Read".to_owned(),
+            name: "Read".to_owned(),
+        };
+        let policies = Listing { items: vec![policy], next: None };
+        check_reply(
+            "ListAttachedUserPolicies",
+            &Reply::ListAttachedUserPolicies(policies.clone()),
+            expect![[r#"
+                <AttachedPolicies>
+                <member>
+                <PolicyName>Read</PolicyName>
+                <PolicyArn>arn:aws:iam::aws:policy/Read</PolicyArn>
+                </member>
+                </AttachedPolicies>
+                <IsTruncated>false</IsTruncated>"#]],
+        );
+        check_reply(
+            "ListAttachedGroupPolicies",
+            &Reply::ListAttachedGroupPolicies(policies.clone()),
+            expect![[r#"
+                <AttachedPolicies>
+                <member>
+                <PolicyName>Read</PolicyName>
+                <PolicyArn>arn:aws:iam::aws:policy/Read</PolicyArn>
+                </member>
+                </AttachedPolicies>
+                <IsTruncated>false</IsTruncated>"#]],
+        );
+        check_reply(
+            "ListAttachedRolePolicies",
+            &Reply::ListAttachedRolePolicies(policies),
+            expect![[r#"
+                <AttachedPolicies>
+                <member>
+                <PolicyName>Read</PolicyName>
+                <PolicyArn>arn:aws:iam::aws:policy/Read</PolicyArn>
+                </member>
+                </AttachedPolicies>
+                <IsTruncated>false</IsTruncated>"#]],
+        );
+        let entities = Entities {
+            users: vec![("bob".parse().unwrap(), "AIDAQ3EGRIM6LD2W5YX7A".parse().unwrap())],
+            groups: vec![("devs".parse().unwrap(), "AGPAQ3EGRIM6LD2W5YX7A".parse().unwrap())],
+            roles: vec![("deploy".parse().unwrap(), "AROAQ3EGRIM6LD2W5YX7A".parse().unwrap())],
+            next: Some("x".to_owned()),
+        };
+        check_reply(
+            "ListEntitiesForPolicy",
+            &Reply::ListEntitiesForPolicy(entities),
+            expect![[r#"
+                <PolicyGroups>
+                <member>
+                <GroupName>devs</GroupName>
+                <GroupId>AGPAQ3EGRIM6LD2W5YX7A</GroupId>
+                </member>
+                </PolicyGroups>
+                <PolicyUsers>
+                <member>
+                <UserName>bob</UserName>
+                <UserId>AIDAQ3EGRIM6LD2W5YX7A</UserId>
+                </member>
+                </PolicyUsers>
+                <PolicyRoles>
+                <member>
+                <RoleName>deploy</RoleName>
+                <RoleId>AROAQ3EGRIM6LD2W5YX7A</RoleId>
+                </member>
+                </PolicyRoles>
+                <IsTruncated>true</IsTruncated>
+                <Marker>AXg</Marker>"#]],
+        );
+    }
+}

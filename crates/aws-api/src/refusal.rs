@@ -1,0 +1,330 @@
+//! Refusals of the core in AWS's words.
+//!
+//! **Invariants.** The match is exhaustive, so that a new refusal cannot be answered by chance. Texts are
+//! those that real AWS was seen to answer, as far as they are known; what only Writ refuses
+//! has a text of its own under the AWS code that makes clients do the right thing.
+//!
+//! **Must not know:** what was asked for.
+
+use identity::{Error, Noun, Obstacle, Quota};
+
+use crate::{ApiError, Service};
+
+/// What a client is answered when the core refuses.
+pub fn error_of(error: &Error) -> ApiError {
+    match error {
+        Error::EntityAlreadyExists { noun, name } => {
+            ApiError::entity_already_exists(already_exists(*noun, name))
+        }
+        Error::NoSuchEntity { noun, name } => ApiError::no_such_entity(no_such(*noun, name)),
+        Error::DeleteConflict { obstacle } => ApiError::delete_conflict(in_the_way(*obstacle)),
+        Error::LimitExceeded { quota } => over_quota(*quota),
+        Error::MalformedPolicyDocument { problem, position: _ } => {
+            ApiError::malformed_policy_document(problem.to_string())
+        }
+        Error::AccessDenied { message } => ApiError::access_denied(message),
+        Error::DuplicateTagKeys => ApiError::invalid_input(
+            "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
+        ),
+        Error::MustSpecifyUserName => {
+            ApiError::validation("Must specify userName when calling with non-User credentials")
+        }
+        Error::InvalidArn { arn } => ApiError::validation(format!("ARN {arn} is not valid.")),
+        Error::DurationExceedsRoleMax { max_secs: _ } => ApiError::validation(
+            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
+        ),
+        Error::DurationExceedsChainingMax => ApiError::validation(
+            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by \
+             role chaining",
+        ),
+        Error::ConcurrentModification { noun, name } => ApiError::concurrent_modification(format!(
+            "Concurrent changes to the {noun} {name} disagree. Write it again, or delete it, \
+                 to settle them."
+        )),
+        Error::InvalidClientTokenId => ApiError::invalid_client_token_id(
+            "The security token included in the request is invalid.",
+        ),
+        Error::NoDataKey => ApiError::service_failure(
+            Service::Iam,
+            "This node holds no data key to seal a secret under.",
+        ),
+    }
+}
+
+fn already_exists(noun: Noun, name: &str) -> String {
+    let kind = match noun {
+        Noun::User => "User",
+        Noun::Group => "Group",
+        Noun::Role => "Role",
+        Noun::Policy | Noun::AttachablePolicy => {
+            return format!(
+                "A policy called {name} already exists. Duplicate names are not allowed."
+            );
+        }
+        Noun::AccountAlias => return format!("The account alias {name} already exists."),
+        Noun::Attachment
+        | Noun::PolicyVersion
+        | Noun::UserPolicy
+        | Noun::GroupPolicy
+        | Noun::RolePolicy
+        | Noun::AccessKey
+        | Noun::Account
+        | Noun::Principal
+        | Noun::Membership => return format!("The {noun} {name} already exists."),
+    };
+    format!("{kind} with name {name} already exists.")
+}
+
+fn no_such(noun: Noun, name: &str) -> String {
+    match noun {
+        Noun::User
+        | Noun::Group
+        | Noun::Role
+        | Noun::UserPolicy
+        | Noun::GroupPolicy
+        | Noun::RolePolicy
+        | Noun::AccountAlias => format!("The {noun} with name {name} cannot be found."),
+        Noun::Policy | Noun::Attachment => format!("Policy {name} was not found."),
+        Noun::AttachablePolicy | Noun::PolicyVersion => {
+            format!("Policy {name} does not exist or is not attachable.")
+        }
+        Noun::AccessKey => format!("The Access Key with id {name} cannot be found."),
+        Noun::Account => format!("The account with id {name} cannot be found."),
+        Noun::Principal => format!("The principal {name} cannot be found."),
+        Noun::Membership => format!("The user with name {name} is not in the group."),
+    }
+}
+
+fn in_the_way(obstacle: Obstacle) -> &'static str {
+    match obstacle {
+        Obstacle::AttachedPolicies => "Cannot delete entity, must detach all policies first.",
+        Obstacle::InlinePolicies => "Cannot delete entity, must delete policies first.",
+        Obstacle::AccessKeys => "Cannot delete entity, must delete access keys first.",
+        Obstacle::Memberships => "Cannot delete entity, must remove users from group first.",
+        Obstacle::Attachments => "Cannot delete a policy attached to entities.",
+        Obstacle::PolicyVersions => {
+            "This policy has more than one version. Before you delete a policy, you must delete \
+             the policy's versions. The default version is deleted with the policy."
+        }
+        Obstacle::DefaultVersion => "Cannot delete the default version of a policy.",
+    }
+}
+
+fn over_quota(quota: Quota) -> ApiError {
+    let max = quota.max();
+    let name = match quota {
+        Quota::AccessKeysPerUser => "AccessKeysPerUser",
+        Quota::GroupsPerUser => "GroupsPerUser",
+        Quota::PoliciesPerUser => "PoliciesPerUser",
+        Quota::PoliciesPerGroup => "PoliciesPerGroup",
+        Quota::PoliciesPerRole => "PoliciesPerRole",
+        Quota::UsersPerAccount => "UsersPerAccount",
+        Quota::GroupsPerAccount => "GroupsPerAccount",
+        Quota::RolesPerAccount => "RolesPerAccount",
+        Quota::PoliciesPerAccount => "PoliciesPerAccount",
+        Quota::AliasesPerAccount => "AccountAliasesPerAccount",
+        Quota::PolicySize => "PolicySize",
+        Quota::TrustPolicySize => "ACLSizePerRole",
+        Quota::TagsPerEntity => {
+            return ApiError::limit_exceeded("The number of tags has reached the maximum limit.");
+        }
+        Quota::VersionsPerPolicy => {
+            return ApiError::limit_exceeded(format!(
+                "A managed policy can have up to {max} versions. Before you create a new \
+                 version, you must delete an existing version."
+            ));
+        }
+        Quota::UserInlineSize => return inline_size(max, "user"),
+        Quota::GroupInlineSize => return inline_size(max, "group"),
+        Quota::RoleInlineSize => return inline_size(max, "role"),
+        Quota::SessionPolicySize => {
+            return ApiError::packed_policy_too_large(format!(
+                "The session policies together exceed {max} characters, please use smaller \
+                 policies."
+            ));
+        }
+        Quota::SessionPolicyArns => {
+            return ApiError::validation(format!(
+                "A session takes at most {max} managed policies."
+            ));
+        }
+    };
+    ApiError::limit_exceeded(format!("Cannot exceed quota for {name}: {max}"))
+}
+
+fn inline_size(max: usize, kind: &str) -> ApiError {
+    ApiError::limit_exceeded(format!("Maximum policy size of {max} bytes exceeded for {kind}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    fn check(errors: impl IntoIterator<Item = Error>, expected: Expect) {
+        let texts: Vec<String> =
+            errors.into_iter().map(|error| error_of(&error).to_string()).collect();
+        expected.assert_eq(&texts.join("\n"));
+    }
+
+    const NOUNS: [Noun; 15] = [
+        Noun::User,
+        Noun::Group,
+        Noun::Role,
+        Noun::Policy,
+        Noun::AttachablePolicy,
+        Noun::Attachment,
+        Noun::PolicyVersion,
+        Noun::UserPolicy,
+        Noun::GroupPolicy,
+        Noun::RolePolicy,
+        Noun::AccessKey,
+        Noun::Account,
+        Noun::AccountAlias,
+        Noun::Principal,
+        Noun::Membership,
+    ];
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let missing = |noun| Error::NoSuchEntity { noun, name: "X".to_owned() };
+        check(
+            NOUNS.map(missing),
+            expect![[r#"
+            NoSuchEntity (404): The user with name X cannot be found.
+            NoSuchEntity (404): The group with name X cannot be found.
+            NoSuchEntity (404): The role with name X cannot be found.
+            NoSuchEntity (404): Policy X was not found.
+            NoSuchEntity (404): Policy X does not exist or is not attachable.
+            NoSuchEntity (404): Policy X was not found.
+            NoSuchEntity (404): Policy X does not exist or is not attachable.
+            NoSuchEntity (404): The user policy with name X cannot be found.
+            NoSuchEntity (404): The group policy with name X cannot be found.
+            NoSuchEntity (404): The role policy with name X cannot be found.
+            NoSuchEntity (404): The Access Key with id X cannot be found.
+            NoSuchEntity (404): The account with id X cannot be found.
+            NoSuchEntity (404): The account alias with name X cannot be found.
+            NoSuchEntity (404): The principal X cannot be found.
+            NoSuchEntity (404): The user with name X is not in the group."#]],
+        );
+    }
+
+    #[test]
+    fn what_exists_is_named() {
+        let exists = |noun| Error::EntityAlreadyExists { noun, name: "X".to_owned() };
+        let nouns = [Noun::User, Noun::Group, Noun::Role, Noun::Policy, Noun::AccountAlias];
+        check(
+            nouns.map(exists),
+            expect![[r#"
+            EntityAlreadyExists (409): User with name X already exists.
+            EntityAlreadyExists (409): Group with name X already exists.
+            EntityAlreadyExists (409): Role with name X already exists.
+            EntityAlreadyExists (409): A policy called X already exists. Duplicate names are not allowed.
+            EntityAlreadyExists (409): The account alias X already exists."#]],
+        );
+    }
+
+    #[test]
+    fn deletions_say_what_must_go_first() {
+        let obstacles = [
+            Obstacle::AttachedPolicies,
+            Obstacle::InlinePolicies,
+            Obstacle::AccessKeys,
+            Obstacle::Memberships,
+            Obstacle::Attachments,
+            Obstacle::PolicyVersions,
+            Obstacle::DefaultVersion,
+        ];
+        check(
+            obstacles.map(|obstacle| Error::DeleteConflict { obstacle }),
+            expect![[r#"
+            DeleteConflict (409): Cannot delete entity, must detach all policies first.
+            DeleteConflict (409): Cannot delete entity, must delete policies first.
+            DeleteConflict (409): Cannot delete entity, must delete access keys first.
+            DeleteConflict (409): Cannot delete entity, must remove users from group first.
+            DeleteConflict (409): Cannot delete a policy attached to entities.
+            DeleteConflict (409): This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy.
+            DeleteConflict (409): Cannot delete the default version of a policy."#]],
+        );
+    }
+
+    #[test]
+    fn quotas_are_named_with_their_size() {
+        let quotas = [
+            Quota::AccessKeysPerUser,
+            Quota::VersionsPerPolicy,
+            Quota::GroupsPerUser,
+            Quota::PoliciesPerUser,
+            Quota::PoliciesPerGroup,
+            Quota::PoliciesPerRole,
+            Quota::TagsPerEntity,
+            Quota::UsersPerAccount,
+            Quota::GroupsPerAccount,
+            Quota::RolesPerAccount,
+            Quota::PoliciesPerAccount,
+            Quota::PolicySize,
+            Quota::UserInlineSize,
+            Quota::GroupInlineSize,
+            Quota::RoleInlineSize,
+            Quota::TrustPolicySize,
+            Quota::SessionPolicySize,
+            Quota::SessionPolicyArns,
+            Quota::AliasesPerAccount,
+        ];
+        check(
+            quotas.map(|quota| Error::LimitExceeded { quota }),
+            expect![[r#"
+            LimitExceeded (409): Cannot exceed quota for AccessKeysPerUser: 2
+            LimitExceeded (409): A managed policy can have up to 5 versions. Before you create a new version, you must delete an existing version.
+            LimitExceeded (409): Cannot exceed quota for GroupsPerUser: 10
+            LimitExceeded (409): Cannot exceed quota for PoliciesPerUser: 10
+            LimitExceeded (409): Cannot exceed quota for PoliciesPerGroup: 10
+            LimitExceeded (409): Cannot exceed quota for PoliciesPerRole: 10
+            LimitExceeded (409): The number of tags has reached the maximum limit.
+            LimitExceeded (409): Cannot exceed quota for UsersPerAccount: 5000
+            LimitExceeded (409): Cannot exceed quota for GroupsPerAccount: 300
+            LimitExceeded (409): Cannot exceed quota for RolesPerAccount: 1000
+            LimitExceeded (409): Cannot exceed quota for PoliciesPerAccount: 1500
+            LimitExceeded (409): Cannot exceed quota for PolicySize: 6144
+            LimitExceeded (409): Maximum policy size of 2048 bytes exceeded for user
+            LimitExceeded (409): Maximum policy size of 5120 bytes exceeded for group
+            LimitExceeded (409): Maximum policy size of 10240 bytes exceeded for role
+            LimitExceeded (409): Cannot exceed quota for ACLSizePerRole: 2048
+            PackedPolicyTooLarge (400): The session policies together exceed 2048 characters, please use smaller policies.
+            ValidationError (400): A session takes at most 10 managed policies.
+            LimitExceeded (409): Cannot exceed quota for AccountAliasesPerAccount: 1"#]],
+        );
+    }
+
+    #[test]
+    fn everything_else_has_awss_code() {
+        let malformed = policy::Document::parse("{,}", policy::DocumentKind::Identity);
+        let malformed = Error::from(malformed.err().unwrap());
+        check(
+            [
+                malformed,
+                Error::AccessDenied { message: "User: X is not authorized".to_owned() },
+                Error::DuplicateTagKeys,
+                Error::MustSpecifyUserName,
+                Error::InvalidArn { arn: "X".to_owned() },
+                Error::DurationExceedsRoleMax { max_secs: 3600 },
+                Error::DurationExceedsChainingMax,
+                Error::ConcurrentModification { noun: Noun::User, name: "X".to_owned() },
+                Error::InvalidClientTokenId,
+                Error::NoDataKey,
+            ],
+            expect![[r#"
+                MalformedPolicyDocument (400): This policy contains invalid Json
+                AccessDenied (403): User: X is not authorized
+                InvalidInput (400): Duplicate tag keys found. Please note that Tag keys are case insensitive.
+                ValidationError (400): Must specify userName when calling with non-User credentials
+                ValidationError (400): ARN X is not valid.
+                ValidationError (400): The requested DurationSeconds exceeds the MaxSessionDuration set for this role.
+                ValidationError (400): The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining
+                ConcurrentModification (409): Concurrent changes to the user X disagree. Write it again, or delete it, to settle them.
+                InvalidClientTokenId (403): The security token included in the request is invalid.
+                ServiceFailure (500): This node holds no data key to seal a secret under."#]],
+        );
+    }
+}

@@ -1,0 +1,294 @@
+//! Sessions. AWS STS: `GetCallerIdentity`, `AssumeRole`, `GetSessionToken`.
+//!
+//! **Invariants.** Secrets are written in the answers that hand them out, and nowhere else. Parameters
+//! that would narrow a session in a way that is not supported (MFA, transitive tags, provided
+//! contexts) are refused, never ignored.
+//!
+//! **Must not know:** how sessions are sealed.
+
+use std::collections::BTreeSet;
+
+use identity::{
+    Query,
+    sts::{
+        AssumeRole, AssumedRole, CallerIdentity, Credentials, Duration, GetCallerIdentity,
+        GetSessionToken,
+    },
+    tag::Tag,
+};
+use model::{Arn, limits::ATTACHED_POLICIES_MAX};
+
+use crate::{
+    ApiError,
+    call::{Action, Call},
+    form::{Params, Violation},
+    policy::{arn_text, optional_document, parse_arn},
+    tag,
+    xml::Xml,
+};
+
+pub(crate) const ACTIONS: &[Action] = &[
+    Action::new("GetCallerIdentity", |params| {
+        params.finish()?;
+        Ok(Call::Query(Query::GetCallerIdentity(GetCallerIdentity)))
+    }),
+    Action::new("AssumeRole", assume_role),
+    Action::new("GetSessionToken", session_token),
+];
+
+fn duration<const MAX: u32>(params: &mut Params<'_>) -> Result<Option<Duration<MAX>>, Violation> {
+    let secs = params.optional_integer("DurationSeconds", 900, i64::from(MAX))?;
+    Ok(secs.map(|secs| Duration::new(secs).expect("its bounds were checked")))
+}
+
+fn assume_role(mut params: Params<'_>) -> Result<Call, ApiError> {
+    let role_arn = arn_text(&mut params, "RoleArn");
+    let session_name = params.required("RoleSessionName");
+    let policy_arns =
+        params.list("PolicyArns", ATTACHED_POLICIES_MAX, |policy| arn_text(policy, "arn"));
+    let policy = optional_document(&mut params, "Policy");
+    let duration = duration(&mut params);
+    let tags = tag::read(&mut params);
+    let external_id = params.optional("ExternalId");
+    let source_identity = params.optional("SourceIdentity");
+    params.finish()?;
+    Ok(Call::Query(Query::AssumeRole(AssumeRole {
+        role_arn: role(&role_arn?)?,
+        session_name: session_name?,
+        duration: duration?,
+        policy: policy?,
+        policy_arns: policy_arns?.iter().map(|arn| parse_arn(arn)).collect::<Result<_, _>>()?,
+        tags: distinct(tags?)?,
+        external_id: external_id?,
+        source_identity: source_identity?,
+    })))
+}
+
+fn role(text: &str) -> Result<Arn, ApiError> {
+    text.parse().map_err(|_| ApiError::validation("Request ARN is invalid"))
+}
+
+/// Refuses tags that differ in case only. The core does so too, in IAM's words; STS has another code.
+fn distinct(tags: Vec<Tag>) -> Result<Vec<Tag>, ApiError> {
+    let keys: BTreeSet<String> = tags.iter().map(|tag| tag.key.fold()).collect();
+    if keys.len() < tags.len() {
+        return Err(ApiError::invalid_parameter_value(
+            "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
+        ));
+    }
+    Ok(tags)
+}
+
+fn session_token(mut params: Params<'_>) -> Result<Call, ApiError> {
+    let duration = duration(&mut params);
+    params.finish()?;
+    Ok(Call::Query(Query::GetSessionToken(GetSessionToken { duration: duration? })))
+}
+
+/// The answer to `GetCallerIdentity`.
+pub(crate) fn write_caller(xml: &mut Xml, caller: &CallerIdentity) {
+    let CallerIdentity { user_id, account, arn } = caller;
+    xml.text("UserId", user_id);
+    xml.text("Account", account);
+    xml.text("Arn", arn);
+}
+
+/// The answer to `AssumeRole`.
+pub(crate) fn write_assumed(xml: &mut Xml, assumed: &AssumedRole) {
+    let AssumedRole { credentials, arn, assumed_role_id, packed_policy_size, source_identity } =
+        assumed;
+    write_credentials(xml, credentials);
+    xml.element("AssumedRoleUser", |xml| {
+        xml.text("AssumedRoleId", assumed_role_id);
+        xml.text("Arn", arn);
+    });
+    xml.optional("PackedPolicySize", packed_policy_size.as_ref());
+    xml.optional("SourceIdentity", source_identity.as_ref());
+}
+
+/// The answer to `GetSessionToken`.
+pub(crate) fn write_credentials(xml: &mut Xml, credentials: &Credentials) {
+    let Credentials { access_key_id, secret_access_key, session_token, expires } = credentials;
+    xml.element("Credentials", |xml| {
+        xml.text("AccessKeyId", access_key_id);
+        xml.text("SecretAccessKey", secret_access_key.expose());
+        xml.text("SessionToken", session_token.expose());
+        xml.text("Expiration", expires);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use identity::Reply;
+    use model::{Secret, Timestamp};
+
+    use super::*;
+    use crate::call::testing::{check_call, check_reply};
+
+    #[test]
+    fn calls_are_read() {
+        check_call(
+            "Action=GetCallerIdentity",
+            expect!["Query(GetCallerIdentity(GetCallerIdentity))"],
+        );
+        check_call(
+            "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=ci",
+            expect![[
+                r#"Query(AssumeRole(AssumeRole { role_arn: Arn { text: "arn:aws:iam::123456789012:role/deploy", colons: [3, 7, 11, 12, 25] }, session_name: SessionName("ci"), duration: None, policy: None, policy_arns: [], tags: [], external_id: None, source_identity: None }))"#
+            ]],
+        );
+        check_call(
+            "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=ci\
+           &DurationSeconds=900&Policy=%7B%7D&ExternalId=x1&SourceIdentity=bob\
+           &PolicyArns.member.1.arn=arn:aws:iam::aws:policy/Read\
+           &Tags.member.1.Key=a&Tags.member.1.Value=b",
+            expect![[
+                r#"Query(AssumeRole(AssumeRole { role_arn: Arn { text: "arn:aws:iam::123456789012:role/deploy", colons: [3, 7, 11, 12, 25] }, session_name: SessionName("ci"), duration: Some(Duration(900)), policy: Some("{}"), policy_arns: [PolicyArn(Arn { text: "arn:aws:iam::aws:policy/Read", colons: [3, 7, 11, 12, 16] })], tags: [Tag { key: TagKey("a"), value: TagValue("b") }], external_id: Some(ExternalId("x1")), source_identity: Some(SessionName("bob")) }))"#
+            ]],
+        );
+        check_call(
+            "Action=GetSessionToken",
+            expect!["Query(GetSessionToken(GetSessionToken { duration: None }))"],
+        );
+        check_call(
+            "Action=GetSessionToken&DurationSeconds=129600",
+            expect!["Query(GetSessionToken(GetSessionToken { duration: Some(Duration(129600)) }))"],
+        );
+    }
+
+    #[test]
+    fn what_fails_its_constraint_is_refused() {
+        check_call(
+            "Action=AssumeRole",
+            expect![
+                "ValidationError (400): 2 validation errors detected: Value null at 'roleArn' failed to satisfy constraint: Member must not be null; Value null at 'roleSessionName' failed to satisfy constraint: Member must not be null"
+            ],
+        );
+        check_call(
+            "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=c\
+           &DurationSeconds=43201&ExternalId=x&SourceIdentity=a:b",
+            expect![[
+                r#"ValidationError (400): 4 validation errors detected: Value 'c' at 'roleSessionName' failed to satisfy constraint: Member must have length greater than or equal to 2; Value '43201' at 'durationSeconds' failed to satisfy constraint: Member must have value less than or equal to 43200; Value 'x' at 'externalId' failed to satisfy constraint: Member must have length greater than or equal to 2; Value 'a:b' at 'sourceIdentity' failed to satisfy constraint: Member must satisfy regular expression pattern: [\w+=,.@-]*"#
+            ]],
+        );
+        check_call(
+            "Action=AssumeRole&RoleArn=a-role-that-is-no-arn-at-all&RoleSessionName=ci",
+            expect!["ValidationError (400): Request ARN is invalid"],
+        );
+        check_call(
+            "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=ci\
+           &PolicyArns.member.1.arn=arn:aws:s3:::bucket/key",
+            expect!["ValidationError (400): ARN arn:aws:s3:::bucket/key is not valid."],
+        );
+        check_call(
+            "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=ci\
+           &Tags.member.1.Key=a&Tags.member.1.Value=b&Tags.member.2.Key=A&Tags.member.2.Value=b",
+            expect![
+                "InvalidParameterValue (400): Duplicate tag keys found. Please note that Tag keys are case insensitive."
+            ],
+        );
+        check_call(
+            "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=ci\
+           &SerialNumber=arn:aws:iam::123456789012:mfa/bob&TokenCode=123456",
+            expect!["UnknownParameter (400): The parameter SerialNumber is not recognized"],
+        );
+        check_call(
+            "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=ci\
+           &TransitiveTagKeys.member.1=a",
+            expect![
+                "UnknownParameter (400): The parameter TransitiveTagKeys.member.1 is not recognized"
+            ],
+        );
+        check_call(
+            "Action=GetSessionToken&DurationSeconds=899",
+            expect![
+                "ValidationError (400): 1 validation error detected: Value '899' at 'durationSeconds' failed to satisfy constraint: Member must have value greater than or equal to 900"
+            ],
+        );
+        check_call(
+            "Action=GetSessionToken&DurationSeconds=129601",
+            expect![
+                "ValidationError (400): 1 validation error detected: Value '129601' at 'durationSeconds' failed to satisfy constraint: Member must have value less than or equal to 129600"
+            ],
+        );
+        check_call(
+            "Action=GetSessionToken&TokenCode=123456",
+            expect!["UnknownParameter (400): The parameter TokenCode is not recognized"],
+        );
+    }
+
+    #[test]
+    fn replies_are_written() {
+        let caller = CallerIdentity {
+            user_id: "AROAQ3EGRIM6LD2W5YX7A:ci".to_owned(),
+            account: "012345678901".parse().unwrap(),
+            arn: "arn:aws:sts::012345678901:assumed-role/deploy/ci".parse().unwrap(),
+        };
+        check_reply(
+            "GetCallerIdentity",
+            &Reply::GetCallerIdentity(caller),
+            expect![[r#"
+            <UserId>AROAQ3EGRIM6LD2W5YX7A:ci</UserId>
+            <Account>012345678901</Account>
+            <Arn>arn:aws:sts::012345678901:assumed-role/deploy/ci</Arn>"#]],
+        );
+        let credentials = Credentials {
+            access_key_id: "ASIAIOSFODNN7EXAMPLE".parse().unwrap(),
+            secret_access_key: Secret::new("wJalr/+EXAMPLE".to_owned()),
+            session_token: Secret::new("token==".to_owned()),
+            expires: Timestamp::from_secs(1_700_000_000),
+        };
+        check_reply(
+            "GetSessionToken",
+            &Reply::GetSessionToken(credentials.clone()),
+            expect![[r#"
+            <Credentials>
+            <AccessKeyId>ASIAIOSFODNN7EXAMPLE</AccessKeyId>
+            <SecretAccessKey>wJalr/+EXAMPLE</SecretAccessKey>
+            <SessionToken>token==</SessionToken>
+            <Expiration>2023-11-14T22:13:20Z</Expiration>
+            </Credentials>"#]],
+        );
+        let assumed = AssumedRole {
+            credentials,
+            arn: "arn:aws:sts::123456789012:assumed-role/deploy/ci".parse().unwrap(),
+            assumed_role_id: "AROAQ3EGRIM6LD2W5YX7A:ci".to_owned(),
+            packed_policy_size: Some(6),
+            source_identity: Some("bob".to_owned()),
+        };
+        check_reply(
+            "AssumeRole",
+            &Reply::AssumeRole(assumed.clone()),
+            expect![[r#"
+            <Credentials>
+            <AccessKeyId>ASIAIOSFODNN7EXAMPLE</AccessKeyId>
+            <SecretAccessKey>wJalr/+EXAMPLE</SecretAccessKey>
+            <SessionToken>token==</SessionToken>
+            <Expiration>2023-11-14T22:13:20Z</Expiration>
+            </Credentials>
+            <AssumedRoleUser>
+            <AssumedRoleId>AROAQ3EGRIM6LD2W5YX7A:ci</AssumedRoleId>
+            <Arn>arn:aws:sts::123456789012:assumed-role/deploy/ci</Arn>
+            </AssumedRoleUser>
+            <PackedPolicySize>6</PackedPolicySize>
+            <SourceIdentity>bob</SourceIdentity>"#]],
+        );
+        let bare = AssumedRole { packed_policy_size: None, source_identity: None, ..assumed };
+        check_reply(
+            "AssumeRole",
+            &Reply::AssumeRole(bare),
+            expect![[r#"
+            <Credentials>
+            <AccessKeyId>ASIAIOSFODNN7EXAMPLE</AccessKeyId>
+            <SecretAccessKey>wJalr/+EXAMPLE</SecretAccessKey>
+            <SessionToken>token==</SessionToken>
+            <Expiration>2023-11-14T22:13:20Z</Expiration>
+            </Credentials>
+            <AssumedRoleUser>
+            <AssumedRoleId>AROAQ3EGRIM6LD2W5YX7A:ci</AssumedRoleId>
+            <Arn>arn:aws:sts::123456789012:assumed-role/deploy/ci</Arn>
+            </AssumedRoleUser>"#]],
+        );
+    }
+}
