@@ -1,7 +1,7 @@
 //! Long-term access keys of users and of the root user. AWS: `CreateAccessKey` and its kin.
 //!
-//! **Invariants.** The secret leaves in the answer to `CreateAccessKey` only. A contested key does not
-//! authenticate; it stays listed, and is deleted to settle the contest.
+//! **Invariants.** The secret leaves in the answer to `CreateAccessKey` only. A contested key does
+//! not authenticate; it stays listed, and is deleted to settle the contest.
 //!
 //! **Must not know:** signatures.
 

@@ -1,8 +1,8 @@
 //! The account as a whole: its alias, its summary, everything in it. AWS: `CreateAccountAlias`,
 //! `GetAccountSummary`, `GetAccountAuthorizationDetails` and their kin.
 //!
-//! **Invariants.** An alias is unique among all accounts, so the control plane decides; what is checked
-//! here only spares it hopeless proposals.
+//! **Invariants.** An alias is unique among all accounts, so the control plane decides; what is
+//! checked here only spares it hopeless proposals.
 //!
 //! **Must not know:** how the control plane decides.
 

@@ -1,9 +1,9 @@
 //! Which managed policies are attached to whom. AWS: `AttachUserPolicy` and its kin,
 //! `ListEntitiesForPolicy`.
 //!
-//! **Invariants.** An attachment is a field of the principal. Attaching relies on principal and policy, and
-//! re-asserts both. A contested attachment gives only the policy's denies; it is listed, counts for the
-//! quota, and blocks the policy's deletion.
+//! **Invariants.** An attachment is a field of the principal. Attaching relies on principal and
+//! policy, and re-asserts both. A contested attachment gives only the policy's denies; it is
+//! listed, counts for the quota, and blocks the policy's deletion.
 //!
 //! **Must not know:** what a policy says.
 

@@ -1,7 +1,7 @@
 //! May the caller do this? And: may that principal do that?
 //!
-//! **Invariants.** Nothing is allowed by default. A caller is asked for every ARN that the resource may
-//! have. Authorization comes before existence, so that refusals tell nothing.
+//! **Invariants.** Nothing is allowed by default. A caller is asked for every ARN that the resource
+//! may have. Authorization comes before existence, so that refusals tell nothing.
 //!
 //! Permissions are re-read from the state with each call; a contest narrows them (DESIGN §4).
 //!

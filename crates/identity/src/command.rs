@@ -1,6 +1,7 @@
 //! Every action: which command or query it is, who runs it, what it answers.
 //!
-//! **Invariants.** One variant per AWS action, named as the action. A command writes, a query does not.
+//! **Invariants.** One variant per AWS action, named as the action. A command writes, a query does
+//! not.
 //!
 //! **Must not know:** what an action does.
 
@@ -73,8 +74,8 @@ macro_rules! commands {
             }
         }
 
-        /// Runs a command on a state: authorizes the caller, checks preconditions, and says what to write.
-        /// Equal state and context give equal writes.
+        /// Runs a command on a state: authorizes the caller, checks preconditions, and says what to
+        /// write. Equal state and context give equal writes.
         ///
         /// # Errors
         /// Each [`Error`].

@@ -1,8 +1,8 @@
 //! Credentials: the key ring, access keys, session tokens.
 //!
-//! **Invariants.** A secret is stored only sealed: AES-256-GCM-SIV (RFC 8452) under a data key, bound by
-//! its associated data to the account, the key's id and the field. What is contested, inactive or
-//! expired, or belongs to a principal that must not act, authenticates nobody.
+//! **Invariants.** A secret is stored only sealed: AES-256-GCM-SIV (RFC 8452) under a data key,
+//! bound by its associated data to the account, the key's id and the field. What is contested,
+//! inactive or expired, or belongs to a principal that must not act, authenticates nobody.
 //!
 //! **Must not know:** signatures.
 
@@ -49,8 +49,8 @@ impl KeyRing {
         Some(Aes256GcmSiv::new(key.expose().into()))
     }
 
-    /// Seals `plaintext` and binds it to `aad`. `label` names the nonce's part of the entropy. `None`
-    /// if the ring lacks its current key.
+    /// Seals `plaintext` and binds it to `aad`. `label` names the nonce's part of the entropy.
+    /// `None` if the ring lacks its current key.
     pub fn seal(
         &self,
         aad: &str,
@@ -206,7 +206,8 @@ pub fn open_claims(
     if now.ms() >= claims.expires_ms { Err(SessionError::Expired) } else { Ok(claims) }
 }
 
-/// The caller that opened claims are about, if its principal can act and the session has not expired.
+/// The caller that opened claims are about, if its principal can act and the session has not
+/// expired.
 ///
 /// # Errors
 /// Each [`SessionError`].

@@ -1,7 +1,8 @@
 //! The policies that apply to a principal: its own, its groups', its session's.
 //!
-//! **Invariants.** Every policy that may apply is here, with every side of its documents. It is certain
-//! only if each edge on the way to it, and the existence of what the edge leads to, is uncontested.
+//! **Invariants.** Every policy that may apply is here, with every side of its documents. It is
+//! certain only if each edge on the way to it, and the existence of what the edge leads to, is
+//! uncontested.
 //!
 //! **Must not know:** what is asked.
 
@@ -14,7 +15,7 @@ use model::UniqueId;
 use policy::{Document, Layers, ManagedPolicy, Source, SourceLabel};
 
 use crate::{
-    Identity,
+    Identity, Read,
     entity::Entity,
     field::{ATTACHMENT, DEFAULT_VERSION, HEAD, INLINE_POLICY, MEMBERSHIP, POLICY_VERSION},
     policy::{PolicyArn, managed_id},
@@ -78,14 +79,16 @@ impl PolicyRef {
                 let exists = Certainty::of(identity.read(&HEAD, *entity).must().is_some());
                 let mut certain = edge.and(exists);
                 // INVARIANT: each default it may have is an alternative, so that all must allow.
-                let mut default_seen = false;
                 for version in default.may() {
-                    default_seen = true;
                     let sides = identity.document(&POLICY_VERSION, *entity, &version.text);
                     certain = certain.and(add_sides(&mut source.alternatives, sides));
                 }
-                let undecided = default.must().is_none() && default.may().count() < 2;
-                source.certain = certain == Certainty::Must && default_seen && !undecided;
+                let decided = match &default {
+                    Read::Absent => false,
+                    Read::Known(_) => true,
+                    Read::Contested(sides) => sides.iter().all(Option::is_some),
+                };
+                source.certain = certain == Certainty::Must && decided;
                 source
             }
         }

@@ -3,9 +3,9 @@
 //! **Invariants.** A name is looked up among all that may have it. Listings hide nothing that may
 //! exist, so that it can be removed; what is *used* must exist.
 //!
-//! Two live entities of a kind can come to have one name, made at two nodes at once: they are rivals.
-//! Both stay listed, and a look-up gives the one whose name has the least dot. Users and roles that have
-//! a rival are refused as principals until one of them is deleted or renamed.
+//! Two live entities of a kind can come to have one name, made at two nodes at once: they are
+//! rivals. Both stay listed, and a look-up gives the one whose name has the least dot. Users and
+//! roles that have a rival are refused as principals until one of them is deleted or renamed.
 //!
 //! **Must not know:** what the nouns have besides.
 
@@ -180,25 +180,21 @@ impl Identity {
         Ok(())
     }
 
-    /// All entities of a kind that may exist, by page key. An entity whose name is contested is listed
-    /// under each name.
+    /// All entities of a kind that may exist, by page key.
     pub(crate) fn all(
         &self,
         account: AccountId,
         kind: UniqueIdKind,
     ) -> impl Iterator<Item = (String, Entity)> {
-        self.index()
-            .all_named(account, kind)
-            .map(move |(fold, id)| (page_key(fold, id), Entity { account, id }))
-            .filter(|(_, entity)| self.read(&HEAD, *entity).is_possible())
+        self.index().heads(account, kind).map(move |id| {
+            let entity = Entity { account, id };
+            (page_key(&self.face(entity).name.to_lowercase(), id), entity)
+        })
     }
 
     /// How many entities of a kind may exist.
     pub(crate) fn count(&self, account: AccountId, kind: UniqueIdKind) -> usize {
-        let mut ids: Vec<UniqueId> = self.all(account, kind).map(|(_, e)| e.id).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids.len()
+        self.index().heads(account, kind).len()
     }
 
     /// What an entity shows.
@@ -228,7 +224,8 @@ impl Identity {
         arns
     }
 
-    /// The ARNs of whatever has or would have a name: the existing entity's, else one at the path `/`.
+    /// The ARNs of whatever has or would have a name: the existing entity's, else one at the path
+    /// `/`.
     pub(crate) fn arns_of_name<N: EntityName>(&self, account: AccountId, name: &N) -> Vec<Arn> {
         let text = name.to_string();
         match self.find(account, N::KIND, &text) {
@@ -254,7 +251,8 @@ impl Identity {
     }
 }
 
-/// Orders as folded names do (a space is less than every character of a name), and tells rivals apart.
+/// Orders as folded names do (a space is less than every character of a name), and tells rivals
+/// apart.
 pub(crate) fn page_key(fold: &str, id: UniqueId) -> String {
     format!("{fold} {id}")
 }

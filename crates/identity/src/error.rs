@@ -1,7 +1,7 @@
 //! Why a call is refused.
 //!
-//! **Invariants.** A variant is one AWS error code, or one of AWS's texts for it, and carries data; the
-//! words are the edge's business. `Display` is for logs: it holds no secret and no policy text.
+//! **Invariants.** A variant is one AWS error code, or one of AWS's texts for it, and carries data;
+//! the words are the edge's business. `Display` is for logs: it holds no secret and no policy text.
 //!
 //! **Must not know:** XML, status codes.
 
@@ -204,7 +204,8 @@ pub enum Error {
         /// AWS's text, from [`policy::denial_message`] or fixed.
         message: String,
     },
-    /// AWS: `InvalidInput`, "Duplicate tag keys found. Please note that Tag keys are case insensitive."
+    /// AWS: `InvalidInput`, "Duplicate tag keys found. Please note that Tag keys are case
+    /// insensitive."
     #[error("duplicate tag keys")]
     DuplicateTagKeys,
     /// AWS: `ValidationError`, "Must specify userName when calling with non-User credentials".
@@ -216,8 +217,8 @@ pub enum Error {
         /// The ARN.
         arn: String,
     },
-    /// AWS: `ValidationError`, "The requested DurationSeconds exceeds the MaxSessionDuration set for
-    /// this role."
+    /// AWS: `ValidationError`, "The requested DurationSeconds exceeds the MaxSessionDuration set
+    /// for this role."
     #[error("the duration exceeds the role's maximum of {max_secs} s")]
     DurationExceedsRoleMax {
         /// The role's maximum.
@@ -227,8 +228,8 @@ pub enum Error {
     /// roles assumed by role chaining".
     #[error("the duration exceeds the limit for role chaining")]
     DurationExceedsChainingMax,
-    /// AWS: `ConcurrentModification`: concurrent changes disagree on whether the entity exists, or on
-    /// what the call relies on. Deleting it anew, or writing the value anew, settles it.
+    /// AWS: `ConcurrentModification`: concurrent changes disagree on whether the entity exists, or
+    /// on what the call relies on. Deleting it anew, or writing the value anew, settles it.
     #[error("{noun} `{name}` is contested by concurrent changes")]
     ConcurrentModification {
         /// What.

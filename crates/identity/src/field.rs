@@ -2,20 +2,23 @@
 //!
 //! | tag | field | of | qualifier | contested, it reads narrowly as |
 //! |---|---|---|---|---|
-//! | 1 | head | user, group, role, policy | | a user or role is dead; a group or policy gives only its denies |
-//! | 2 | name | the same | | unknown in conditions; every name it may have is taken, and each ARN must be allowed |
-//! | 3 | path | the same | | each ARN must be allowed |
+//! | 1 | head | entities | | user, role: dead; group, policy: only denies |
+//! | 2 | name | entities | | unknown in conditions; each is taken, each ARN must be allowed |
+//! | 3 | path | entities | | each ARN must be allowed |
 //! | 4 | description | role, policy | | shown, no more |
-//! | 5 | maximum session duration | role | | the least |
-//! | 6 | trust policy | role | | every side must allow, any may deny; removed on one side: nobody is trusted |
+//! | 5 | max session duration | role | | the least |
+//! | 6 | trust policy | role | | as a document; maybe removed: trusts nobody |
 //! | 7 | tag | user, role, policy | folded key | a condition on it is unknown |
-//! | 8 | inline policy | user, group, role | folded name | every side must allow, any may deny |
-//! | 9 | membership | user | group's unique id | only the group's denies count |
-//! | 10 | attachment | user, group, role | policy's unique id | only the policy's denies count |
-//! | 11 | policy version | policy | `v1`… | every side must allow, any may deny |
-//! | 12 | default version | policy | | every version it may be must allow, any may deny |
+//! | 8 | inline policy | user, group, role | folded name | as a document |
+//! | 9 | membership | user | group's id | only the group's denies |
+//! | 10 | attachment | user, group, role | policy's id | only the policy's denies |
+//! | 11 | policy version | policy | `v1`… | as a document |
+//! | 12 | default version | policy | | all versions it may be, as one document |
 //! | 13 | access key | access key | | does not authenticate |
-//! | 14 | access key's status | access key | | does not authenticate |
+//! | 14 | status | access key | | does not authenticate |
+//!
+//! Entities are users, groups, roles and managed policies. Of a contested document every side must
+//! allow and any may deny; if one side is a removal, only its denies count.
 //!
 //! **Invariants.** Numbers are for ever; a tag's message only grows.
 //!

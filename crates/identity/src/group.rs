@@ -1,7 +1,7 @@
 //! Groups and who is in them. AWS: `CreateGroup`, `GetGroup`, `AddUserToGroup` and their kin.
 //!
-//! **Invariants.** A membership is a field of the user. Adding relies on user and group, and re-asserts
-//! both; a group that is deleted meanwhile gives its members only its denies.
+//! **Invariants.** A membership is a field of the user. Adding relies on user and group, and
+//! re-asserts both; a group that is deleted meanwhile gives its members only its denies.
 //!
 //! **Must not know:** policies' contents.
 
@@ -220,7 +220,8 @@ pub(crate) fn add_user(
     Ok(Outcome::written(writes, Reply::Done))
 }
 
-/// AWS answers alike whether or not the user was a member; either way it is a removal others can see.
+/// AWS answers alike whether or not the user was a member; either way it is a removal others can
+/// see.
 pub(crate) fn remove_user(
     identity: &Identity,
     ctx: &Ctx<'_>,

@@ -1,8 +1,8 @@
 //! Derived indexes: names, reverse edges, the accounts of ids, parsed documents.
 //!
-//! **Invariants.** What a slot contributes depends on that slot alone, so the index of a state is the
-//! sum over its slots, however they came to be; a test compares both ways. Everything that *may* be is
-//! in it: a reader of the index asks the state whether it *must*.
+//! **Invariants.** What a slot contributes depends on that slot alone, so the index of a state is
+//! the sum over its slots, however they came to be; a test compares both ways. Everything that
+//! *may* be is in it: a reader of the index asks the state whether it *must*.
 //!
 //! **Must not know:** calls, callers.
 
@@ -38,6 +38,7 @@ pub(crate) type Sides = Vec<Option<Arc<StoredDocument>>>;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Index {
     names: BTreeMap<(AccountId, UniqueIdKind, String), BTreeSet<UniqueId>>,
+    heads: BTreeMap<(AccountId, UniqueIdKind), BTreeSet<UniqueId>>,
     /// Group to users, policy to principals, owner to access keys.
     sources: BTreeMap<(AccountId, UniqueId), BTreeSet<UniqueId>>,
     accounts: BTreeMap<UniqueId, BTreeSet<AccountId>>,
@@ -47,6 +48,7 @@ pub(crate) struct Index {
 /// What a slot contributes, besides documents.
 enum Entry {
     Name(AccountId, UniqueIdKind, String, UniqueId),
+    Head(AccountId, UniqueIdKind, UniqueId),
     Source { account: AccountId, target: UniqueId, source: UniqueId },
     Account(UniqueId, AccountId),
 }
@@ -59,6 +61,9 @@ impl Index {
             match entry {
                 Entry::Name(account, kind, fold, id) => {
                     self.names.entry((account, kind, fold)).or_default().insert(id);
+                }
+                Entry::Head(account, kind, id) => {
+                    self.heads.entry((account, kind)).or_default().insert(id);
                 }
                 Entry::Source { account, target, source } => {
                     self.sources.entry((account, target)).or_default().insert(source);
@@ -84,6 +89,7 @@ impl Index {
                 Entry::Name(account, kind, fold, id) => {
                     take(&mut self.names, (account, kind, fold), &id);
                 }
+                Entry::Head(account, kind, id) => take(&mut self.heads, (account, kind), &id),
                 Entry::Source { account, target, source } => {
                     take(&mut self.sources, (account, target), &source);
                 }
@@ -103,19 +109,18 @@ impl Index {
         self.names.get(&(account, kind, fold.to_owned())).into_iter().flatten().copied()
     }
 
-    /// Every name of a kind that any entity may have, in order, with the entities.
-    pub(crate) fn all_named(
+    /// The entities of a kind that may exist.
+    pub(crate) fn heads(
         &self,
         account: AccountId,
         kind: UniqueIdKind,
-    ) -> impl Iterator<Item = (&str, UniqueId)> {
-        self.names
-            .range((account, kind, String::new())..)
-            .take_while(move |((a, k, _), _)| *a == account && *k == kind)
-            .flat_map(|((_, _, fold), ids)| ids.iter().map(|id| (fold.as_str(), *id)))
+    ) -> impl ExactSizeIterator<Item = UniqueId> {
+        static NONE: BTreeSet<UniqueId> = BTreeSet::new();
+        self.heads.get(&(account, kind)).unwrap_or(&NONE).iter().copied()
     }
 
-    /// Whatever may have an edge to `target`: a group's users, a policy's principals, an owner's keys.
+    /// Whatever may have an edge to `target`: a group's users, a policy's principals, an owner's
+    /// keys.
     pub(crate) fn sources(
         &self,
         account: AccountId,
@@ -168,9 +173,10 @@ fn entries(key: &Key, siblings: &[Sibling<Meta>]) -> Vec<Entry> {
         }
         return entries;
     }
-    let entry = if tag == HEAD.tag() && kind != UniqueIdKind::AccessKey {
-        Some(Entry::Account(id, account))
-    } else if tag == MEMBERSHIP.tag() || tag == ATTACHMENT.tag() {
+    if tag == HEAD.tag() && kind != UniqueIdKind::AccessKey && possible {
+        return vec![Entry::Account(id, account), Entry::Head(account, kind, id)];
+    }
+    let entry = if tag == MEMBERSHIP.tag() || tag == ATTACHMENT.tag() {
         qualifier().map(|target| Entry::Source { account, target, source: id })
     } else {
         None
@@ -200,7 +206,8 @@ fn documents(kind: DocumentKind, siblings: &[Sibling<Meta>]) -> Sides {
     sides.into_iter().map(|side| side.map(|bytes| Arc::new(parse(kind, bytes)))).collect()
 }
 
-/// What cannot be read denies: a newer node may have written a restriction that this one cannot see.
+/// What cannot be read denies: a newer node may have written a restriction that this one cannot
+/// see.
 fn parse(kind: DocumentKind, bytes: &[u8]) -> StoredDocument {
     let message = v1::Document::decode(bytes).unwrap_or_default();
     let document = Document::parse(&message.text, kind).map_or_else(|_| deny_all(kind), Arc::new);

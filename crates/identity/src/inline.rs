@@ -1,7 +1,7 @@
 //! Policies embedded in a user, group or role. AWS: `PutUserPolicy` and its kin.
 //!
-//! **Invariants.** Names are unique without case within their owner. Two concurrent puts are two sides:
-//! every side must allow, any may deny.
+//! **Invariants.** Names are unique without case within their owner. Two concurrent puts are two
+//! sides: every side must allow, any may deny.
 //!
 //! **Must not know:** what a document says.
 

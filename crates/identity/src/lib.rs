@@ -1,11 +1,11 @@
 //! Users, groups, roles, policies, keys and sessions: what each IAM and STS call means.
 //!
-//! [`execute`] turns a [`Command`] into writes, [`query`] answers a [`Query`], [`check`] decides for
-//! others. Each is a function of the state, the call and a [`Ctx`].
+//! [`execute`] turns a [`Command`] into writes, [`query`] answers a [`Query`], [`check`] decides
+//! for others. Each is a function of the state, the call and a [`Ctx`].
 //!
-//! **Invariants.** Equal state and context give equal results. A noun never merges anything: it names
-//! its fields, says what a write re-asserts, and how a contested field reads (see `field.rs`'s
-//! table). No race widens access (DESIGN §4). Indexes are derived, never replicated.
+//! **Invariants.** Equal state and context give equal results. A noun never merges anything: it
+//! names its fields, says what a write re-asserts, and how a contested field reads (see
+//! `field.rs`'s table). No race widens access (DESIGN §4). Indexes are derived, never replicated.
 //!
 //! **Must not know:** who sends transactions, what their dots are, AWS's forms and words.
 //!
@@ -33,8 +33,6 @@ pub mod role;
 mod state;
 pub mod sts;
 pub mod tag;
-#[cfg(test)]
-mod tests;
 pub mod user;
 
 pub use access_key::{NewAccessKey, first_root_key};

@@ -1,6 +1,7 @@
 //! Pages of listings.
 //!
-//! **Invariants.** A listing that nobody changes is given whole, each item once, whatever the page size.
+//! **Invariants.** A listing that nobody changes is given whole, each item once, whatever the page
+//! size.
 //!
 //! **Must not know:** what is listed, how a marker looks to a client.
 

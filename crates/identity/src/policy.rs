@@ -1,20 +1,24 @@
 //! Managed policies and their versions. AWS: `CreatePolicy`, `CreatePolicyVersion` and their kin.
 //!
-//! **Invariants.** A version's id is never given again: the next is one more than any ever seen. When two
-//! nodes make one version at once, it is contested: both documents must allow, either may deny. Setting a
-//! default re-asserts that version, deleting a version re-asserts the default. The policies of
-//! [`policy::managed`] belong to every account and to no state; nobody changes them.
+//! **Invariants.** A version's id is never given again: the next is one more than any ever seen.
+//! When two nodes make one version at once, it is contested: both documents must allow, either may
+//! deny. Setting a default re-asserts that version, deleting a version re-asserts the default. The
+//! policies of [`policy::managed`] belong to every account and to no state; nobody changes them.
 //!
 //! **Must not know:** whom a policy is attached to, but for the count.
 
-use std::{fmt, str::FromStr};
+mod arn;
+
+use std::str::FromStr;
 
 use model::{
-    AccountId, Arn, ArnError, Constraint, PolicyName, PolicyPath, Timestamp, UniqueId, UniqueIdKind,
+    AccountId, Arn, Constraint, PolicyName, PolicyPath, Timestamp, UniqueId, UniqueIdKind,
 };
 use policy::{Decision, Document, DocumentKind, ManagedPolicy, Verdict};
-use sha2::{Digest, Sha256};
 use wire::v1;
+
+pub use arn::PolicyArn;
+pub(crate) use arn::managed_id;
 
 use crate::{
     Ctx, Error, Identity, Listing, Noun, Obstacle, Outcome, Page, PathPrefix, Quota, Reply,
@@ -26,80 +30,6 @@ use crate::{
     state::Writes,
     tag::{self, Tag},
 };
-
-/// The ARN of a managed policy: `arn:aws:iam::ACCOUNT:policy/PATH/NAME`, account `aws` for AWS's own.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PolicyArn(Arn);
-
-impl FromStr for PolicyArn {
-    type Err = ArnError;
-
-    fn from_str(text: &str) -> Result<Self, ArnError> {
-        let arn: Arn = text.parse()?;
-        let account = arn.account() == "aws" || arn.account().parse::<AccountId>().is_ok();
-        let service = arn.partition() == "aws" && arn.service() == "iam" && arn.region().is_empty();
-        let name = arn.resource().strip_prefix("policy/").and_then(|rest| rest.rsplit('/').next());
-        let named = name.is_some_and(|name| name.parse::<PolicyName>().is_ok());
-        if account && service && named { Ok(Self(arn)) } else { Err(ArnError(text.to_owned())) }
-    }
-}
-
-impl fmt::Display for PolicyArn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl PolicyArn {
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-
-    /// The policy, if it may exist and is the account's or AWS's.
-    pub(crate) fn may_find(&self, identity: &Identity, account: AccountId) -> Option<PolicyRef> {
-        if self.0.account() == "aws" {
-            let mut all = policy::managed().iter();
-            return all.find(|policy| policy.arn() == self.as_str()).map(PolicyRef::Managed);
-        }
-        if self.0.account().parse() != Ok(account) {
-            return None;
-        }
-        let name = self.0.resource().rsplit('/').next()?;
-        let entity = identity.find(account, UniqueIdKind::Policy, name)?;
-        let same = identity.arns(entity).contains(&self.0);
-        same.then_some(PolicyRef::Customer(entity))
-    }
-
-    /// The policy, if it must exist.
-    pub(crate) fn must_find(
-        &self,
-        identity: &Identity,
-        account: AccountId,
-        noun: Noun,
-    ) -> Result<PolicyRef, Error> {
-        let found = self.may_find(identity, account);
-        let found = found.ok_or_else(|| Error::NoSuchEntity { noun, name: self.to_string() })?;
-        if let PolicyRef::Customer(entity) = found {
-            identity.must_exist(entity, noun, self.as_str())?;
-        }
-        Ok(found)
-    }
-}
-
-/// The unique id of a policy of [`policy::managed`]: from its name, so that it is the same everywhere.
-pub(crate) fn managed_id(name: &str) -> UniqueId {
-    const BASE32: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    let hash = Sha256::digest(format!("arn:aws:iam::aws:policy/{name}"));
-    let body: String = hash
-        .iter()
-        .take(17)
-        .filter_map(|byte| BASE32.get(usize::from(byte % 32)))
-        .map(|byte| char::from(*byte))
-        .collect();
-    let text = format!("{}{body}", UniqueIdKind::Policy.prefix());
-    text.parse().expect("21 upper-case letters and digits")
-}
 
 /// A version's id, `v1`, `v2`…
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -592,7 +522,8 @@ pub(crate) fn set_default_version(
     }
     let mut writes = Writes::new(ctx.caller.account);
     writes.put(&DEFAULT_VERSION, entity.id, &v1::Text { text: version.0.clone() });
-    // A version that two nodes made at once stays contested: which text is meant, only a new one says.
+    // A version that two nodes made at once stays contested: which text is meant, only a new one
+    // says.
     writes.reassert_of(identity, &POLICY_VERSION, entity.id, version.as_str());
     writes.reassert_head(identity, entity.id);
     Ok(Outcome::written(writes, Reply::Done))
@@ -603,31 +534,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_of_managed_policies_are_for_ever() {
-        assert_eq!(managed_id("AdministratorAccess").as_str().len(), 21);
-        expect_test::expect!["ANPA5IIMV5ODH3GDY4NK5"]
-            .assert_eq(managed_id("AdministratorAccess").as_str());
-    }
-
-    #[test]
-    fn version_ids_and_arns_are_awss() {
+    fn version_ids_are_awss() {
         for ok in ["v1", "v10", "v3.n-2", "v3."] {
             assert!(ok.parse::<VersionId>().is_ok(), "{ok}");
         }
         for bad in ["", "v", "v0", "v01", "1", "v1.a_b", "v-1"] {
             assert!(bad.parse::<VersionId>().is_err(), "{bad}");
-        }
-        for ok in ["arn:aws:iam::aws:policy/A", "arn:aws:iam::123456789012:policy/a/b/C"] {
-            assert!(ok.parse::<PolicyArn>().is_ok(), "{ok}");
-        }
-        for bad in [
-            "arn:aws:iam::aws:policy/",
-            "arn:aws:iam::1:policy/A",
-            "arn:aws:s3::aws:policy/A",
-            "arn:aws:iam::aws:user/A",
-            "A",
-        ] {
-            assert!(bad.parse::<PolicyArn>().is_err(), "{bad}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Roles and whom they trust. AWS: `CreateRole`, `UpdateAssumeRolePolicy` and their kin.
 //!
-//! **Invariants.** A trust policy binds the users and roles that it names by ARN to their unique ids when
-//! it is saved, so that nobody inherits another's trust. A role that is deleted anywhere is dead, and
-//! its sessions with it.
+//! **Invariants.** A trust policy binds the users and roles that it names by ARN to their unique
+//! ids when it is saved, so that nobody inherits another's trust. A role that is deleted anywhere
+//! is dead, and its sessions with it.
 //!
 //! **Must not know:** sessions.
 
@@ -22,7 +22,8 @@ use crate::{
     user,
 };
 
-/// What a role or policy is for: at most 1000 characters, no control characters but tab and line ends.
+/// What a role or policy is for: at most 1000 characters, no control characters but tab and line
+/// ends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description(String);
 

@@ -19,7 +19,7 @@ use wire::{
 use crate::{
     Read,
     entity::Entity,
-    field::{Field, HEAD},
+    field::{DEFAULT_VERSION, Field, HEAD, NAME, PATH, POLICY_VERSION},
     index::{Index, Sides},
     read::read,
 };
@@ -171,17 +171,21 @@ impl Writes {
         self.writes.insert(field.key_of(self.account, id, qualifier), None);
     }
 
-    /// Removes every field that an entity may have.
+    /// Removes every field that an entity may have, but for its name, its path and the documents of a
+    /// managed policy: when its head turns out to be contested, people must be able to address it, and
+    /// its denies must still be known. Without a head nothing reads them.
     pub(crate) fn remove_entity(&mut self, identity: &Identity, id: UniqueId) {
+        let kept = [NAME.tag(), PATH.tag(), POLICY_VERSION.tag(), DEFAULT_VERSION.tag()];
         for (key, siblings) in identity.state.range(&Key::entity_prefix(self.account, id)) {
-            if siblings.iter().any(|sibling| sibling.value.is_some()) {
+            let removed = Key::from_bytes(key).is_ok_and(|key| !kept.contains(&key.field.tag));
+            if removed && siblings.iter().any(|sibling| sibling.value.is_some()) {
                 self.writes.insert(key.into(), None);
             }
         }
     }
 
-    /// Writes a field's bytes as they are: this call relies on them, and a concurrent removal must show
-    /// as a contest (DESIGN §4). A field that is absent or contested has none to write.
+    /// Writes a field's bytes as they are: this call relies on them, and a concurrent removal must
+    /// show as a contest (DESIGN §4). A field that is absent or contested has none to write.
     pub(crate) fn reassert_of<M>(
         &mut self,
         identity: &Identity,

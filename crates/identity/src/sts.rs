@@ -1,8 +1,9 @@
 //! Sessions. AWS STS: `GetCallerIdentity`, `AssumeRole`, `GetSessionToken`.
 //!
-//! **Invariants.** A session is in its token alone: any node that has the data key opens it, nothing is
-//! written. What a role session may do is what both the role's policies and the session's allow. A
-//! session dies with its principal. Whether a role exists shows only to those whom it trusts.
+//! **Invariants.** A session is in its token alone: any node that has the data key opens it,
+//! nothing is written. What a role session may do is what both the role's policies and the
+//! session's allow. A session dies with its principal. Whether a role exists shows only to those
+//! whom it trusts.
 //!
 //! **Must not know:** how requests are signed.
 
@@ -291,8 +292,8 @@ fn source_identity(ctx: &Ctx<'_>, query: &AssumeRole) -> Option<String> {
     earlier.or_else(|| query.source_identity.as_ref().map(ToString::to_string))
 }
 
-/// Lets the caller assume the role, tag the session and set its source identity, or refuses in a way
-/// that does not tell whether the role exists.
+/// Lets the caller assume the role, tag the session and set its source identity, or refuses in a
+/// way that does not tell whether the role exists.
 fn permit(identity: &Identity, ctx: &Ctx<'_>, query: &AssumeRole) -> Result<Entity, Error> {
     let resource = query.role_arn.as_str();
     let role = find_arn(identity, &query.role_arn)
@@ -346,8 +347,8 @@ fn extra(identity: &Identity, query: &AssumeRole, role: Option<Entity>) -> Extra
 }
 
 /// The caller's own policies and the role's trust policy together. AWS: within one account, a trust
-/// policy that names the caller itself is enough; one that names the account leaves it to the account's
-/// policies; across accounts both must allow.
+/// policy that names the caller itself is enough; one that names the account leaves it to the
+/// account's policies; across accounts both must allow.
 fn permit_action(
     identity: &Identity,
     ctx: &Ctx<'_>,

@@ -1,7 +1,7 @@
 //! Tags of users, roles and managed policies. AWS: `TagUser` and its kin.
 //!
-//! **Invariants.** Keys are unique without case, within an entity and within a request. A contested tag
-//! counts for the limit, and is unknown in conditions.
+//! **Invariants.** Keys are unique without case, within an entity and within a request. A contested
+//! tag counts for the limit, and is unknown in conditions.
 //!
 //! **Must not know:** what a tag means.
 

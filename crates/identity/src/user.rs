@@ -1,7 +1,7 @@
 //! Users. AWS: `CreateUser`, `GetUser`, `ListUsers`, `UpdateUser`, `DeleteUser`.
 //!
-//! **Invariants.** A user is known by its unique id; a rename changes its ARN, and nothing else. A user
-//! that is deleted anywhere is dead, whatever was concurrent.
+//! **Invariants.** A user is known by its unique id; a rename changes its ARN, and nothing else. A
+//! user that is deleted anywhere is dead, whatever was concurrent.
 //!
 //! **Must not know:** keys' and policies' contents.
 

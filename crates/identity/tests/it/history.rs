@@ -1,0 +1,307 @@
+//! Runs a history, one step a line, and says what came of each.
+//!
+//! `[a:|b:] CALLER Action arguments…` is a call at a node (a, if none is named); `sync` exchanges all
+//! transactions; `[b:] may PRINCIPAL action resource` asks for a decision, `[b:] auth keyN` whether the Nth
+//! key that was made authenticates. `quiet` before a step leaves it out of what is said.
+
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
+
+use crdt::{Dot, Hlc, NodeId};
+use identity::{
+    AccountInfo, Accounts, Caller, CheckRequest, Command, Ctx, Error, Identity, KeyRing, Outcome,
+    Principal, Query, Reply, RequestContext, Session, authenticate_key, check, execute, query,
+};
+use model::{AccountId, Credential, Entropy, Timestamp, UniqueId, UniqueIdKind};
+use wire::transaction::{Meta, Transaction};
+
+use crate::parse::{Call, parse};
+
+pub(crate) const ACCOUNT: &str = "123456789012";
+
+/// One replica.
+#[derive(Default)]
+pub(crate) struct Replica {
+    pub(crate) identity: Identity,
+    log: Vec<Arc<Transaction>>,
+}
+
+/// Two replicas and what clients know.
+pub(crate) struct History {
+    pub(crate) replicas: [Replica; 2],
+    pub(crate) accounts: Accounts,
+    pub(crate) keys: KeyRing,
+    pub(crate) request: RequestContext,
+    pub(crate) made_keys: Vec<String>,
+    steps: u64,
+}
+
+impl History {
+    pub(crate) fn new() -> Self {
+        let info = AccountInfo { created: Timestamp::from_secs(1_000_000_000), alias: None };
+        let accounts = [ACCOUNT, "222222222222"].map(|text| (text.parse().unwrap(), info.clone()));
+        Self {
+            replicas: Default::default(),
+            accounts: Accounts(BTreeMap::from(accounts)),
+            keys: KeyRing::new(vec![(1, [9; 32])], 1),
+            request: RequestContext {
+                source_ip: Some("192.0.2.1".parse().unwrap()),
+                secure_transport: true,
+                region: "us-east-1".to_owned(),
+                user_agent: String::new(),
+            },
+            made_keys: Vec::new(),
+            steps: 0,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_secs(1_700_000_000 + self.steps)
+    }
+
+    fn entropy(&self) -> Entropy {
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&self.steps.to_be_bytes());
+        Entropy::new(seed)
+    }
+
+    /// Runs steps; gives a line for each that is not quiet.
+    pub(crate) fn run(&mut self, steps: &str) -> String {
+        let mut said = String::new();
+        for line in steps.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let (quiet, step) = match line.strip_prefix("quiet ") {
+                Some(step) => (true, step),
+                None => (false, line),
+            };
+            let outcome = self.step(step);
+            if !quiet && step != "sync" {
+                writeln!(said, "{step}\n    {outcome}").unwrap();
+            }
+        }
+        said
+    }
+
+    fn step(&mut self, step: &str) -> String {
+        self.steps += 1;
+        let (node, step) = match step.split_at_checked(2) {
+            Some(("a:", rest)) => (0, rest.trim()),
+            Some(("b:", rest)) => (1, rest.trim()),
+            _ => (0, step),
+        };
+        let words: Vec<&str> = step.split(' ').collect();
+        match words.as_slice() {
+            ["sync"] => {
+                self.sync();
+                String::new()
+            }
+            ["may", principal, action, resource] => self.may(node, principal, action, resource),
+            ["auth", key] => {
+                let id =
+                    &self.made_keys[key.strip_prefix("key").unwrap().parse::<usize>().unwrap() - 1];
+                let replica = &self.replicas[node];
+                match authenticate_key(&replica.identity, &self.keys, id) {
+                    Some((caller, secret)) => {
+                        assert_eq!(secret.expose().len(), 40);
+                        format!("yes, {}", caller.arn(&replica.identity))
+                    }
+                    None => "no".to_owned(),
+                }
+            }
+            [caller, action, arguments @ ..] => {
+                let call = parse(action, arguments, &self.made_keys);
+                match self.call(node, caller, &call) {
+                    Ok(reply) => show(&reply),
+                    Err(error) => format!("{error:?}"),
+                }
+            }
+            _ => panic!("no step: {step}"),
+        }
+    }
+
+    pub(crate) fn may(&self, node: usize, principal: &str, action: &str, resource: &str) -> String {
+        let request = CheckRequest {
+            principal: principal.to_owned(),
+            action: action.to_owned(),
+            resource: resource.to_owned(),
+            context: Vec::new(),
+        };
+        match check(&self.replicas[node].identity, &self.accounts, self.now(), &request) {
+            Ok(decision) => format!("{:?}", decision.verdict),
+            Err(error) => format!("{error:?}"),
+        }
+    }
+
+    /// The caller named `root`, `root@ACCOUNT`, a user's name or `role:NAME`.
+    pub(crate) fn caller(&self, node: usize, text: &str) -> Caller {
+        let (name, account) = text.split_once('@').unwrap_or((text, ACCOUNT));
+        let account: AccountId = account.parse().unwrap();
+        let find = |kind, name: &str| self.find(node, account, kind, name);
+        let (principal, session) = match name.split_once(':') {
+            _ if name == "root" => (Principal::Root, None),
+            Some(("role", role)) => {
+                let session = Session {
+                    name: "sess".to_owned(),
+                    policies: Vec::new(),
+                    policy_arns: Vec::new(),
+                    tags: Vec::new(),
+                    issued: self.now(),
+                    expires: self.now().plus_ms(1),
+                    source_identity: String::new(),
+                };
+                (Principal::Role(find(UniqueIdKind::Role, role)), Some(session))
+            }
+            _ => (Principal::User(find(UniqueIdKind::User, name)), None),
+        };
+        let credential = Credential::Node(0);
+        Caller { account, principal, credential, session }
+    }
+
+    /// The unique id behind a name, as `root` sees it.
+    pub(crate) fn find(
+        &self,
+        node: usize,
+        account: AccountId,
+        kind: UniqueIdKind,
+        name: &str,
+    ) -> UniqueId {
+        let root = Caller {
+            account,
+            principal: Principal::Root,
+            credential: Credential::Node(0),
+            session: None,
+        };
+        let action = if kind == UniqueIdKind::User { "GetUser" } else { "GetRole" };
+        let Call::Query(get) = parse(action, &[name], &[]) else { panic!("a query") };
+        match self.query(node, &root, &get) {
+            Ok(Reply::GetUser(identity::user::GotUser::User(user))) => user.id,
+            Ok(Reply::GetRole(role)) => role.id,
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+
+    fn query(&self, node: usize, caller: &Caller, asked: &Query) -> Result<Reply, Error> {
+        let entropy = self.entropy();
+        let Self { request, keys, accounts, .. } = self;
+        let ctx = Ctx { now: self.now(), entropy: &entropy, caller, request, keys, accounts };
+        query(&self.replicas[node].identity, &ctx, asked)
+    }
+
+    pub(crate) fn call(&mut self, node: usize, caller: &str, call: &Call) -> Result<Reply, Error> {
+        let caller = self.caller(node, caller);
+        match call {
+            Call::Query(asked) => self.query(node, &caller, asked),
+            Call::Command(command) => self.execute(node, &caller, command),
+        }
+    }
+
+    pub(crate) fn execute(
+        &mut self,
+        node: usize,
+        caller: &Caller,
+        command: &Command,
+    ) -> Result<Reply, Error> {
+        let entropy = self.entropy();
+        let now = self.now();
+        let Self { request, keys, accounts, .. } = &*self;
+        let ctx = Ctx { now, entropy: &entropy, caller, request, keys, accounts };
+        let identity = &self.replicas[node].identity;
+        let outcome = execute(identity, &ctx, command)?;
+        // Equal state and context give equal writes.
+        assert_eq!(execute(identity, &ctx, command), Ok(outcome.clone()));
+        match outcome {
+            Outcome::Control { change, reply } => {
+                assert_eq!(reply, Reply::Done);
+                self.control(change);
+                Ok(reply)
+            }
+            Outcome::Write { writes, reply } => {
+                if let Reply::CreateAccessKey(key) = &reply {
+                    self.made_keys.push(key.id.to_string());
+                }
+                assert!(!writes.is_empty(), "{} wrote nothing", command.action());
+                self.commit(node, caller, command.action(), writes);
+                Ok(reply)
+            }
+        }
+    }
+
+    fn control(&mut self, change: identity::ControlChange) {
+        let (account, alias) = match change {
+            identity::ControlChange::SetAlias { account, alias } => (account, Some(alias)),
+            identity::ControlChange::RemoveAlias { account, alias: _ } => (account, None),
+        };
+        self.accounts.0.get_mut(&account).unwrap().alias = alias;
+    }
+
+    pub(crate) fn commit(
+        &mut self,
+        node: usize,
+        caller: &Caller,
+        action: &str,
+        writes: Vec<crdt::Write>,
+    ) {
+        let replica = &mut self.replicas[node];
+        let deps = replica.identity.state().vector().clone();
+        let origin = NodeId(u32::try_from(node).unwrap() + 1);
+        let dot = Dot::new(origin, deps.get(&origin) + 1);
+        let meta = Meta {
+            hlc: Hlc::default().tick(self.steps),
+            author: caller.author(),
+            request_id: String::new(),
+            action: action.to_owned(),
+        };
+        let transaction = Arc::new(Transaction { dot, deps, meta: Arc::new(meta), writes });
+        replica.identity.apply(&transaction).unwrap();
+        replica.log.push(transaction);
+        self.check_indexes();
+    }
+
+    /// Exchanges what the replicas lack. Both then hold the same bytes.
+    pub(crate) fn sync(&mut self) {
+        for (from, to) in [(0, 1), (1, 0)] {
+            let log = self.replicas[from].log.clone();
+            for transaction in log {
+                if self.replicas[to].identity.apply(&transaction).is_ok() {
+                    self.replicas[to].log.push(transaction);
+                }
+            }
+        }
+        let [a, b] = &self.replicas;
+        assert_eq!(a.identity.state().canonical_bytes(), b.identity.state().canonical_bytes());
+        self.check_indexes();
+    }
+
+    /// Indexes are the same whether kept up or derived anew.
+    fn check_indexes(&self) {
+        for Replica { identity, .. } in &self.replicas {
+            let anew = Identity::from_state(identity.state().clone());
+            assert_eq!(format!("{anew:?}"), format!("{identity:?}"));
+        }
+    }
+}
+
+/// A reply without what differs for no reason of the test's: unique ids and dates.
+pub(crate) fn show(reply: &Reply) -> String {
+    let text = match reply {
+        Reply::Done => "done".to_owned(),
+        other => format!("{other:?}"),
+    };
+    let mut shown = String::new();
+    for word in text.split_inclusive([' ', ':', '"', ',', '(']) {
+        let bare = word.trim_end_matches([' ', ':', '"', ',', '(']);
+        let is_id = bare.len() > 19 && bare.parse::<UniqueId>().is_ok();
+        match bare.get(..4).filter(|_| is_id) {
+            Some(prefix) => write!(shown, "{prefix}…{}", &word[bare.len()..]).unwrap(),
+            None => shown.push_str(word),
+        }
+    }
+    while let Some(at) = shown.find("Timestamp(") {
+        let end = shown[at..].find(')').unwrap() + at;
+        shown.replace_range(at..=end, "T");
+    }
+    shown
+}
+
+/// Runs a history and compares what it says.
+pub(crate) fn check_history(steps: &str, expected: expect_test::Expect) {
+    expected.assert_eq(&History::new().run(steps));
+}

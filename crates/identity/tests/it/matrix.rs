@@ -1,0 +1,109 @@
+//! Who may do what, by kind of caller: `testdata/matrix.out`.
+
+use std::fmt::Write as _;
+
+use crate::history::History;
+
+const SETUP: &str = "root CreateUser nobody
+    root CreateUser admin
+    root CreateUser reader
+    root CreateUser member
+    root CreateUser self
+    root CreateUser bound
+    root CreateUser denied
+    root CreateGroup readers
+    root CreatePolicy P allow:s3:*
+    root CreateRole role trust:123456789012
+    root PutUserPolicy nobody in allow:s3:*
+    root AttachUserPolicy admin aws/AdministratorAccess
+    root AttachUserPolicy reader aws/IAMReadOnlyAccess
+    root AttachGroupPolicy readers aws/IAMReadOnlyAccess
+    root AddUserToGroup readers member
+    root AttachUserPolicy denied aws/AdministratorAccess
+    root PutUserPolicy denied in deny:iam:*
+    root AttachRolePolicy role aws/IAMFullAccess";
+
+const CALLERS: [&str; 8] =
+    ["root", "admin", "reader", "member", "denied", "nobody", "role:role", "root@222222222222"];
+
+const CALLS: &str = "GetCallerIdentity
+    GetSessionToken
+    AssumeRole role
+    CreateUser new
+    GetUser
+    GetUser nobody
+    GetUser absent
+    ListUsers
+    UpdateUser nobody other
+    DeleteUser nobody
+    CreateGroup new
+    GetGroup readers
+    ListGroups
+    DeleteGroup readers
+    AddUserToGroup readers nobody
+    RemoveUserFromGroup readers nobody
+    ListGroupsForUser nobody
+    CreateRole new trust:123456789012
+    GetRole role
+    ListRoles
+    UpdateRole role 7200
+    UpdateAssumeRolePolicy role trust:123456789012
+    DeleteRole role
+    CreatePolicy new allow:s3:*
+    GetPolicy P
+    GetPolicy aws/ReadOnlyAccess
+    ListPolicies
+    CreatePolicyVersion P allow:s3:*
+    GetPolicyVersion P v1
+    ListPolicyVersions P
+    DeletePolicyVersion P v1
+    SetDefaultPolicyVersion P v1
+    ListEntitiesForPolicy P
+    DeletePolicy P
+    PutUserPolicy nobody new allow:s3:*
+    GetUserPolicy nobody in
+    ListUserPolicies nobody
+    DeleteUserPolicy nobody in
+    AttachUserPolicy nobody P
+    ListAttachedUserPolicies nobody
+    DetachUserPolicy nobody P
+    CreateAccessKey
+    CreateAccessKey nobody
+    ListAccessKeys
+    ListAccessKeys nobody
+    UpdateAccessKey nobody none Inactive
+    DeleteAccessKey nobody none
+    TagUser nobody a=b
+    ListUserTags nobody
+    UntagUser nobody a
+    CreateAccountAlias new
+    ListAccountAliases
+    DeleteAccountAlias new
+    GetAccountSummary
+    GetAccountAuthorizationDetails";
+
+#[test]
+fn the_matrix_of_callers_and_actions_is_as_recorded() {
+    let mut text = String::new();
+    for call in CALLS.lines().map(str::trim) {
+        writeln!(text, "{call}").unwrap();
+        for caller in CALLERS {
+            // Each call meets the same state.
+            let mut history = History::new();
+            history.run(SETUP);
+            let said = history.run(&format!("{caller} {call}"));
+            let outcome = said.lines().nth(1).unwrap_or_default().trim();
+            let refused = outcome.contains(" { ");
+            let error = refused && outcome.split([' ', '(']).next().is_some_and(is_error);
+            let outcome = if error { outcome } else { "ok" };
+            writeln!(text, "    {caller}: {outcome}").unwrap();
+        }
+    }
+    expect_test::expect_file!["../../testdata/matrix.out"].assert_eq(&text);
+}
+
+/// Replies are tuple variants or words, refusals are structs of these names.
+fn is_error(name: &str) -> bool {
+    matches!(name, "AccessDenied" | "NoSuchEntity" | "DeleteConflict" | "EntityAlreadyExists")
+        || name.starts_with("Must")
+}

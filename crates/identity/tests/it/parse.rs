@@ -1,0 +1,282 @@
+//! Calls as words.
+//!
+//! Documents are written `allow:ACTION`, `deny:ACTION` (resource `*`), `trust:PRINCIPAL`, or `bad`.
+
+use identity::{
+    Command, ListByPath, Page, Query, Rename, access_key as k, account as c, attachment as at,
+    group as g, inline as i, policy as p, role as r, sts, tag as t, user as u,
+};
+
+use crate::history::ACCOUNT;
+
+/// A command or a query.
+#[derive(Clone, Debug)]
+pub(crate) enum Call {
+    Command(Command),
+    Query(Query),
+}
+
+pub(crate) fn document(text: &str) -> String {
+    let statement = |effect: &str, action: &str| {
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":
+            {{"Effect":"{effect}","Action":"{action}","Resource":"*"}}}}"#
+        )
+    };
+    match text.split_once(':') {
+        Some(("allow", action)) => statement("Allow", action),
+        Some(("deny", action)) => statement("Deny", action),
+        Some(("trust", principal)) => format!(
+            r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow",
+            "Principal":{{"AWS":"{principal}"}},
+            "Action":["sts:AssumeRole","sts:TagSession"]}}}}"#
+        ),
+        _ => text.to_owned(),
+    }
+}
+
+/// `NAME` is a policy of the account, `aws/NAME` one of AWS's, anything with colons an ARN.
+fn arn(text: &str) -> p::PolicyArn {
+    let text = match text.strip_prefix("aws/") {
+        _ if text.contains(':') => text.to_owned(),
+        Some(name) => format!("arn:aws:iam::aws:policy/{name}"),
+        None => format!("arn:aws:iam::{ACCOUNT}:policy/{text}"),
+    };
+    text.parse().unwrap()
+}
+
+fn name<N: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> N {
+    text.parse().unwrap()
+}
+
+fn tags(texts: &[&str]) -> Vec<t::Tag> {
+    let tag = |text: &&str| {
+        let (key, value) = text.split_once('=').unwrap();
+        t::Tag { key: name(key), value: name(value) }
+    };
+    texts.iter().map(tag).collect()
+}
+
+fn version(arguments: &[&str]) -> p::VersionOf {
+    p::VersionOf { arn: arn(arguments[0]), version: name(arguments[1]) }
+}
+
+fn page() -> Page {
+    Page::default()
+}
+
+fn list() -> ListByPath {
+    ListByPath { path_prefix: name("/"), page: page() }
+}
+
+fn put<N: std::str::FromStr<Err: std::fmt::Debug>>(arguments: &[&str]) -> i::Put<N> {
+    i::Put { owner: name(arguments[0]), name: name(arguments[1]), document: document(arguments[2]) }
+}
+
+fn one<N: std::str::FromStr<Err: std::fmt::Debug>>(arguments: &[&str]) -> i::OneOf<N> {
+    i::OneOf { owner: name(arguments[0]), name: name(arguments[1]) }
+}
+
+fn edge<N: std::str::FromStr<Err: std::fmt::Debug>>(arguments: &[&str]) -> at::Edge<N> {
+    at::Edge { owner: name(arguments[0]), policy: arn(arguments[1]) }
+}
+
+fn attached<N: std::str::FromStr<Err: std::fmt::Debug>>(owner: &str) -> at::ListAttached<N> {
+    at::ListAttached { owner: name(owner), path_prefix: name("/"), page: page() }
+}
+
+fn rename<N: std::str::FromStr<Err: std::fmt::Debug>>(arguments: &[&str]) -> Rename<N> {
+    Rename {
+        name: name(arguments[0]),
+        new_name: arguments.get(1).map(|text| name(text)),
+        new_path: arguments.get(2).map(|text| name(text)),
+    }
+}
+
+fn membership(arguments: &[&str]) -> g::Membership {
+    g::Membership { group: name(arguments[0]), user: name(arguments[1]) }
+}
+
+fn key(arguments: &[&str], made: &[String]) -> (Option<model::UserName>, String) {
+    let id = |text: &str| match text.strip_prefix("key") {
+        Some(number) => made[number.parse::<usize>().unwrap() - 1].clone(),
+        None => text.to_owned(),
+    };
+    match arguments {
+        ["-", key, ..] => (None, id(key)),
+        [user, key, ..] => (Some(name(user)), id(key)),
+        _ => panic!("a user and a key"),
+    }
+}
+
+pub(crate) fn parse(action: &str, a: &[&str], made: &[String]) -> Call {
+    command(action, a, made)
+        .map(Call::Command)
+        .or_else(|| query(action, a).map(Call::Query))
+        .unwrap_or_else(|| panic!("no action: {action}"))
+}
+
+fn optional_user(arguments: &[&str]) -> Option<model::UserName> {
+    arguments.first().map(|text| name(text))
+}
+
+fn command(action: &str, a: &[&str], made: &[String]) -> Option<Command> {
+    use Command as C;
+    Some(match action {
+        "CreateUser" => C::CreateUser(u::CreateUser {
+            name: name(a[0]),
+            path: name(a.get(1).copied().unwrap_or("/")),
+            tags: tags(a.get(2..).unwrap_or_default()),
+        }),
+        "UpdateUser" => C::UpdateUser(rename(a)),
+        "DeleteUser" => C::DeleteUser(u::DeleteUser { name: name(a[0]) }),
+        "CreateGroup" => C::CreateGroup(g::CreateGroup { name: name(a[0]), path: name("/") }),
+        "UpdateGroup" => C::UpdateGroup(rename(a)),
+        "DeleteGroup" => C::DeleteGroup(g::DeleteGroup { name: name(a[0]) }),
+        "AddUserToGroup" => C::AddUserToGroup(membership(a)),
+        "RemoveUserFromGroup" => C::RemoveUserFromGroup(membership(a)),
+        "CreateRole" => C::CreateRole(r::CreateRole {
+            name: name(a[0]),
+            path: name("/"),
+            trust_policy: document(a[1]),
+            description: None,
+            max_session_duration: None,
+            tags: tags(a.get(2..).unwrap_or_default()),
+        }),
+        "UpdateRole" => C::UpdateRole(r::UpdateRole {
+            name: name(a[0]),
+            description: a.get(2).map(|text| name(text)),
+            max_session_duration: Some(r::MaxSessionDuration::new(a[1].parse().unwrap()).unwrap()),
+        }),
+        "UpdateRoleDescription" => C::UpdateRoleDescription(r::UpdateRoleDescription {
+            name: name(a[0]),
+            description: name(a[1]),
+        }),
+        "UpdateAssumeRolePolicy" => C::UpdateAssumeRolePolicy(r::UpdateAssumeRolePolicy {
+            name: name(a[0]),
+            trust_policy: document(a[1]),
+        }),
+        "DeleteRole" => C::DeleteRole(r::DeleteRole { name: name(a[0]) }),
+        "CreateAccessKey" => C::CreateAccessKey(k::CreateAccessKey { user: optional_user(a) }),
+        "UpdateAccessKey" => {
+            let (user, key_id) = key(a, made);
+            C::UpdateAccessKey(k::UpdateAccessKey { user, key_id, status: name(a[2]) })
+        }
+        "DeleteAccessKey" => {
+            let (user, key_id) = key(a, made);
+            C::DeleteAccessKey(k::DeleteAccessKey { user, key_id })
+        }
+        "TagUser" => C::TagUser(t::AddTags { owner: name(a[0]), tags: tags(&a[1..]) }),
+        "TagRole" => C::TagRole(t::AddTags { owner: name(a[0]), tags: tags(&a[1..]) }),
+        "TagPolicy" => C::TagPolicy(t::AddTags { owner: arn(a[0]), tags: tags(&a[1..]) }),
+        "UntagUser" => C::UntagUser(t::RemoveTags { owner: name(a[0]), keys: vec![name(a[1])] }),
+        "UntagRole" => C::UntagRole(t::RemoveTags { owner: name(a[0]), keys: vec![name(a[1])] }),
+        "UntagPolicy" => C::UntagPolicy(t::RemoveTags { owner: arn(a[0]), keys: vec![name(a[1])] }),
+        "CreateAccountAlias" => C::CreateAccountAlias(c::Alias { alias: name(a[0]) }),
+        "DeleteAccountAlias" => C::DeleteAccountAlias(c::Alias { alias: name(a[0]) }),
+        _ => return policy_command(action, a),
+    })
+}
+
+fn policy_command(action: &str, a: &[&str]) -> Option<Command> {
+    use Command as C;
+    Some(match action {
+        "CreatePolicy" => C::CreatePolicy(p::CreatePolicy {
+            name: name(a[0]),
+            path: name("/"),
+            document: document(a[1]),
+            description: None,
+            tags: tags(a.get(2..).unwrap_or_default()),
+        }),
+        "DeletePolicy" => C::DeletePolicy(p::DeletePolicy { arn: arn(a[0]) }),
+        "CreatePolicyVersion" => C::CreatePolicyVersion(p::CreatePolicyVersion {
+            arn: arn(a[0]),
+            document: document(a[1]),
+            effect: match a.get(2) {
+                Some(_) => p::NewVersion::Default,
+                None => p::NewVersion::Kept,
+            },
+        }),
+        "DeletePolicyVersion" => C::DeletePolicyVersion(version(a)),
+        "SetDefaultPolicyVersion" => C::SetDefaultPolicyVersion(version(a)),
+        "PutUserPolicy" => C::PutUserPolicy(put(a)),
+        "PutGroupPolicy" => C::PutGroupPolicy(put(a)),
+        "PutRolePolicy" => C::PutRolePolicy(put(a)),
+        "DeleteUserPolicy" => C::DeleteUserPolicy(one(a)),
+        "DeleteGroupPolicy" => C::DeleteGroupPolicy(one(a)),
+        "DeleteRolePolicy" => C::DeleteRolePolicy(one(a)),
+        "AttachUserPolicy" => C::AttachUserPolicy(edge(a)),
+        "AttachGroupPolicy" => C::AttachGroupPolicy(edge(a)),
+        "AttachRolePolicy" => C::AttachRolePolicy(edge(a)),
+        "DetachUserPolicy" => C::DetachUserPolicy(edge(a)),
+        "DetachGroupPolicy" => C::DetachGroupPolicy(edge(a)),
+        "DetachRolePolicy" => C::DetachRolePolicy(edge(a)),
+        _ => return None,
+    })
+}
+
+fn query(action: &str, a: &[&str]) -> Option<Query> {
+    use Query as Q;
+    Some(match action {
+        "GetUser" => Q::GetUser(u::GetUser { name: optional_user(a) }),
+        "ListUsers" => Q::ListUsers(list()),
+        "GetGroup" => Q::GetGroup(g::GetGroup { name: name(a[0]), page: page() }),
+        "ListGroups" => Q::ListGroups(list()),
+        "ListGroupsForUser" => {
+            Q::ListGroupsForUser(g::ListGroupsForUser { user: name(a[0]), page: page() })
+        }
+        "GetRole" => Q::GetRole(r::GetRole { name: name(a[0]) }),
+        "ListRoles" => Q::ListRoles(list()),
+        "GetPolicy" => Q::GetPolicy(p::GetPolicy { arn: arn(a[0]) }),
+        "ListPolicies" => Q::ListPolicies(p::ListPolicies {
+            scope: p::Scope::Local,
+            ..p::ListPolicies::default()
+        }),
+        "GetPolicyVersion" => Q::GetPolicyVersion(version(a)),
+        "ListPolicyVersions" => {
+            Q::ListPolicyVersions(p::ListPolicyVersions { arn: arn(a[0]), page: page() })
+        }
+        "ListEntitiesForPolicy" => Q::ListEntitiesForPolicy(at::ListEntities {
+            policy: arn(a[0]),
+            filter: at::EntityFilter::All,
+            path_prefix: name("/"),
+            page: page(),
+        }),
+        "GetUserPolicy" => Q::GetUserPolicy(one(a)),
+        "GetGroupPolicy" => Q::GetGroupPolicy(one(a)),
+        "GetRolePolicy" => Q::GetRolePolicy(one(a)),
+        "ListUserPolicies" => Q::ListUserPolicies(i::List { owner: name(a[0]), page: page() }),
+        "ListGroupPolicies" => Q::ListGroupPolicies(i::List { owner: name(a[0]), page: page() }),
+        "ListRolePolicies" => Q::ListRolePolicies(i::List { owner: name(a[0]), page: page() }),
+        "ListAttachedUserPolicies" => Q::ListAttachedUserPolicies(attached(a[0])),
+        "ListAttachedGroupPolicies" => Q::ListAttachedGroupPolicies(attached(a[0])),
+        "ListAttachedRolePolicies" => Q::ListAttachedRolePolicies(attached(a[0])),
+        "ListAccessKeys" => {
+            Q::ListAccessKeys(k::ListAccessKeys { user: optional_user(a), page: page() })
+        }
+        "ListUserTags" => Q::ListUserTags(t::ListTags { owner: name(a[0]), page: page() }),
+        "ListRoleTags" => Q::ListRoleTags(t::ListTags { owner: name(a[0]), page: page() }),
+        "ListPolicyTags" => Q::ListPolicyTags(t::ListTags { owner: arn(a[0]), page: page() }),
+        "ListAccountAliases" => Q::ListAccountAliases(c::ListAliases::default()),
+        "GetAccountSummary" => Q::GetAccountSummary(c::GetSummary),
+        "GetAccountAuthorizationDetails" => {
+            Q::GetAccountAuthorizationDetails(c::GetDetails::default())
+        }
+        "GetCallerIdentity" => Q::GetCallerIdentity(sts::GetCallerIdentity),
+        "AssumeRole" => Q::AssumeRole(sts::AssumeRole {
+            role_arn: match a[0].contains(':') {
+                true => name(a[0]),
+                false => model::Arn::iam(ACCOUNT, format!("role/{}", a[0])),
+            },
+            session_name: name("sess"),
+            duration: a.get(1).map(|secs| sts::Duration::new(secs.parse().unwrap()).unwrap()),
+            policy: a.get(2).map(|text| document(text)),
+            policy_arns: Vec::new(),
+            tags: tags(a.get(3..).unwrap_or_default()),
+            external_id: None,
+            source_identity: None,
+        }),
+        "GetSessionToken" => Q::GetSessionToken(sts::GetSessionToken { duration: None }),
+        _ => return None,
+    })
+}

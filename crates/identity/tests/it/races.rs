@@ -1,0 +1,481 @@
+//! What two nodes did at once, and what is left of it.
+
+use expect_test::expect;
+
+use crate::history::check_history;
+
+const BOB: &str = "arn:aws:iam::123456789012:user/bob";
+
+fn check_race(steps: &str, expected: expect_test::Expect) {
+    check_history(&steps.replace("BOB", BOB), expected);
+}
+
+#[test]
+fn attach_and_detach_of_an_allow_grants_nothing() {
+    check_race(
+        "quiet root CreateUser bob
+        quiet root CreatePolicy P allow:s3:*
+        quiet root AttachUserPolicy bob P
+        sync
+        may BOB s3:GetObject *
+        a: root AttachUserPolicy bob P
+        b: root DetachUserPolicy bob P
+        sync
+        may BOB s3:GetObject *
+        b: may BOB s3:GetObject *
+        root ListAttachedUserPolicies bob
+        root DeletePolicy P
+        root AttachUserPolicy bob P
+        may BOB s3:GetObject *",
+        expect![[r#"
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                Allow
+            a: root AttachUserPolicy bob P
+                done
+            b: root DetachUserPolicy bob P
+                done
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                ImplicitDeny { layer: Identity }
+            b: may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                ImplicitDeny { layer: Identity }
+            root ListAttachedUserPolicies bob
+                ListAttachedUserPolicies(Listing { items: [AttachedPolicy { arn: "arn:aws:iam::123456789012:policy/P", name: "P" }], next: None })
+            root DeletePolicy P
+                DeleteConflict { obstacle: Attachments }
+            root AttachUserPolicy bob P
+                done
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                Allow
+        "#]],
+    );
+}
+
+#[test]
+fn attach_and_detach_of_a_deny_keeps_the_deny() {
+    check_race(
+        "quiet root CreateUser bob
+        quiet root PutUserPolicy bob all allow:*
+        quiet root CreatePolicy D deny:s3:*
+        quiet root AttachUserPolicy bob D
+        sync
+        a: root DetachUserPolicy bob D
+        b: root AttachUserPolicy bob D
+        sync
+        may BOB s3:GetObject *
+        may BOB ec2:RunInstances *
+        root DetachUserPolicy bob D
+        may BOB s3:GetObject *",
+        expect![[r#"
+            a: root DetachUserPolicy bob D
+                done
+            b: root AttachUserPolicy bob D
+                done
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                ExplicitDeny { layer: Identity }
+            may arn:aws:iam::123456789012:user/bob ec2:RunInstances *
+                Allow
+            root DetachUserPolicy bob D
+                done
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                Allow
+        "#]],
+    );
+}
+
+#[test]
+fn a_key_that_is_switched_both_ways_does_not_authenticate() {
+    check_race(
+        "quiet root CreateUser bob
+        quiet root CreateAccessKey bob
+        sync
+        a: root UpdateAccessKey bob key1 Active
+        b: root UpdateAccessKey bob key1 Inactive
+        sync
+        auth key1
+        b: auth key1
+        root ListAccessKeys bob
+        root UpdateAccessKey bob key1 Active
+        auth key1
+        sync
+        a: root UpdateAccessKey bob key1 Active
+        b: root DeleteAccessKey bob key1
+        sync
+        auth key1
+        root UpdateAccessKey bob key1 Active
+        root DeleteAccessKey bob key1
+        root ListAccessKeys bob",
+        expect![[r#"
+            a: root UpdateAccessKey bob key1 Active
+                done
+            b: root UpdateAccessKey bob key1 Inactive
+                done
+            auth key1
+                no
+            b: auth key1
+                no
+            root ListAccessKeys bob
+                ListAccessKeys(Listing { items: [AccessKey { user: Some(UserName("bob")), id: AKIA…, status: Inactive, created: T }], next: None })
+            root UpdateAccessKey bob key1 Active
+                done
+            auth key1
+                yes, arn:aws:iam::123456789012:user/bob
+            a: root UpdateAccessKey bob key1 Active
+                done
+            b: root DeleteAccessKey bob key1
+                done
+            auth key1
+                no
+            root UpdateAccessKey bob key1 Active
+                ConcurrentModification { noun: AccessKey, name: "AKIAYJPL7564O3RQQGJ3" }
+            root DeleteAccessKey bob key1
+                done
+            root ListAccessKeys bob
+                ListAccessKeys(Listing { items: [], next: None })
+        "#]],
+    );
+}
+
+#[test]
+fn a_group_deleted_while_a_user_joins_gives_only_its_denies() {
+    check_race(
+        "quiet root CreateUser bob
+        quiet root CreateGroup g
+        quiet root PutUserPolicy bob in allow:ec2:*
+        sync
+        a: root AddUserToGroup g bob
+        b: root DeleteGroup g
+        sync
+        root ListGroups
+        root AddUserToGroup g bob
+        root PutGroupPolicy g in allow:s3:*
+        root DeleteGroup g
+        root RemoveUserFromGroup g bob
+        root DeleteGroup g
+        root ListGroups
+        quiet root CreateGroup h
+        sync
+        a: root AddUserToGroup h bob
+        a: root PutGroupPolicy h no deny:ec2:*
+        a: root PutGroupPolicy h yes allow:s3:*
+        b: root DeleteGroup h
+        sync
+        may BOB s3:GetObject *
+        may BOB ec2:RunInstances *",
+        expect![[r#"
+            a: root AddUserToGroup g bob
+                done
+            b: root DeleteGroup g
+                done
+            root ListGroups
+                ListGroups(Listing { items: [Group { id: AGPA…, name: GroupName("g"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:group/g", colons: [3, 7, 11, 12, 25] }, created: T }], next: None })
+            root AddUserToGroup g bob
+                ConcurrentModification { noun: Group, name: "g" }
+            root PutGroupPolicy g in allow:s3:*
+                ConcurrentModification { noun: Group, name: "g" }
+            root DeleteGroup g
+                DeleteConflict { obstacle: Memberships }
+            root RemoveUserFromGroup g bob
+                done
+            root DeleteGroup g
+                done
+            root ListGroups
+                ListGroups(Listing { items: [], next: None })
+            a: root AddUserToGroup h bob
+                done
+            a: root PutGroupPolicy h no deny:ec2:*
+                done
+            a: root PutGroupPolicy h yes allow:s3:*
+                done
+            b: root DeleteGroup h
+                done
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                ImplicitDeny { layer: Identity }
+            may arn:aws:iam::123456789012:user/bob ec2:RunInstances *
+                ExplicitDeny { layer: Identity }
+        "#]],
+    );
+}
+
+#[test]
+fn a_deleted_user_is_dead_whatever_was_concurrent() {
+    check_race(
+        "quiet root CreateUser bob
+        quiet root CreateRole ops trust:BOB
+        sync
+        a: root CreateAccessKey bob
+        a: root AttachUserPolicy bob aws/AdministratorAccess
+        auth key1
+        b: root DeleteUser bob
+        sync
+        auth key1
+        may BOB s3:GetObject *
+        root GetUser bob
+        root CreateUser bob
+        root TagUser bob a=b
+        bob AssumeRole ops
+        root DetachUserPolicy bob aws/AdministratorAccess
+        root DeleteAccessKey bob key1
+        root DeleteUser bob
+        quiet root CreateUser bob
+        bob AssumeRole ops",
+        expect![[r#"
+            a: root CreateAccessKey bob
+                CreateAccessKey(NewAccessKey { user: Some(UserName("bob")), id: AKIA…, secret: Secret(..), status: Active, created: T })
+            a: root AttachUserPolicy bob aws/AdministratorAccess
+                done
+            auth key1
+                yes, arn:aws:iam::123456789012:user/bob
+            b: root DeleteUser bob
+                done
+            auth key1
+                no
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                ImplicitDeny { layer: Identity }
+            root GetUser bob
+                GetUser(User(User { id: AIDA…, name: UserName("bob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/bob", colons: [3, 7, 11, 12, 25] }, created: T, tags: [] }))
+            root CreateUser bob
+                EntityAlreadyExists { noun: User, name: "bob" }
+            root TagUser bob a=b
+                ConcurrentModification { noun: User, name: "bob" }
+            bob AssumeRole ops
+                InvalidClientTokenId
+            root DetachUserPolicy bob aws/AdministratorAccess
+                done
+            root DeleteAccessKey bob key1
+                done
+            root DeleteUser bob
+                done
+            bob AssumeRole ops
+                AccessDenied { message: "User: arn:aws:iam::123456789012:user/bob is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::123456789012:role/ops because no role trust policy allows the sts:AssumeRole action" }
+        "#]],
+    );
+}
+
+#[test]
+fn rivals_for_a_name_are_refused_until_one_goes() {
+    check_race(
+        "quiet root CreateUser x
+        a: root CreateUser bob
+        b: root CreateUser Bob
+        a: root CreateAccessKey bob
+        b: root CreateAccessKey bob
+        auth key1
+        b: auth key2
+        sync
+        auth key1
+        auth key2
+        root ListUsers
+        bob GetUser
+        root UpdateUser bob rob
+        auth key1
+        auth key2",
+        expect![[r#"
+            a: root CreateUser bob
+                CreateUser(User { id: AIDA…, name: UserName("bob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/bob", colons: [3, 7, 11, 12, 25] }, created: T, tags: [] })
+            b: root CreateUser Bob
+                CreateUser(User { id: AIDA…, name: UserName("Bob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/Bob", colons: [3, 7, 11, 12, 25] }, created: T, tags: [] })
+            a: root CreateAccessKey bob
+                CreateAccessKey(NewAccessKey { user: Some(UserName("bob")), id: AKIA…, secret: Secret(..), status: Active, created: T })
+            b: root CreateAccessKey bob
+                CreateAccessKey(NewAccessKey { user: Some(UserName("Bob")), id: AKIA…, secret: Secret(..), status: Active, created: T })
+            auth key1
+                yes, arn:aws:iam::123456789012:user/bob
+            b: auth key2
+                yes, arn:aws:iam::123456789012:user/Bob
+            auth key1
+                no
+            auth key2
+                no
+            root ListUsers
+                ListUsers(Listing { items: [User { id: AIDA…, name: UserName("Bob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/Bob", colons: [3, 7, 11, 12, 25] }, created: T, tags: [] }, User { id: AIDA…, name: UserName("bob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/bob", colons: [3, 7, 11, 12, 25] }, created: T, tags: [] }, User { id: AIDA…, name: UserName("x"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/x", colons: [3, 7, 11, 12, 25] }, created: T, tags: [] }], next: None })
+            bob GetUser
+                InvalidClientTokenId
+            root UpdateUser bob rob
+                done
+            auth key1
+                yes, arn:aws:iam::123456789012:user/rob
+            auth key2
+                yes, arn:aws:iam::123456789012:user/Bob
+        "#]],
+    );
+}
+
+#[test]
+fn a_name_changed_both_ways_is_unknown_in_conditions() {
+    check_race(
+        "quiet root CreateUser bob
+        quiet root PutUserPolicy bob in allow:iam:GetUser
+        sync
+        a: root UpdateUser bob rob
+        b: root UpdateUser bob tom
+        sync
+        rob GetUser
+        root CreateUser tom
+        root CreateUser rob
+        root CreateUser bob
+        root ListUsers
+        root UpdateUser tom ann
+        root GetUser ann",
+        expect![[r#"
+            a: root UpdateUser bob rob
+                done
+            b: root UpdateUser bob tom
+                done
+            rob GetUser
+                GetUser(User(User { id: AIDA…, name: UserName("rob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/rob", colons: [3, 7, 11, 12, 25] }, created: T, tags: [] }))
+            root CreateUser tom
+                EntityAlreadyExists { noun: User, name: "tom" }
+            root CreateUser rob
+                EntityAlreadyExists { noun: User, name: "rob" }
+            root CreateUser bob
+                CreateUser(User { id: AIDA…, name: UserName("bob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/bob", colons: [3, 7, 11, 12, 25] }, created: T, tags: [] })
+            root ListUsers
+                ListUsers(Listing { items: [User { id: AIDA…, name: UserName("bob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/bob", colons: [3, 7, 11, 12, 25] }, created: T, tags: [] }, User { id: AIDA…, name: UserName("rob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/rob", colons: [3, 7, 11, 12, 25] }, created: T, tags: [] }], next: None })
+            root UpdateUser tom ann
+                done
+            root GetUser ann
+                GetUser(User(User { id: AIDA…, name: UserName("ann"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/ann", colons: [3, 7, 11, 12, 25] }, created: T, tags: [] }))
+        "#]],
+    );
+}
+
+#[test]
+fn documents_put_at_once_must_both_allow_and_either_denies() {
+    check_race(
+        "quiet root CreateUser bob
+        sync
+        a: root PutUserPolicy bob in allow:s3:*
+        b: root PutUserPolicy bob in allow:s3:Get*
+        sync
+        may BOB s3:GetObject *
+        may BOB s3:PutObject *
+        root DeleteUserPolicy bob in
+        sync
+        a: root PutUserPolicy bob in allow:s3:*
+        sync
+        a: root PutUserPolicy bob in allow:*
+        b: root DeleteUserPolicy bob in
+        sync
+        may BOB s3:GetObject *",
+        expect![[r#"
+            a: root PutUserPolicy bob in allow:s3:*
+                done
+            b: root PutUserPolicy bob in allow:s3:Get*
+                done
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                Allow
+            may arn:aws:iam::123456789012:user/bob s3:PutObject *
+                ImplicitDeny { layer: Identity }
+            root DeleteUserPolicy bob in
+                done
+            a: root PutUserPolicy bob in allow:s3:*
+                done
+            a: root PutUserPolicy bob in allow:*
+                done
+            b: root DeleteUserPolicy bob in
+                done
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                ImplicitDeny { layer: Identity }
+        "#]],
+    );
+}
+
+#[test]
+fn versions_made_at_once_are_one_contested_version() {
+    check_race(
+        "quiet root CreateUser bob
+        quiet root CreatePolicy P allow:ec2:*
+        quiet root AttachUserPolicy bob P
+        sync
+        a: root CreatePolicyVersion P allow:s3:* default
+        b: root CreatePolicyVersion P allow:s3:Get* default
+        sync
+        may BOB s3:GetObject *
+        may BOB s3:PutObject *
+        may BOB ec2:RunInstances *
+        root ListPolicyVersions P
+        root CreatePolicyVersion P allow:s3:* default
+        may BOB s3:PutObject *",
+        expect![[r#"
+            a: root CreatePolicyVersion P allow:s3:* default
+                CreatePolicyVersion(PolicyVersion { id: VersionId("v2"), document: "{\"Version\":\"2012-10-17\",\"Statement\":\n            {\"Effect\":\"Allow\",\"Action\":\"s3:*\",\"Resource\":\"*\"}}", is_default: true, created: T })
+            b: root CreatePolicyVersion P allow:s3:Get* default
+                CreatePolicyVersion(PolicyVersion { id: VersionId("v2"), document: "{\"Version\":\"2012-10-17\",\"Statement\":\n            {\"Effect\":\"Allow\",\"Action\":\"s3:Get*\",\"Resource\":\"*\"}}", is_default: true, created: T })
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                Allow
+            may arn:aws:iam::123456789012:user/bob s3:PutObject *
+                ImplicitDeny { layer: Identity }
+            may arn:aws:iam::123456789012:user/bob ec2:RunInstances *
+                ImplicitDeny { layer: Identity }
+            root ListPolicyVersions P
+                ListPolicyVersions(Listing { items: [PolicyVersion { id: VersionId("v2"), document: "{\"Version\":\"2012-10-17\",\"Statement\":\n            {\"Effect\":\"Allow\",\"Action\":\"s3:*\",\"Resource\":\"*\"}}", is_default: true, created: T }, PolicyVersion { id: VersionId("v1"), document: "{\"Version\":\"2012-10-17\",\"Statement\":\n            {\"Effect\":\"Allow\",\"Action\":\"ec2:*\",\"Resource\":\"*\"}}", is_default: false, created: T }], next: None })
+            root CreatePolicyVersion P allow:s3:* default
+                CreatePolicyVersion(PolicyVersion { id: VersionId("v3"), document: "{\"Version\":\"2012-10-17\",\"Statement\":\n            {\"Effect\":\"Allow\",\"Action\":\"s3:*\",\"Resource\":\"*\"}}", is_default: true, created: T })
+            may arn:aws:iam::123456789012:user/bob s3:PutObject *
+                Allow
+        "#]],
+    );
+}
+
+#[test]
+fn a_version_deleted_while_it_became_the_default_grants_nothing() {
+    check_race(
+        "quiet root CreateUser bob
+        quiet root CreatePolicy P allow:s3:*
+        quiet root CreatePolicyVersion P allow:s3:*
+        quiet root AttachUserPolicy bob P
+        sync
+        a: root SetDefaultPolicyVersion P v2
+        b: root DeletePolicyVersion P v2
+        sync
+        may BOB s3:GetObject *
+        root SetDefaultPolicyVersion P v1
+        may BOB s3:GetObject *",
+        expect![[r#"
+            a: root SetDefaultPolicyVersion P v2
+                done
+            b: root DeletePolicyVersion P v2
+                done
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                ImplicitDeny { layer: Identity }
+            root SetDefaultPolicyVersion P v1
+                done
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                Allow
+        "#]],
+    );
+}
+
+#[test]
+fn a_policy_deleted_while_it_was_attached_gives_only_its_denies() {
+    check_race(
+        "quiet root CreateUser bob
+        quiet root PutUserPolicy bob in allow:*
+        quiet root CreatePolicy D deny:s3:*
+        sync
+        a: root AttachUserPolicy bob D
+        b: root DeletePolicy D
+        sync
+        may BOB s3:GetObject *
+        root AttachUserPolicy bob D
+        root DetachUserPolicy bob D
+        root DeletePolicy D
+        root ListPolicies",
+        expect![[r#"
+            a: root AttachUserPolicy bob D
+                done
+            b: root DeletePolicy D
+                done
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                ExplicitDeny { layer: Identity }
+            root AttachUserPolicy bob D
+                ConcurrentModification { noun: AttachablePolicy, name: "arn:aws:iam::123456789012:policy/D" }
+            root DetachUserPolicy bob D
+                done
+            root DeletePolicy D
+                done
+            root ListPolicies
+                ListPolicies(Listing { items: [], next: None })
+        "#]],
+    );
+}
