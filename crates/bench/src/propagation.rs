@@ -69,7 +69,7 @@ async fn bare_calls(key: &Key, row: Duration) -> Result<Latencies, Error> {
     let server = BareServer::start()?;
     let client = Grpc::connect(&server.address, &server.ca_pem, key).await?;
     let latencies = closed_loop(vec![client], row, |mut client, _| async move {
-        client.reach(String::new()).await?;
+        client.reach("", String::new()).await?;
         Ok(client)
     })
     .await?;
@@ -82,6 +82,8 @@ struct Nodes {
     writer: Aws,
     asked: Grpc,
     others: Vec<Grpc>,
+    /// The user that is written to.
+    probe: String,
     written: u64,
 }
 
@@ -96,6 +98,7 @@ impl Nodes {
             writer: Aws::connect(cluster.first(), key).await?,
             asked: Grpc::connect(cluster.first().grpc(), ca_pem, key).await?,
             others,
+            probe: format!("arn:aws:iam::{}:user/probe-0", cluster.account_id),
             written: 0,
         })
     }
@@ -134,8 +137,9 @@ impl Nodes {
         let (token, acknowledged) = self.write().await?;
         let mut calls = JoinSet::new();
         for node in &self.others {
-            let (mut node, token) = (node.clone(), token.clone());
-            calls.spawn(async move { node.reach(token).await });
+            let (mut node, probe) = (node.clone(), self.probe.clone());
+            let token = token.clone();
+            calls.spawn(async move { node.reach(&probe, token).await });
         }
         while let Some(done) = calls.join_next().await {
             done??;
