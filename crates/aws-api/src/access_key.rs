@@ -106,80 +106,39 @@ pub(crate) fn write_listed(xml: &mut Xml, keys: &Listing<AccessKey>) {
 
 #[cfg(test)]
 mod tests {
-    use expect_test::expect;
+    use expect_test::expect_file;
     use identity::{Reply, access_key::Status};
     use model::{Secret, Timestamp};
 
     use super::*;
-    use crate::call::testing::{check_call, check_reply};
+    use crate::call::testing::{check_calls, check_replies};
 
     #[test]
     fn calls_are_read() {
-        check_call(
-            "Action=CreateAccessKey",
-            expect!["Command(CreateAccessKey(CreateAccessKey { user: None }))"],
-        );
-        check_call(
-            "Action=CreateAccessKey&UserName=bob",
-            expect![[
-                r#"Command(CreateAccessKey(CreateAccessKey { user: Some(UserName("bob")) }))"#
-            ]],
-        );
-        check_call(
-            "Action=ListAccessKeys&UserName=bob&MaxItems=1",
-            expect![[
-                r#"Query(ListAccessKeys(ListAccessKeys { user: Some(UserName("bob")), page: Page { marker: None, max_items: 1 } }))"#
-            ]],
-        );
-        check_call(
-            "Action=UpdateAccessKey&UserName=bob&AccessKeyId=AKIAIOSFODNN7EXAMPLE&Status=Inactive",
-            expect![[
-                r#"Command(UpdateAccessKey(UpdateAccessKey { user: Some(UserName("bob")), key_id: "AKIAIOSFODNN7EXAMPLE", status: Inactive }))"#
-            ]],
-        );
-        check_call(
-            "Action=DeleteAccessKey&AccessKeyId=AKIAIOSFODNN7EXAMPLE",
-            expect![[
-                r#"Command(DeleteAccessKey(DeleteAccessKey { user: None, key_id: "AKIAIOSFODNN7EXAMPLE" }))"#
-            ]],
+        check_calls(
+            &[
+                "Action=CreateAccessKey",
+                "Action=CreateAccessKey&UserName=bob",
+                "Action=ListAccessKeys&UserName=bob&MaxItems=1",
+                "Action=UpdateAccessKey&UserName=bob&AccessKeyId=AKIAIOSFODNN7EXAMPLE&Status=Inactive",
+                "Action=DeleteAccessKey&AccessKeyId=AKIAIOSFODNN7EXAMPLE",
+            ],
+            expect_file!["../testdata/access_key-calls.txt"],
         );
     }
 
     #[test]
     fn what_fails_its_constraint_is_refused() {
-        check_call(
-            "Action=UpdateAccessKey",
-            expect![
-                "ValidationError (400): 2 validation errors detected: Value null at 'accessKeyId' failed to satisfy constraint: Member must not be null; Value null at 'status' failed to satisfy constraint: Member must not be null"
+        check_calls(
+            &[
+                "Action=UpdateAccessKey",
+                "Action=UpdateAccessKey&AccessKeyId=AKIAIOSFODNN7EXAMPLE&Status=active",
+                "Action=DeleteAccessKey&AccessKeyId=AKIA",
+                "Action=DeleteAccessKey&AccessKeyId=AKIAIOSFODNN7EXAMP-E",
+                &format!("Action=DeleteAccessKey&AccessKeyId={}", "A".repeat(129)),
+                "Action=CreateAccessKey&Description=x",
             ],
-        );
-        check_call(
-            "Action=UpdateAccessKey&AccessKeyId=AKIAIOSFODNN7EXAMPLE&Status=active",
-            expect![
-                "ValidationError (400): 1 validation error detected: Value 'active' at 'status' failed to satisfy constraint: Member must satisfy enum value set: [Active, Inactive]"
-            ],
-        );
-        check_call(
-            "Action=DeleteAccessKey&AccessKeyId=AKIA",
-            expect![
-                "ValidationError (400): 1 validation error detected: Value 'AKIA' at 'accessKeyId' failed to satisfy constraint: Member must have length greater than or equal to 16"
-            ],
-        );
-        check_call(
-            "Action=DeleteAccessKey&AccessKeyId=AKIAIOSFODNN7EXAMP-E",
-            expect![[
-                r#"ValidationError (400): 1 validation error detected: Value 'AKIAIOSFODNN7EXAMP-E' at 'accessKeyId' failed to satisfy constraint: Member must satisfy regular expression pattern: [\w]+"#
-            ]],
-        );
-        check_call(
-            &format!("Action=DeleteAccessKey&AccessKeyId={}", "A".repeat(129)),
-            expect![
-                "ValidationError (400): 1 validation error detected: Value 'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA' at 'accessKeyId' failed to satisfy constraint: Member must have length less than or equal to 128"
-            ],
-        );
-        check_call(
-            "Action=CreateAccessKey&Description=x",
-            expect!["UnknownParameter (400): The parameter Description is not recognized"],
+            expect_file!["../testdata/access_key-refusals.txt"],
         );
     }
 
@@ -192,29 +151,6 @@ mod tests {
             status: Status::Active,
             created: Timestamp::from_secs(1_700_000_000),
         };
-        check_reply(
-            "CreateAccessKey",
-            &Reply::CreateAccessKey(key.clone()),
-            expect![[r#"
-            <AccessKey>
-            <UserName>bob</UserName>
-            <AccessKeyId>AKIAIOSFODNN7EXAMPLE</AccessKeyId>
-            <Status>Active</Status>
-            <SecretAccessKey>wJalr/+EXAMPLE</SecretAccessKey>
-            <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-            </AccessKey>"#]],
-        );
-        check_reply(
-            "CreateAccessKey",
-            &Reply::CreateAccessKey(NewAccessKey { user: None, ..key }),
-            expect![[r#"
-                <AccessKey>
-                <AccessKeyId>AKIAIOSFODNN7EXAMPLE</AccessKeyId>
-                <Status>Active</Status>
-                <SecretAccessKey>wJalr/+EXAMPLE</SecretAccessKey>
-                <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-                </AccessKey>"#]],
-        );
         let shown = AccessKey {
             user: Some("bob".parse().unwrap()),
             id: "AKIAIOSFODNN7EXAMPLE".parse().unwrap(),
@@ -222,19 +158,13 @@ mod tests {
             created: Timestamp::from_secs(1_700_000_000),
         };
         let keys = Listing { items: vec![shown], next: None };
-        check_reply(
-            "ListAccessKeys",
-            &Reply::ListAccessKeys(keys),
-            expect![[r#"
-            <AccessKeyMetadata>
-            <member>
-            <UserName>bob</UserName>
-            <AccessKeyId>AKIAIOSFODNN7EXAMPLE</AccessKeyId>
-            <Status>Inactive</Status>
-            <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-            </member>
-            </AccessKeyMetadata>
-            <IsTruncated>false</IsTruncated>"#]],
+        check_replies(
+            [
+                ("CreateAccessKey", Reply::CreateAccessKey(key.clone())),
+                ("CreateAccessKey", Reply::CreateAccessKey(NewAccessKey { user: None, ..key })),
+                ("ListAccessKeys", Reply::ListAccessKeys(keys)),
+            ],
+            expect_file!["../testdata/access_key-replies.txt"],
         );
     }
 }

@@ -148,7 +148,7 @@ fn write_attached(xml: &mut Xml, Policies { inline: _, attached }: &Policies) {
 
 #[cfg(test)]
 mod tests {
-    use expect_test::expect;
+    use expect_test::expect_file;
     use identity::{
         Reply,
         attachment::AttachedPolicy,
@@ -161,222 +161,54 @@ mod tests {
     use model::Timestamp;
 
     use super::*;
-    use crate::call::testing::{check_call, check_reply};
+    use crate::call::testing::{check_calls, check_replies};
 
     #[test]
     fn calls_are_read() {
-        check_call(
-            "Action=CreateAccountAlias&AccountAlias=acme",
-            expect![[r#"Command(CreateAccountAlias(Alias { alias: AccountAlias("acme") }))"#]],
-        );
-        check_call(
-            "Action=DeleteAccountAlias&AccountAlias=acme",
-            expect![[r#"Command(DeleteAccountAlias(Alias { alias: AccountAlias("acme") }))"#]],
-        );
-        check_call(
-            "Action=ListAccountAliases&MaxItems=1",
-            expect![
-                "Query(ListAccountAliases(ListAliases { page: Page { marker: None, max_items: 1 } }))"
-            ],
-        );
-        check_call("Action=GetAccountSummary", expect!["Query(GetAccountSummary(GetSummary))"]);
-        check_call(
-            "Action=GetAccountAuthorizationDetails",
-            expect![
-                "Query(GetAccountAuthorizationDetails(GetDetails { filter: [], page: Page { marker: None, max_items: 100 } }))"
-            ],
-        );
-        check_call(
-            "Action=GetAccountAuthorizationDetails&Filter.member.1=User&Filter.member.2=Role\
+        check_calls(
+            &[
+                "Action=CreateAccountAlias&AccountAlias=acme",
+                "Action=DeleteAccountAlias&AccountAlias=acme",
+                "Action=ListAccountAliases&MaxItems=1",
+                "Action=GetAccountSummary",
+                "Action=GetAccountAuthorizationDetails",
+                "Action=GetAccountAuthorizationDetails&Filter.member.1=User&Filter.member.2=Role\
            &Filter.member.3=Group&Filter.member.4=LocalManagedPolicy\
            &Filter.member.5=AWSManagedPolicy&MaxItems=10",
-            expect![
-                "Query(GetAccountAuthorizationDetails(GetDetails { filter: [User, Role, Group, LocalPolicy, AwsPolicy], page: Page { marker: None, max_items: 10 } }))"
             ],
+            expect_file!["../testdata/account-calls.txt"],
         );
     }
 
     #[test]
     fn what_fails_its_constraint_is_refused() {
-        check_call(
-            "Action=CreateAccountAlias&AccountAlias=A_",
-            expect![
-                "ValidationError (400): 1 validation error detected: Value 'A_' at 'accountAlias' failed to satisfy constraint: Member must have length greater than or equal to 3"
+        check_calls(
+            &[
+                "Action=CreateAccountAlias&AccountAlias=A_",
+                "Action=CreateAccountAlias&AccountAlias=ab",
+                "Action=GetAccountSummary&UserName=bob",
+                "Action=GetAccountAuthorizationDetails&Filter.member.1=Policy",
             ],
-        );
-        check_call(
-            "Action=CreateAccountAlias&AccountAlias=ab",
-            expect![
-                "ValidationError (400): 1 validation error detected: Value 'ab' at 'accountAlias' failed to satisfy constraint: Member must have length greater than or equal to 3"
-            ],
-        );
-        check_call(
-            "Action=GetAccountSummary&UserName=bob",
-            expect!["UnknownParameter (400): The parameter UserName is not recognized"],
-        );
-        check_call(
-            "Action=GetAccountAuthorizationDetails&Filter.member.1=Policy",
-            expect![
-                "ValidationError (400): 1 validation error detected: Value 'Policy' at 'filter.1.member' failed to satisfy constraint: Member must satisfy enum value set: [User, Role, Group, LocalManagedPolicy, AWSManagedPolicy]"
-            ],
+            expect_file!["../testdata/account-refusals.txt"],
         );
     }
 
     #[test]
     fn replies_are_written() {
         let aliases = Listing { items: vec!["acme".parse().unwrap()], next: None };
-        check_reply(
-            "ListAccountAliases",
-            &Reply::ListAccountAliases(aliases),
-            expect![[r#"
-            <AccountAliases>
-            <member>acme</member>
-            </AccountAliases>
-            <IsTruncated>false</IsTruncated>"#]],
-        );
         let summary = Summary::from([("Users", 3), ("UsersQuota", 5000)]);
-        check_reply(
-            "GetAccountSummary",
-            &Reply::GetAccountSummary(summary),
-            expect![[r#"
-            <SummaryMap>
-            <entry>
-            <key>Users</key>
-            <value>3</value>
-            </entry>
-            <entry>
-            <key>UsersQuota</key>
-            <value>5000</value>
-            </entry>
-            </SummaryMap>"#]],
-        );
-        check_reply(
-            "GetAccountAuthorizationDetails",
-            &Reply::GetAccountAuthorizationDetails(details()),
-            expect![[r#"
-                <UserDetailList>
-                <member>
-                <Path>/</Path>
-                <UserName>bob</UserName>
-                <UserId>AIDAQ3EGRIM6LD2W5YX7A</UserId>
-                <Arn>arn:aws:iam::123456789012:user/bob</Arn>
-                <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-                <UserPolicyList>
-                <member>
-                <PolicyName>p</PolicyName>
-                <PolicyDocument>%7B%7D</PolicyDocument>
-                </member>
-                </UserPolicyList>
-                <GroupList>
-                <member>devs</member>
-                </GroupList>
-                <AttachedManagedPolicies>
-                <member>
-                <PolicyName>read</PolicyName>
-                <PolicyArn>arn:aws:iam::123456789012:policy/read</PolicyArn>
-                </member>
-                </AttachedManagedPolicies>
-                <Tags>
-                <member>
-                <Key>team</Key>
-                <Value>a</Value>
-                </member>
-                </Tags>
-                </member>
-                </UserDetailList>
-                <GroupDetailList>
-                <member>
-                <Path>/</Path>
-                <GroupName>devs</GroupName>
-                <GroupId>AGPAQ3EGRIM6LD2W5YX7A</GroupId>
-                <Arn>arn:aws:iam::123456789012:group/devs</Arn>
-                <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-                <GroupPolicyList>
-                <member>
-                <PolicyName>p</PolicyName>
-                <PolicyDocument>%7B%7D</PolicyDocument>
-                </member>
-                </GroupPolicyList>
-                <AttachedManagedPolicies>
-                <member>
-                <PolicyName>read</PolicyName>
-                <PolicyArn>arn:aws:iam::123456789012:policy/read</PolicyArn>
-                </member>
-                </AttachedManagedPolicies>
-                </member>
-                </GroupDetailList>
-                <RoleDetailList>
-                <member>
-                <Path>/</Path>
-                <RoleName>deploy</RoleName>
-                <RoleId>AROAQ3EGRIM6LD2W5YX7A</RoleId>
-                <Arn>arn:aws:iam::123456789012:role/deploy</Arn>
-                <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-                <AssumeRolePolicyDocument>%7B%7D</AssumeRolePolicyDocument>
-                <InstanceProfileList>
-                </InstanceProfileList>
-                <RolePolicyList>
-                <member>
-                <PolicyName>p</PolicyName>
-                <PolicyDocument>%7B%7D</PolicyDocument>
-                </member>
-                </RolePolicyList>
-                <AttachedManagedPolicies>
-                <member>
-                <PolicyName>read</PolicyName>
-                <PolicyArn>arn:aws:iam::123456789012:policy/read</PolicyArn>
-                </member>
-                </AttachedManagedPolicies>
-                <Tags>
-                <member>
-                <Key>team</Key>
-                <Value>a</Value>
-                </member>
-                </Tags>
-                <RoleLastUsed>
-                </RoleLastUsed>
-                </member>
-                </RoleDetailList>
-                <Policies>
-                <member>
-                <PolicyName>read</PolicyName>
-                <PolicyId>ANPAQ3EGRIM6LD2W5YX7A</PolicyId>
-                <Arn>arn:aws:iam::123456789012:policy/read</Arn>
-                <Path>/</Path>
-                <DefaultVersionId>v1</DefaultVersionId>
-                <AttachmentCount>3</AttachmentCount>
-                <PermissionsBoundaryUsageCount>0</PermissionsBoundaryUsageCount>
-                <IsAttachable>true</IsAttachable>
-                <Description>reads</Description>
-                <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-                <UpdateDate>2023-11-14T22:13:20Z</UpdateDate>
-                <PolicyVersionList>
-                <member>
-                <Document>%7B%7D</Document>
-                <VersionId>v1</VersionId>
-                <IsDefaultVersion>true</IsDefaultVersion>
-                <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-                </member>
-                </PolicyVersionList>
-                </member>
-                </Policies>
-                <IsTruncated>true</IsTruncated>
-                <Marker>AUFOUEEgcmVhZA</Marker>"#]],
-        );
         let nothing = Reply::GetAccountAuthorizationDetails(Details::default());
-        check_reply(
-            "GetAccountAuthorizationDetails",
-            &nothing,
-            expect![[r#"
-            <UserDetailList>
-            </UserDetailList>
-            <GroupDetailList>
-            </GroupDetailList>
-            <RoleDetailList>
-            </RoleDetailList>
-            <Policies>
-            </Policies>
-            <IsTruncated>false</IsTruncated>"#]],
+        check_replies(
+            [
+                ("ListAccountAliases", Reply::ListAccountAliases(aliases)),
+                ("GetAccountSummary", Reply::GetAccountSummary(summary)),
+                (
+                    "GetAccountAuthorizationDetails",
+                    Reply::GetAccountAuthorizationDetails(details()),
+                ),
+                ("GetAccountAuthorizationDetails", nothing),
+            ],
+            expect_file!["../testdata/account-replies.txt"],
         );
     }
 

@@ -122,117 +122,44 @@ fn write_kind<N: Display>(
 
 #[cfg(test)]
 mod tests {
-    use expect_test::expect;
+    use expect_test::expect_file;
     use identity::Reply;
 
     use super::*;
-    use crate::call::testing::{check_call, check_reply};
+    use crate::call::testing::{check_calls, check_replies};
 
     #[test]
     fn calls_are_read() {
-        check_call(
-            "Action=AttachUserPolicy&UserName=bob&PolicyArn=arn:aws:iam::aws:policy/Read",
-            expect![[
-                r#"Command(AttachUserPolicy(Edge { owner: UserName("bob"), policy: PolicyArn(Arn { text: "arn:aws:iam::aws:policy/Read", colons: [3, 7, 11, 12, 16] }) }))"#
-            ]],
-        );
-        check_call(
-            "Action=AttachGroupPolicy&GroupName=devs&PolicyArn=arn:aws:iam::aws:policy/Read",
-            expect![[
-                r#"Command(AttachGroupPolicy(Edge { owner: GroupName("devs"), policy: PolicyArn(Arn { text: "arn:aws:iam::aws:policy/Read", colons: [3, 7, 11, 12, 16] }) }))"#
-            ]],
-        );
-        check_call(
-            "Action=AttachRolePolicy&RoleName=deploy&PolicyArn=arn:aws:iam::aws:policy/Read",
-            expect![[
-                r#"Command(AttachRolePolicy(Edge { owner: RoleName("deploy"), policy: PolicyArn(Arn { text: "arn:aws:iam::aws:policy/Read", colons: [3, 7, 11, 12, 16] }) }))"#
-            ]],
-        );
-        check_call(
-            "Action=DetachUserPolicy&UserName=bob&PolicyArn=arn:aws:iam::aws:policy/Read",
-            expect![[
-                r#"Command(DetachUserPolicy(Edge { owner: UserName("bob"), policy: PolicyArn(Arn { text: "arn:aws:iam::aws:policy/Read", colons: [3, 7, 11, 12, 16] }) }))"#
-            ]],
-        );
-        check_call(
-            "Action=DetachGroupPolicy&GroupName=devs&PolicyArn=arn:aws:iam::aws:policy/Read",
-            expect![[
-                r#"Command(DetachGroupPolicy(Edge { owner: GroupName("devs"), policy: PolicyArn(Arn { text: "arn:aws:iam::aws:policy/Read", colons: [3, 7, 11, 12, 16] }) }))"#
-            ]],
-        );
-        check_call(
-            "Action=DetachRolePolicy&RoleName=deploy&PolicyArn=arn:aws:iam::aws:policy/Read",
-            expect![[
-                r#"Command(DetachRolePolicy(Edge { owner: RoleName("deploy"), policy: PolicyArn(Arn { text: "arn:aws:iam::aws:policy/Read", colons: [3, 7, 11, 12, 16] }) }))"#
-            ]],
-        );
-        check_call(
-            "Action=ListAttachedUserPolicies&UserName=bob&PathPrefix=%2Fx%2F",
-            expect![[
-                r#"Query(ListAttachedUserPolicies(ListAttached { owner: UserName("bob"), path_prefix: PathPrefix("/x/"), page: Page { marker: None, max_items: 100 } }))"#
-            ]],
-        );
-        check_call(
-            "Action=ListAttachedGroupPolicies&GroupName=devs",
-            expect![[
-                r#"Query(ListAttachedGroupPolicies(ListAttached { owner: GroupName("devs"), path_prefix: PathPrefix("/"), page: Page { marker: None, max_items: 100 } }))"#
-            ]],
-        );
-        check_call(
-            "Action=ListAttachedRolePolicies&RoleName=deploy&MaxItems=1",
-            expect![[
-                r#"Query(ListAttachedRolePolicies(ListAttached { owner: RoleName("deploy"), path_prefix: PathPrefix("/"), page: Page { marker: None, max_items: 1 } }))"#
-            ]],
-        );
-        check_call(
-            "Action=ListEntitiesForPolicy&PolicyArn=arn:aws:iam::aws:policy/Read",
-            expect![[
-                r#"Query(ListEntitiesForPolicy(ListEntities { policy: PolicyArn(Arn { text: "arn:aws:iam::aws:policy/Read", colons: [3, 7, 11, 12, 16] }), filter: All, path_prefix: PathPrefix("/"), page: Page { marker: None, max_items: 100 } }))"#
-            ]],
-        );
-        check_call(
-            "Action=ListEntitiesForPolicy&PolicyArn=arn:aws:iam::aws:policy/Read&EntityFilter=User",
-            expect![[
-                r#"Query(ListEntitiesForPolicy(ListEntities { policy: PolicyArn(Arn { text: "arn:aws:iam::aws:policy/Read", colons: [3, 7, 11, 12, 16] }), filter: Users, path_prefix: PathPrefix("/"), page: Page { marker: None, max_items: 100 } }))"#
-            ]],
-        );
-        check_call(
-            "Action=ListEntitiesForPolicy&PolicyArn=arn:aws:iam::aws:policy/Read&EntityFilter=Role",
-            expect![[
-                r#"Query(ListEntitiesForPolicy(ListEntities { policy: PolicyArn(Arn { text: "arn:aws:iam::aws:policy/Read", colons: [3, 7, 11, 12, 16] }), filter: Roles, path_prefix: PathPrefix("/"), page: Page { marker: None, max_items: 100 } }))"#
-            ]],
-        );
-        check_call(
-            "Action=ListEntitiesForPolicy&PolicyArn=arn:aws:iam::aws:policy/Read&EntityFilter=Group",
-            expect![[
-                r#"Query(ListEntitiesForPolicy(ListEntities { policy: PolicyArn(Arn { text: "arn:aws:iam::aws:policy/Read", colons: [3, 7, 11, 12, 16] }), filter: Groups, path_prefix: PathPrefix("/"), page: Page { marker: None, max_items: 100 } }))"#
-            ]],
+        check_calls(
+            &[
+                "Action=AttachUserPolicy&UserName=bob&PolicyArn=arn:aws:iam::aws:policy/Read",
+                "Action=AttachGroupPolicy&GroupName=devs&PolicyArn=arn:aws:iam::aws:policy/Read",
+                "Action=AttachRolePolicy&RoleName=deploy&PolicyArn=arn:aws:iam::aws:policy/Read",
+                "Action=DetachUserPolicy&UserName=bob&PolicyArn=arn:aws:iam::aws:policy/Read",
+                "Action=DetachGroupPolicy&GroupName=devs&PolicyArn=arn:aws:iam::aws:policy/Read",
+                "Action=DetachRolePolicy&RoleName=deploy&PolicyArn=arn:aws:iam::aws:policy/Read",
+                "Action=ListAttachedUserPolicies&UserName=bob&PathPrefix=%2Fx%2F",
+                "Action=ListAttachedGroupPolicies&GroupName=devs",
+                "Action=ListAttachedRolePolicies&RoleName=deploy&MaxItems=1",
+                "Action=ListEntitiesForPolicy&PolicyArn=arn:aws:iam::aws:policy/Read",
+                "Action=ListEntitiesForPolicy&PolicyArn=arn:aws:iam::aws:policy/Read&EntityFilter=User",
+                "Action=ListEntitiesForPolicy&PolicyArn=arn:aws:iam::aws:policy/Read&EntityFilter=Role",
+                "Action=ListEntitiesForPolicy&PolicyArn=arn:aws:iam::aws:policy/Read&EntityFilter=Group",
+            ],
+            expect_file!["../testdata/attachment-calls.txt"],
         );
     }
 
     #[test]
     fn what_fails_its_constraint_is_refused() {
-        check_call(
-            "Action=AttachUserPolicy",
-            expect![
-                "ValidationError (400): 2 validation errors detected: Value null at 'userName' failed to satisfy constraint: Member must not be null; Value null at 'policyArn' failed to satisfy constraint: Member must not be null"
+        check_calls(
+            &[
+                "Action=AttachUserPolicy",
+                "Action=AttachUserPolicy&UserName=bob&PolicyArn=AdministratorAccess",
+                "Action=AttachUserPolicy&UserName=bob&PolicyArn=arn:aws:iam::123:policy/Read",
+                "Action=ListEntitiesForPolicy&PolicyArn=arn:aws:iam::aws:policy/Read&EntityFilter=user",
             ],
-        );
-        check_call(
-            "Action=AttachUserPolicy&UserName=bob&PolicyArn=AdministratorAccess",
-            expect![
-                "ValidationError (400): 1 validation error detected: Value 'AdministratorAccess' at 'policyArn' failed to satisfy constraint: Member must have length greater than or equal to 20"
-            ],
-        );
-        check_call(
-            "Action=AttachUserPolicy&UserName=bob&PolicyArn=arn:aws:iam::123:policy/Read",
-            expect!["ValidationError (400): ARN arn:aws:iam::123:policy/Read is not valid."],
-        );
-        check_call(
-            "Action=ListEntitiesForPolicy&PolicyArn=arn:aws:iam::aws:policy/Read&EntityFilter=user",
-            expect![
-                "ValidationError (400): 1 validation error detected: Value 'user' at 'entityFilter' failed to satisfy constraint: Member must satisfy enum value set: [User, Role, Group]"
-            ],
+            expect_file!["../testdata/attachment-refusals.txt"],
         );
     }
 
@@ -243,72 +170,20 @@ mod tests {
             name: "Read".to_owned(),
         };
         let policies = Listing { items: vec![policy], next: None };
-        check_reply(
-            "ListAttachedUserPolicies",
-            &Reply::ListAttachedUserPolicies(policies.clone()),
-            expect![[r#"
-                <AttachedPolicies>
-                <member>
-                <PolicyName>Read</PolicyName>
-                <PolicyArn>arn:aws:iam::aws:policy/Read</PolicyArn>
-                </member>
-                </AttachedPolicies>
-                <IsTruncated>false</IsTruncated>"#]],
-        );
-        check_reply(
-            "ListAttachedGroupPolicies",
-            &Reply::ListAttachedGroupPolicies(policies.clone()),
-            expect![[r#"
-                <AttachedPolicies>
-                <member>
-                <PolicyName>Read</PolicyName>
-                <PolicyArn>arn:aws:iam::aws:policy/Read</PolicyArn>
-                </member>
-                </AttachedPolicies>
-                <IsTruncated>false</IsTruncated>"#]],
-        );
-        check_reply(
-            "ListAttachedRolePolicies",
-            &Reply::ListAttachedRolePolicies(policies),
-            expect![[r#"
-                <AttachedPolicies>
-                <member>
-                <PolicyName>Read</PolicyName>
-                <PolicyArn>arn:aws:iam::aws:policy/Read</PolicyArn>
-                </member>
-                </AttachedPolicies>
-                <IsTruncated>false</IsTruncated>"#]],
-        );
         let entities = Entities {
             users: vec![("bob".parse().unwrap(), "AIDAQ3EGRIM6LD2W5YX7A".parse().unwrap())],
             groups: vec![("devs".parse().unwrap(), "AGPAQ3EGRIM6LD2W5YX7A".parse().unwrap())],
             roles: vec![("deploy".parse().unwrap(), "AROAQ3EGRIM6LD2W5YX7A".parse().unwrap())],
             next: Some("x".to_owned()),
         };
-        check_reply(
-            "ListEntitiesForPolicy",
-            &Reply::ListEntitiesForPolicy(entities),
-            expect![[r#"
-                <PolicyGroups>
-                <member>
-                <GroupName>devs</GroupName>
-                <GroupId>AGPAQ3EGRIM6LD2W5YX7A</GroupId>
-                </member>
-                </PolicyGroups>
-                <PolicyUsers>
-                <member>
-                <UserName>bob</UserName>
-                <UserId>AIDAQ3EGRIM6LD2W5YX7A</UserId>
-                </member>
-                </PolicyUsers>
-                <PolicyRoles>
-                <member>
-                <RoleName>deploy</RoleName>
-                <RoleId>AROAQ3EGRIM6LD2W5YX7A</RoleId>
-                </member>
-                </PolicyRoles>
-                <IsTruncated>true</IsTruncated>
-                <Marker>AXg</Marker>"#]],
+        check_replies(
+            [
+                ("ListAttachedUserPolicies", Reply::ListAttachedUserPolicies(policies.clone())),
+                ("ListAttachedGroupPolicies", Reply::ListAttachedGroupPolicies(policies.clone())),
+                ("ListAttachedRolePolicies", Reply::ListAttachedRolePolicies(policies)),
+                ("ListEntitiesForPolicy", Reply::ListEntitiesForPolicy(entities)),
+            ],
+            expect_file!["../testdata/attachment-replies.txt"],
         );
     }
 }

@@ -209,15 +209,22 @@ pub(crate) fn page_end(xml: &mut Xml, next: Option<&str>) {
 pub(crate) mod testing {
     //! How the nouns' tests show requests and replies.
 
-    use super::*;
-    use expect_test::Expect;
+    use expect_test::ExpectFile;
 
-    /// Checks what a request's body (without `Version`) is read as.
-    pub(crate) fn check_call(body: &str, expected: Expect) {
-        expected.assert_eq(&match read(body) {
+    use super::*;
+
+    /// What a request's body (without `Version`) is read as.
+    pub(crate) fn show_call(body: &str) -> String {
+        match read(body) {
             Ok(call) => format!("{call:?}"),
             Err(error) => error.to_string(),
-        });
+        }
+    }
+
+    /// Checks what requests are read as: each body, and below it the call or the refusal.
+    pub(crate) fn check_calls(bodies: &[&str], expected: ExpectFile) {
+        let shown = |body: &&str| format!("{body}\n    {}\n", show_call(body));
+        expected.assert_eq(&bodies.iter().map(shown).collect::<String>());
     }
 
     fn read(body: &str) -> Result<Call, ApiError> {
@@ -234,17 +241,24 @@ pub(crate) mod testing {
         Ok(call)
     }
 
-    /// Checks the XML of a reply: what stands in its result, an element a line.
-    pub(crate) fn check_reply(action: &str, reply: &Reply, expected: Expect) {
+    /// Checks the XML of replies: what stands in the result, an element a line.
+    pub(crate) fn check_replies<const N: usize>(
+        replies: [(&'static str, Reply); N],
+        expected: ExpectFile,
+    ) {
+        let shown = replies.iter().map(|(action, reply)| show_reply(action, reply));
+        expected.assert_eq(&shown.collect::<String>());
+    }
+
+    fn show_reply(action: &str, reply: &Reply) -> String {
         let body = render(action, reply, "r");
-        let open = format!("<{action}Result>");
-        let close = format!(
+        let end = format!(
             "</{action}Result><ResponseMetadata><RequestId>r</RequestId></ResponseMetadata>\
              </{action}Response>"
         );
-        let (_, inside) = body.split_once(&open).unwrap();
-        let inside = inside.strip_suffix(&close).unwrap();
-        expected.assert_eq(&inside.replace("><", ">\n<"));
+        let (_, inside) = body.split_once(&format!("<{action}Result>")).unwrap();
+        let inside = inside.strip_suffix(&end).unwrap().replace("><", ">\n    <");
+        format!("{action}\n    {inside}\n")
     }
 }
 
@@ -252,11 +266,11 @@ pub(crate) mod testing {
 mod tests {
     use std::collections::BTreeSet;
 
-    use expect_test::expect;
+    use expect_test::{Expect, expect, expect_file};
 
-    use super::{testing::check_call, *};
+    use super::{testing::show_call, *};
 
-    fn check(service: Service, body: &str, expected: expect_test::Expect) {
+    fn check(service: Service, body: &str, expected: Expect) {
         let form = Form::parse("application/x-www-form-urlencoded", body.as_bytes()).unwrap();
         expected.assert_eq(&match parse(service, &form) {
             Ok(call) => format!("{call:?}"),
@@ -269,7 +283,7 @@ mod tests {
         let names = |service| actions(service).map(|action| action.name).collect::<Vec<_>>();
         let all = [names(Service::Iam), names(Service::Sts)].concat();
         assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
-        expect!["CreateUser GetUser ListUsers UpdateUser DeleteUser CreateGroup GetGroup ListGroups UpdateGroup DeleteGroup AddUserToGroup RemoveUserFromGroup ListGroupsForUser CreateRole GetRole ListRoles UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy DeleteRole CreatePolicy GetPolicy ListPolicies DeletePolicy CreatePolicyVersion GetPolicyVersion ListPolicyVersions DeletePolicyVersion SetDefaultPolicyVersion CreateAccessKey ListAccessKeys UpdateAccessKey DeleteAccessKey TagUser TagRole TagPolicy UntagUser UntagRole UntagPolicy ListUserTags ListRoleTags ListPolicyTags PutUserPolicy PutGroupPolicy PutRolePolicy GetUserPolicy GetGroupPolicy GetRolePolicy ListUserPolicies ListGroupPolicies ListRolePolicies DeleteUserPolicy DeleteGroupPolicy DeleteRolePolicy AttachUserPolicy AttachGroupPolicy AttachRolePolicy DetachUserPolicy DetachGroupPolicy DetachRolePolicy ListAttachedUserPolicies ListAttachedGroupPolicies ListAttachedRolePolicies ListEntitiesForPolicy CreateAccountAlias DeleteAccountAlias ListAccountAliases GetAccountSummary GetAccountAuthorizationDetails GetCallerIdentity AssumeRole GetSessionToken"].assert_eq(&all.join(" "));
+        expect_file!["../testdata/actions.txt"].assert_eq(&format!("{}\n", all.join("\n")));
     }
 
     #[test]
@@ -315,6 +329,10 @@ mod tests {
             "Action=getuser&Version=2010-05-08",
             expect!["InvalidAction (400): Could not find operation getuser for version 2010-05-08"],
         );
+    }
+
+    fn check_call(body: &str, expected: Expect) {
+        expected.assert_eq(&show_call(body));
     }
 
     #[test]

@@ -102,12 +102,12 @@ pub(crate) fn write(xml: &mut Xml, group: &Group) {
 
 #[cfg(test)]
 mod tests {
-    use expect_test::expect;
+    use expect_test::expect_file;
     use identity::{Reply, user::User};
     use model::Timestamp;
 
     use super::*;
-    use crate::call::testing::{check_call, check_reply};
+    use crate::call::testing::{check_calls, check_replies};
 
     fn group() -> Group {
         Group {
@@ -121,88 +121,35 @@ mod tests {
 
     #[test]
     fn calls_are_read() {
-        check_call(
-            "Action=CreateGroup&GroupName=devs&Path=%2Fx%2F",
-            expect![[
-                r#"Command(CreateGroup(CreateGroup { name: GroupName("devs"), path: Path("/x/") }))"#
-            ]],
-        );
-        check_call(
-            "Action=GetGroup&GroupName=devs&MaxItems=2",
-            expect![[
-                r#"Query(GetGroup(GetGroup { name: GroupName("devs"), page: Page { marker: None, max_items: 2 } }))"#
-            ]],
-        );
-        check_call(
-            "Action=ListGroups",
-            expect![[
-                r#"Query(ListGroups(ListByPath { path_prefix: PathPrefix("/"), page: Page { marker: None, max_items: 100 } }))"#
-            ]],
-        );
-        check_call(
-            "Action=UpdateGroup&GroupName=devs&NewGroupName=ops&NewPath=%2Fx%2F",
-            expect![[
-                r#"Command(UpdateGroup(Rename { name: GroupName("devs"), new_name: Some(GroupName("ops")), new_path: Some(Path("/x/")) }))"#
-            ]],
-        );
-        check_call(
-            "Action=DeleteGroup&GroupName=devs",
-            expect![[r#"Command(DeleteGroup(DeleteGroup { name: GroupName("devs") }))"#]],
-        );
-        check_call(
-            "Action=AddUserToGroup&GroupName=devs&UserName=bob",
-            expect![[
-                r#"Command(AddUserToGroup(Membership { group: GroupName("devs"), user: UserName("bob") }))"#
-            ]],
-        );
-        check_call(
-            "Action=RemoveUserFromGroup&GroupName=devs&UserName=bob",
-            expect![[
-                r#"Command(RemoveUserFromGroup(Membership { group: GroupName("devs"), user: UserName("bob") }))"#
-            ]],
-        );
-        check_call(
-            "Action=ListGroupsForUser&UserName=bob",
-            expect![[
-                r#"Query(ListGroupsForUser(ListGroupsForUser { user: UserName("bob"), page: Page { marker: None, max_items: 100 } }))"#
-            ]],
+        check_calls(
+            &[
+                "Action=CreateGroup&GroupName=devs&Path=%2Fx%2F",
+                "Action=GetGroup&GroupName=devs&MaxItems=2",
+                "Action=ListGroups",
+                "Action=UpdateGroup&GroupName=devs&NewGroupName=ops&NewPath=%2Fx%2F",
+                "Action=DeleteGroup&GroupName=devs",
+                "Action=AddUserToGroup&GroupName=devs&UserName=bob",
+                "Action=RemoveUserFromGroup&GroupName=devs&UserName=bob",
+                "Action=ListGroupsForUser&UserName=bob",
+            ],
+            expect_file!["../testdata/group-calls.txt"],
         );
     }
 
     #[test]
     fn what_fails_its_constraint_is_refused() {
-        check_call(
-            "Action=AddUserToGroup",
-            expect![
-                "ValidationError (400): 2 validation errors detected: Value null at 'groupName' failed to satisfy constraint: Member must not be null; Value null at 'userName' failed to satisfy constraint: Member must not be null"
+        check_calls(
+            &[
+                "Action=AddUserToGroup",
+                &format!("Action=CreateGroup&GroupName={}", "g".repeat(129)),
+                "Action=CreateGroup&GroupName=devs&Tags.member.1.Key=a&Tags.member.1.Value=b",
             ],
-        );
-        check_call(
-            &format!("Action=CreateGroup&GroupName={}", "g".repeat(129)),
-            expect![
-                "ValidationError (400): 1 validation error detected: Value 'ggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggg' at 'groupName' failed to satisfy constraint: Member must have length less than or equal to 128"
-            ],
-        );
-        check_call(
-            "Action=CreateGroup&GroupName=devs&Tags.member.1.Key=a&Tags.member.1.Value=b",
-            expect!["UnknownParameter (400): The parameter Tags.member.1.Key is not recognized"],
+            expect_file!["../testdata/group-refusals.txt"],
         );
     }
 
     #[test]
     fn replies_are_written() {
-        check_reply(
-            "CreateGroup",
-            &Reply::CreateGroup(group()),
-            expect![[r#"
-            <Group>
-            <Path>/</Path>
-            <GroupName>devs</GroupName>
-            <GroupId>AGPAQ3EGRIM6LD2W5YX7A</GroupId>
-            <Arn>arn:aws:iam::123456789012:group/devs</Arn>
-            <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-            </Group>"#]],
-        );
         let user = User {
             id: "AIDAQ3EGRIM6LD2W5YX7A".parse().unwrap(),
             name: "bob".parse().unwrap(),
@@ -212,58 +159,15 @@ mod tests {
             tags: Vec::new(),
         };
         let users = Listing { items: vec![user], next: None };
-        check_reply(
-            "GetGroup",
-            &Reply::GetGroup(GotGroup { group: group(), users }),
-            expect![[r#"
-                <Group>
-                <Path>/</Path>
-                <GroupName>devs</GroupName>
-                <GroupId>AGPAQ3EGRIM6LD2W5YX7A</GroupId>
-                <Arn>arn:aws:iam::123456789012:group/devs</Arn>
-                <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-                </Group>
-                <Users>
-                <member>
-                <Path>/</Path>
-                <UserName>bob</UserName>
-                <UserId>AIDAQ3EGRIM6LD2W5YX7A</UserId>
-                <Arn>arn:aws:iam::123456789012:user/bob</Arn>
-                <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-                </member>
-                </Users>
-                <IsTruncated>false</IsTruncated>"#]],
-        );
         let groups = Listing { items: vec![group()], next: None };
-        check_reply(
-            "ListGroups",
-            &Reply::ListGroups(groups.clone()),
-            expect![[r#"
-            <Groups>
-            <member>
-            <Path>/</Path>
-            <GroupName>devs</GroupName>
-            <GroupId>AGPAQ3EGRIM6LD2W5YX7A</GroupId>
-            <Arn>arn:aws:iam::123456789012:group/devs</Arn>
-            <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-            </member>
-            </Groups>
-            <IsTruncated>false</IsTruncated>"#]],
-        );
-        check_reply(
-            "ListGroupsForUser",
-            &Reply::ListGroupsForUser(groups),
-            expect![[r#"
-            <Groups>
-            <member>
-            <Path>/</Path>
-            <GroupName>devs</GroupName>
-            <GroupId>AGPAQ3EGRIM6LD2W5YX7A</GroupId>
-            <Arn>arn:aws:iam::123456789012:group/devs</Arn>
-            <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-            </member>
-            </Groups>
-            <IsTruncated>false</IsTruncated>"#]],
+        check_replies(
+            [
+                ("CreateGroup", Reply::CreateGroup(group())),
+                ("GetGroup", Reply::GetGroup(GotGroup { group: group(), users })),
+                ("ListGroups", Reply::ListGroups(groups.clone())),
+                ("ListGroupsForUser", Reply::ListGroupsForUser(groups)),
+            ],
+            expect_file!["../testdata/group-replies.txt"],
         );
     }
 }

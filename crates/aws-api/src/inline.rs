@@ -81,111 +81,43 @@ pub(crate) fn write_listed(xml: &mut Xml, Listing { items, next }: &Listing<Stri
 
 #[cfg(test)]
 mod tests {
-    use expect_test::expect;
+    use expect_test::expect_file;
     use identity::Reply;
 
     use super::*;
-    use crate::call::testing::{check_call, check_reply};
+    use crate::call::testing::{check_calls, check_replies};
 
     #[test]
     fn calls_are_read() {
-        check_call(
-            "Action=PutUserPolicy&UserName=bob&PolicyName=p&PolicyDocument=%7B%7D",
-            expect![[
-                r#"Command(PutUserPolicy(Put { owner: UserName("bob"), name: PolicyName("p"), document: "{}" }))"#
-            ]],
-        );
-        check_call(
-            "Action=PutGroupPolicy&GroupName=devs&PolicyName=p&PolicyDocument=%7B%7D",
-            expect![[
-                r#"Command(PutGroupPolicy(Put { owner: GroupName("devs"), name: PolicyName("p"), document: "{}" }))"#
-            ]],
-        );
-        check_call(
-            "Action=PutRolePolicy&RoleName=deploy&PolicyName=p&PolicyDocument=%7B%7D",
-            expect![[
-                r#"Command(PutRolePolicy(Put { owner: RoleName("deploy"), name: PolicyName("p"), document: "{}" }))"#
-            ]],
-        );
-        check_call(
-            "Action=GetUserPolicy&UserName=bob&PolicyName=p",
-            expect![[
-                r#"Query(GetUserPolicy(OneOf { owner: UserName("bob"), name: PolicyName("p") }))"#
-            ]],
-        );
-        check_call(
-            "Action=GetGroupPolicy&GroupName=devs&PolicyName=p",
-            expect![[
-                r#"Query(GetGroupPolicy(OneOf { owner: GroupName("devs"), name: PolicyName("p") }))"#
-            ]],
-        );
-        check_call(
-            "Action=GetRolePolicy&RoleName=deploy&PolicyName=p",
-            expect![[
-                r#"Query(GetRolePolicy(OneOf { owner: RoleName("deploy"), name: PolicyName("p") }))"#
-            ]],
-        );
-        check_call(
-            "Action=ListUserPolicies&UserName=bob&MaxItems=2",
-            expect![[
-                r#"Query(ListUserPolicies(List { owner: UserName("bob"), page: Page { marker: None, max_items: 2 } }))"#
-            ]],
-        );
-        check_call(
-            "Action=ListGroupPolicies&GroupName=devs",
-            expect![[
-                r#"Query(ListGroupPolicies(List { owner: GroupName("devs"), page: Page { marker: None, max_items: 100 } }))"#
-            ]],
-        );
-        check_call(
-            "Action=ListRolePolicies&RoleName=deploy",
-            expect![[
-                r#"Query(ListRolePolicies(List { owner: RoleName("deploy"), page: Page { marker: None, max_items: 100 } }))"#
-            ]],
-        );
-        check_call(
-            "Action=DeleteUserPolicy&UserName=bob&PolicyName=p",
-            expect![[
-                r#"Command(DeleteUserPolicy(OneOf { owner: UserName("bob"), name: PolicyName("p") }))"#
-            ]],
-        );
-        check_call(
-            "Action=DeleteGroupPolicy&GroupName=devs&PolicyName=p",
-            expect![[
-                r#"Command(DeleteGroupPolicy(OneOf { owner: GroupName("devs"), name: PolicyName("p") }))"#
-            ]],
-        );
-        check_call(
-            "Action=DeleteRolePolicy&RoleName=deploy&PolicyName=p",
-            expect![[
-                r#"Command(DeleteRolePolicy(OneOf { owner: RoleName("deploy"), name: PolicyName("p") }))"#
-            ]],
+        check_calls(
+            &[
+                "Action=PutUserPolicy&UserName=bob&PolicyName=p&PolicyDocument=%7B%7D",
+                "Action=PutGroupPolicy&GroupName=devs&PolicyName=p&PolicyDocument=%7B%7D",
+                "Action=PutRolePolicy&RoleName=deploy&PolicyName=p&PolicyDocument=%7B%7D",
+                "Action=GetUserPolicy&UserName=bob&PolicyName=p",
+                "Action=GetGroupPolicy&GroupName=devs&PolicyName=p",
+                "Action=GetRolePolicy&RoleName=deploy&PolicyName=p",
+                "Action=ListUserPolicies&UserName=bob&MaxItems=2",
+                "Action=ListGroupPolicies&GroupName=devs",
+                "Action=ListRolePolicies&RoleName=deploy",
+                "Action=DeleteUserPolicy&UserName=bob&PolicyName=p",
+                "Action=DeleteGroupPolicy&GroupName=devs&PolicyName=p",
+                "Action=DeleteRolePolicy&RoleName=deploy&PolicyName=p",
+            ],
+            expect_file!["../testdata/inline-calls.txt"],
         );
     }
 
     #[test]
     fn what_fails_its_constraint_is_refused() {
-        check_call(
-            "Action=PutUserPolicy",
-            expect![
-                "ValidationError (400): 3 validation errors detected: Value null at 'userName' failed to satisfy constraint: Member must not be null; Value null at 'policyName' failed to satisfy constraint: Member must not be null; Value null at 'policyDocument' failed to satisfy constraint: Member must not be null"
+        check_calls(
+            &[
+                "Action=PutUserPolicy",
+                "Action=PutUserPolicy&UserName=bob&PolicyName=a%20b&PolicyDocument=",
+                "Action=GetRolePolicy&UserName=bob&PolicyName=p",
+                "Action=GetUserPolicy&UserName=bob&PolicyName=p&RoleName=deploy",
             ],
-        );
-        check_call(
-            "Action=PutUserPolicy&UserName=bob&PolicyName=a%20b&PolicyDocument=",
-            expect![[
-                r#"ValidationError (400): 2 validation errors detected: Value 'a b' at 'policyName' failed to satisfy constraint: Member must satisfy regular expression pattern: [\w+=,.@-]+; Value '' at 'policyDocument' failed to satisfy constraint: Member must have length greater than or equal to 1"#
-            ]],
-        );
-        check_call(
-            "Action=GetRolePolicy&UserName=bob&PolicyName=p",
-            expect![
-                "ValidationError (400): 1 validation error detected: Value null at 'roleName' failed to satisfy constraint: Member must not be null"
-            ],
-        );
-        check_call(
-            "Action=GetUserPolicy&UserName=bob&PolicyName=p&RoleName=deploy",
-            expect!["UnknownParameter (400): The parameter RoleName is not recognized"],
+            expect_file!["../testdata/inline-refusals.txt"],
         );
     }
 
@@ -199,60 +131,17 @@ mod tests {
 
     #[test]
     fn replies_are_written() {
-        check_reply(
-            "GetUserPolicy",
-            &Reply::GetUserPolicy(inline("bob")),
-            expect![[r#"
-            <UserName>bob</UserName>
-            <PolicyName>p</PolicyName>
-            <PolicyDocument>%7B%22Statement%22%3A%20%22%C3%BC%2B%25%22%7D</PolicyDocument>"#]],
-        );
-        check_reply(
-            "GetGroupPolicy",
-            &Reply::GetGroupPolicy(inline("devs")),
-            expect![[r#"
-            <GroupName>devs</GroupName>
-            <PolicyName>p</PolicyName>
-            <PolicyDocument>%7B%22Statement%22%3A%20%22%C3%BC%2B%25%22%7D</PolicyDocument>"#]],
-        );
-        check_reply(
-            "GetRolePolicy",
-            &Reply::GetRolePolicy(inline("deploy")),
-            expect![[r#"
-            <RoleName>deploy</RoleName>
-            <PolicyName>p</PolicyName>
-            <PolicyDocument>%7B%22Statement%22%3A%20%22%C3%BC%2B%25%22%7D</PolicyDocument>"#]],
-        );
         let names = Listing { items: vec!["p".to_owned(), "q".to_owned()], next: None };
-        check_reply(
-            "ListUserPolicies",
-            &Reply::ListUserPolicies(names.clone()),
-            expect![[r#"
-            <PolicyNames>
-            <member>p</member>
-            <member>q</member>
-            </PolicyNames>
-            <IsTruncated>false</IsTruncated>"#]],
-        );
-        check_reply(
-            "ListGroupPolicies",
-            &Reply::ListGroupPolicies(names.clone()),
-            expect![[r#"
-            <PolicyNames>
-            <member>p</member>
-            <member>q</member>
-            </PolicyNames>
-            <IsTruncated>false</IsTruncated>"#]],
-        );
-        check_reply(
-            "ListRolePolicies",
-            &Reply::ListRolePolicies(names),
-            expect![[r#"
-            <PolicyNames>
-            <member>p</member>
-            <member>q</member>
-            </PolicyNames>
-            <IsTruncated>false</IsTruncated>"#]],
+        check_replies(
+            [
+                ("GetUserPolicy", Reply::GetUserPolicy(inline("bob"))),
+                ("GetGroupPolicy", Reply::GetGroupPolicy(inline("devs"))),
+                ("GetRolePolicy", Reply::GetRolePolicy(inline("deploy"))),
+                ("ListUserPolicies", Reply::ListUserPolicies(names.clone())),
+                ("ListGroupPolicies", Reply::ListGroupPolicies(names.clone())),
+                ("ListRolePolicies", Reply::ListRolePolicies(names)),
+            ],
+            expect_file!["../testdata/inline-replies.txt"],
         );
     }
 }

@@ -268,14 +268,14 @@ fn write_version(xml: &mut Xml, version: &PolicyVersion) {
 
 #[cfg(test)]
 mod tests {
-    use expect_test::expect;
+    use expect_test::{expect, expect_file};
     use identity::Reply;
     use model::Timestamp;
 
     use super::*;
     use crate::{
         Service,
-        call::testing::{check_call, check_reply},
+        call::testing::{check_calls, check_replies},
         form::Form,
     };
 
@@ -305,130 +305,44 @@ mod tests {
 
     #[test]
     fn calls_are_read() {
-        check_call(
-            "Action=CreatePolicy&PolicyName=read&PolicyDocument=%7B%7D",
-            expect![[
-                r#"Command(CreatePolicy(CreatePolicy { name: PolicyName("read"), path: PolicyPath("/"), document: "{}", description: None, tags: [] }))"#
-            ]],
-        );
-        check_call(
-            "Action=CreatePolicy&PolicyName=read&PolicyDocument=%7B%7D&Path=%2Fx%2F\
+        check_calls(
+            &[
+                "Action=CreatePolicy&PolicyName=read&PolicyDocument=%7B%7D",
+                "Action=CreatePolicy&PolicyName=read&PolicyDocument=%7B%7D&Path=%2Fx%2F\
            &Description=reads&Tags.member.1.Key=a&Tags.member.1.Value=b",
-            expect![[
-                r#"Command(CreatePolicy(CreatePolicy { name: PolicyName("read"), path: PolicyPath("/x/"), document: "{}", description: Some(Description("reads")), tags: [Tag { key: TagKey("a"), value: TagValue("b") }] }))"#
-            ]],
-        );
-        check_call(
-            "Action=GetPolicy&PolicyArn=arn:aws:iam::aws:policy/ReadOnlyAccess",
-            expect![[
-                r#"Query(GetPolicy(GetPolicy { arn: PolicyArn(Arn { text: "arn:aws:iam::aws:policy/ReadOnlyAccess", colons: [3, 7, 11, 12, 16] }) }))"#
-            ]],
-        );
-        check_call(
-            "Action=ListPolicies",
-            expect![[
-                r#"Query(ListPolicies(ListPolicies { scope: All, attached: Any, path_prefix: PathPrefix("/"), page: Page { marker: None, max_items: 100 } }))"#
-            ]],
-        );
-        check_call(
-            "Action=ListPolicies&Scope=Local&OnlyAttached=true&PathPrefix=%2Fx%2F&MaxItems=1",
-            expect![[
-                r#"Query(ListPolicies(ListPolicies { scope: Local, attached: Only, path_prefix: PathPrefix("/x/"), page: Page { marker: None, max_items: 1 } }))"#
-            ]],
-        );
-        check_call(
-            "Action=ListPolicies&Scope=AWS&OnlyAttached=false",
-            expect![[
-                r#"Query(ListPolicies(ListPolicies { scope: Aws, attached: Any, path_prefix: PathPrefix("/"), page: Page { marker: None, max_items: 100 } }))"#
-            ]],
-        );
-        check_call(
-            "Action=DeletePolicy&PolicyArn=arn:aws:iam::123456789012:policy/read",
-            expect![[
-                r#"Command(DeletePolicy(DeletePolicy { arn: PolicyArn(Arn { text: "arn:aws:iam::123456789012:policy/read", colons: [3, 7, 11, 12, 25] }) }))"#
-            ]],
-        );
-        check_call(
-            "Action=CreatePolicyVersion&PolicyArn=arn:aws:iam::123456789012:policy/read\
+                "Action=GetPolicy&PolicyArn=arn:aws:iam::aws:policy/ReadOnlyAccess",
+                "Action=ListPolicies",
+                "Action=ListPolicies&Scope=Local&OnlyAttached=true&PathPrefix=%2Fx%2F&MaxItems=1",
+                "Action=ListPolicies&Scope=AWS&OnlyAttached=false",
+                "Action=DeletePolicy&PolicyArn=arn:aws:iam::123456789012:policy/read",
+                "Action=CreatePolicyVersion&PolicyArn=arn:aws:iam::123456789012:policy/read\
            &PolicyDocument=%7B%7D",
-            expect![[
-                r#"Command(CreatePolicyVersion(CreatePolicyVersion { arn: PolicyArn(Arn { text: "arn:aws:iam::123456789012:policy/read", colons: [3, 7, 11, 12, 25] }), document: "{}", effect: Kept }))"#
-            ]],
-        );
-        check_call(
-            "Action=CreatePolicyVersion&PolicyArn=arn:aws:iam::123456789012:policy/read\
+                "Action=CreatePolicyVersion&PolicyArn=arn:aws:iam::123456789012:policy/read\
            &PolicyDocument=%7B%7D&SetAsDefault=true",
-            expect![[
-                r#"Command(CreatePolicyVersion(CreatePolicyVersion { arn: PolicyArn(Arn { text: "arn:aws:iam::123456789012:policy/read", colons: [3, 7, 11, 12, 25] }), document: "{}", effect: Default }))"#
-            ]],
-        );
-        check_call(
-            "Action=GetPolicyVersion&PolicyArn=arn:aws:iam::123456789012:policy/read&VersionId=v1",
-            expect![[
-                r#"Query(GetPolicyVersion(VersionOf { arn: PolicyArn(Arn { text: "arn:aws:iam::123456789012:policy/read", colons: [3, 7, 11, 12, 25] }), version: VersionId("v1") }))"#
-            ]],
-        );
-        check_call(
-            "Action=ListPolicyVersions&PolicyArn=arn:aws:iam::123456789012:policy/read",
-            expect![[
-                r#"Query(ListPolicyVersions(ListPolicyVersions { arn: PolicyArn(Arn { text: "arn:aws:iam::123456789012:policy/read", colons: [3, 7, 11, 12, 25] }), page: Page { marker: None, max_items: 100 } }))"#
-            ]],
-        );
-        check_call(
-            "Action=DeletePolicyVersion&PolicyArn=arn:aws:iam::123456789012:policy/read\
+                "Action=GetPolicyVersion&PolicyArn=arn:aws:iam::123456789012:policy/read&VersionId=v1",
+                "Action=ListPolicyVersions&PolicyArn=arn:aws:iam::123456789012:policy/read",
+                "Action=DeletePolicyVersion&PolicyArn=arn:aws:iam::123456789012:policy/read\
            &VersionId=v1",
-            expect![[
-                r#"Command(DeletePolicyVersion(VersionOf { arn: PolicyArn(Arn { text: "arn:aws:iam::123456789012:policy/read", colons: [3, 7, 11, 12, 25] }), version: VersionId("v1") }))"#
-            ]],
-        );
-        check_call(
-            "Action=SetDefaultPolicyVersion&PolicyArn=arn:aws:iam::123456789012:policy/read\
+                "Action=SetDefaultPolicyVersion&PolicyArn=arn:aws:iam::123456789012:policy/read\
            &VersionId=v1",
-            expect![[
-                r#"Command(SetDefaultPolicyVersion(VersionOf { arn: PolicyArn(Arn { text: "arn:aws:iam::123456789012:policy/read", colons: [3, 7, 11, 12, 25] }), version: VersionId("v1") }))"#
-            ]],
+            ],
+            expect_file!["../testdata/policy-calls.txt"],
         );
     }
 
     #[test]
     fn what_fails_its_constraint_is_refused() {
-        check_call(
-            "Action=GetPolicy",
-            expect![
-                "ValidationError (400): 1 validation error detected: Value null at 'policyArn' failed to satisfy constraint: Member must not be null"
+        check_calls(
+            &[
+                "Action=GetPolicy",
+                "Action=GetPolicy&PolicyArn=arn:aws:iam::aws:p",
+                "Action=GetPolicy&PolicyArn=arn:aws:iam::aws:user/bob",
+                "Action=ListPolicies&Scope=Mine&OnlyAttached=1",
+                "Action=CreatePolicy&PolicyName=read&PolicyDocument=&Path=%2Fx",
+                "Action=GetPolicyVersion&PolicyArn=arn:aws:iam::aws:policy/Read&VersionId=1",
+                "Action=ListPolicies&PolicyUsageFilter=PermissionsBoundary",
             ],
-        );
-        check_call(
-            "Action=GetPolicy&PolicyArn=arn:aws:iam::aws:p",
-            expect![
-                "ValidationError (400): 1 validation error detected: Value 'arn:aws:iam::aws:p' at 'policyArn' failed to satisfy constraint: Member must have length greater than or equal to 20"
-            ],
-        );
-        check_call(
-            "Action=GetPolicy&PolicyArn=arn:aws:iam::aws:user/bob",
-            expect!["ValidationError (400): ARN arn:aws:iam::aws:user/bob is not valid."],
-        );
-        check_call(
-            "Action=ListPolicies&Scope=Mine&OnlyAttached=1",
-            expect![
-                "ValidationError (400): 2 validation errors detected: Value 'Mine' at 'scope' failed to satisfy constraint: Member must satisfy enum value set: [All, AWS, Local]; Value '1' at 'onlyAttached' failed to satisfy constraint: Member must satisfy enum value set: [true, false]"
-            ],
-        );
-        check_call(
-            "Action=CreatePolicy&PolicyName=read&PolicyDocument=&Path=%2Fx",
-            expect![[
-                r#"ValidationError (400): 2 validation errors detected: Value '/x' at 'path' failed to satisfy constraint: Member must satisfy regular expression pattern: ((/[A-Za-z0-9\.,\+@=_-]+)*)/; Value '' at 'policyDocument' failed to satisfy constraint: Member must have length greater than or equal to 1"#
-            ]],
-        );
-        check_call(
-            "Action=GetPolicyVersion&PolicyArn=arn:aws:iam::aws:policy/Read&VersionId=1",
-            expect![[
-                r#"ValidationError (400): 1 validation error detected: Value '1' at 'versionId' failed to satisfy constraint: Member must satisfy regular expression pattern: v[1-9][0-9]*(\.[A-Za-z0-9-]*)?"#
-            ]],
-        );
-        check_call(
-            "Action=ListPolicies&PolicyUsageFilter=PermissionsBoundary",
-            expect!["UnknownParameter (400): The parameter PolicyUsageFilter is not recognized"],
+            expect_file!["../testdata/policy-refusals.txt"],
         );
     }
 
@@ -458,98 +372,18 @@ mod tests {
 
     #[test]
     fn replies_are_written() {
-        check_reply(
-            "CreatePolicy",
-            &Reply::CreatePolicy(policy()),
-            expect![[r#"
-            <Policy>
-            <PolicyName>read</PolicyName>
-            <PolicyId>ANPAQ3EGRIM6LD2W5YX7A</PolicyId>
-            <Arn>arn:aws:iam::123456789012:policy/read</Arn>
-            <Path>/</Path>
-            <DefaultVersionId>v2</DefaultVersionId>
-            <AttachmentCount>3</AttachmentCount>
-            <PermissionsBoundaryUsageCount>0</PermissionsBoundaryUsageCount>
-            <IsAttachable>true</IsAttachable>
-            <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-            <UpdateDate>2023-11-14T22:14:20Z</UpdateDate>
-            </Policy>"#]],
-        );
-        check_reply(
-            "GetPolicy",
-            &Reply::GetPolicy(policy()),
-            expect![[r#"
-            <Policy>
-            <PolicyName>read</PolicyName>
-            <PolicyId>ANPAQ3EGRIM6LD2W5YX7A</PolicyId>
-            <Arn>arn:aws:iam::123456789012:policy/read</Arn>
-            <Path>/</Path>
-            <DefaultVersionId>v2</DefaultVersionId>
-            <AttachmentCount>3</AttachmentCount>
-            <PermissionsBoundaryUsageCount>0</PermissionsBoundaryUsageCount>
-            <IsAttachable>true</IsAttachable>
-            <Description>reads</Description>
-            <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-            <UpdateDate>2023-11-14T22:14:20Z</UpdateDate>
-            <Tags>
-            </Tags>
-            </Policy>"#]],
-        );
         let policies = Listing { items: vec![policy()], next: None };
-        check_reply(
-            "ListPolicies",
-            &Reply::ListPolicies(policies),
-            expect![[r#"
-            <Policies>
-            <member>
-            <PolicyName>read</PolicyName>
-            <PolicyId>ANPAQ3EGRIM6LD2W5YX7A</PolicyId>
-            <Arn>arn:aws:iam::123456789012:policy/read</Arn>
-            <Path>/</Path>
-            <DefaultVersionId>v2</DefaultVersionId>
-            <AttachmentCount>3</AttachmentCount>
-            <PermissionsBoundaryUsageCount>0</PermissionsBoundaryUsageCount>
-            <IsAttachable>true</IsAttachable>
-            <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-            <UpdateDate>2023-11-14T22:14:20Z</UpdateDate>
-            </member>
-            </Policies>
-            <IsTruncated>false</IsTruncated>"#]],
-        );
-        check_reply(
-            "CreatePolicyVersion",
-            &Reply::CreatePolicyVersion(version()),
-            expect![[r#"
-            <PolicyVersion>
-            <VersionId>v2</VersionId>
-            <IsDefaultVersion>true</IsDefaultVersion>
-            <CreateDate>2023-11-14T22:14:20Z</CreateDate>
-            </PolicyVersion>"#]],
-        );
-        check_reply(
-            "GetPolicyVersion",
-            &Reply::GetPolicyVersion(version()),
-            expect![[r#"
-            <PolicyVersion>
-            <Document>%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%5D%7D</Document>
-            <VersionId>v2</VersionId>
-            <IsDefaultVersion>true</IsDefaultVersion>
-            <CreateDate>2023-11-14T22:14:20Z</CreateDate>
-            </PolicyVersion>"#]],
-        );
         let versions = Listing { items: vec![version()], next: None };
-        check_reply(
-            "ListPolicyVersions",
-            &Reply::ListPolicyVersions(versions),
-            expect![[r#"
-            <Versions>
-            <member>
-            <VersionId>v2</VersionId>
-            <IsDefaultVersion>true</IsDefaultVersion>
-            <CreateDate>2023-11-14T22:14:20Z</CreateDate>
-            </member>
-            </Versions>
-            <IsTruncated>false</IsTruncated>"#]],
+        check_replies(
+            [
+                ("CreatePolicy", Reply::CreatePolicy(policy())),
+                ("GetPolicy", Reply::GetPolicy(policy())),
+                ("ListPolicies", Reply::ListPolicies(policies)),
+                ("CreatePolicyVersion", Reply::CreatePolicyVersion(version())),
+                ("GetPolicyVersion", Reply::GetPolicyVersion(version())),
+                ("ListPolicyVersions", Reply::ListPolicyVersions(versions)),
+            ],
+            expect_file!["../testdata/policy-replies.txt"],
         );
     }
 }

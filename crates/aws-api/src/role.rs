@@ -144,12 +144,12 @@ pub(crate) fn write(xml: &mut Xml, role: &Role) {
 
 #[cfg(test)]
 mod tests {
-    use expect_test::expect;
+    use expect_test::expect_file;
     use identity::{Reply, tag::Tag};
     use model::Timestamp;
 
     use super::*;
-    use crate::call::testing::{check_call, check_reply};
+    use crate::call::testing::{check_calls, check_replies};
 
     fn role() -> Role {
         Role {
@@ -167,173 +167,50 @@ mod tests {
 
     #[test]
     fn calls_are_read() {
-        check_call(
-            "Action=CreateRole&RoleName=deploy&AssumeRolePolicyDocument=%7B%7D",
-            expect![[
-                r#"Command(CreateRole(CreateRole { name: RoleName("deploy"), path: Path("/"), trust_policy: "{}", description: None, max_session_duration: None, tags: [] }))"#
-            ]],
-        );
-        check_call(
-            "Action=CreateRole&RoleName=deploy&AssumeRolePolicyDocument=%7B%7D&Path=%2Fx%2F\
+        check_calls(
+            &[
+                "Action=CreateRole&RoleName=deploy&AssumeRolePolicyDocument=%7B%7D",
+                "Action=CreateRole&RoleName=deploy&AssumeRolePolicyDocument=%7B%7D&Path=%2Fx%2F\
            &Description=CI&MaxSessionDuration=43200&Tags.member.1.Key=a&Tags.member.1.Value=b",
-            expect![[
-                r#"Command(CreateRole(CreateRole { name: RoleName("deploy"), path: Path("/x/"), trust_policy: "{}", description: Some(Description("CI")), max_session_duration: Some(MaxSessionDuration(43200)), tags: [Tag { key: TagKey("a"), value: TagValue("b") }] }))"#
-            ]],
-        );
-        check_call(
-            "Action=GetRole&RoleName=deploy",
-            expect![[r#"Query(GetRole(GetRole { name: RoleName("deploy") }))"#]],
-        );
-        check_call(
-            "Action=ListRoles&PathPrefix=%2Fx%2F",
-            expect![[
-                r#"Query(ListRoles(ListByPath { path_prefix: PathPrefix("/x/"), page: Page { marker: None, max_items: 100 } }))"#
-            ]],
-        );
-        check_call(
-            "Action=UpdateRole&RoleName=deploy&Description=&MaxSessionDuration=3600",
-            expect![[
-                r#"Command(UpdateRole(UpdateRole { name: RoleName("deploy"), description: Some(Description("")), max_session_duration: Some(MaxSessionDuration(3600)) }))"#
-            ]],
-        );
-        check_call(
-            "Action=UpdateRoleDescription&RoleName=deploy&Description=CI",
-            expect![[
-                r#"Command(UpdateRoleDescription(UpdateRoleDescription { name: RoleName("deploy"), description: Description("CI") }))"#
-            ]],
-        );
-        check_call(
-            "Action=UpdateAssumeRolePolicy&RoleName=deploy&PolicyDocument=%7B%7D",
-            expect![[
-                r#"Command(UpdateAssumeRolePolicy(UpdateAssumeRolePolicy { name: RoleName("deploy"), trust_policy: "{}" }))"#
-            ]],
-        );
-        check_call(
-            "Action=DeleteRole&RoleName=deploy",
-            expect![[r#"Command(DeleteRole(DeleteRole { name: RoleName("deploy") }))"#]],
+                "Action=GetRole&RoleName=deploy",
+                "Action=ListRoles&PathPrefix=%2Fx%2F",
+                "Action=UpdateRole&RoleName=deploy&Description=&MaxSessionDuration=3600",
+                "Action=UpdateRoleDescription&RoleName=deploy&Description=CI",
+                "Action=UpdateAssumeRolePolicy&RoleName=deploy&PolicyDocument=%7B%7D",
+                "Action=DeleteRole&RoleName=deploy",
+            ],
+            expect_file!["../testdata/role-calls.txt"],
         );
     }
 
     #[test]
     fn what_fails_its_constraint_is_refused() {
-        check_call(
-            "Action=CreateRole",
-            expect![
-                "ValidationError (400): 2 validation errors detected: Value null at 'roleName' failed to satisfy constraint: Member must not be null; Value null at 'assumeRolePolicyDocument' failed to satisfy constraint: Member must not be null"
-            ],
-        );
-        check_call(
-            "Action=CreateRole&RoleName=deploy&AssumeRolePolicyDocument=%C4%80\
+        check_calls(
+            &[
+                "Action=CreateRole",
+                "Action=CreateRole&RoleName=deploy&AssumeRolePolicyDocument=%C4%80\
            &MaxSessionDuration=3599&Description=%7F",
-            expect![[
-                r#"ValidationError (400): 3 validation errors detected: Value 'Ā' at 'assumeRolePolicyDocument' failed to satisfy constraint: Member must satisfy regular expression pattern: [\u0009\u000A\u000D\u0020-\u00FF]+; Value '' at 'description' failed to satisfy constraint: Member must satisfy regular expression pattern: [\u0009\u000A\u000D\u0020-\u007E\u00A1-\u00FF]*; Value '3599' at 'maxSessionDuration' failed to satisfy constraint: Member must have value greater than or equal to 3600"#
-            ]],
-        );
-        check_call(
-            "Action=UpdateRole&RoleName=deploy&MaxSessionDuration=43201",
-            expect![
-                "ValidationError (400): 1 validation error detected: Value '43201' at 'maxSessionDuration' failed to satisfy constraint: Member must have value less than or equal to 43200"
-            ],
-        );
-        check_call(
-            "Action=CreateRole&RoleName=deploy&AssumeRolePolicyDocument=%7B%7D\
+                "Action=UpdateRole&RoleName=deploy&MaxSessionDuration=43201",
+                "Action=CreateRole&RoleName=deploy&AssumeRolePolicyDocument=%7B%7D\
            &PermissionsBoundary=arn:aws:iam::aws:policy/A",
-            expect!["UnknownParameter (400): The parameter PermissionsBoundary is not recognized"],
+            ],
+            expect_file!["../testdata/role-refusals.txt"],
         );
     }
 
     #[test]
     fn replies_are_written() {
-        check_reply(
-            "CreateRole",
-            &Reply::CreateRole(role()),
-            expect![[r#"
-            <Role>
-            <Path>/</Path>
-            <RoleName>deploy</RoleName>
-            <RoleId>AROAQ3EGRIM6LD2W5YX7A</RoleId>
-            <Arn>arn:aws:iam::123456789012:role/deploy</Arn>
-            <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-            <AssumeRolePolicyDocument>%7B%22Version%22%3A%20%222012-10-17%22%7D</AssumeRolePolicyDocument>
-            <Description>for &lt;CI&gt;</Description>
-            <Tags>
-            <member>
-            <Key>team</Key>
-            <Value>a</Value>
-            </member>
-            </Tags>
-            </Role>"#]],
-        );
-        check_reply(
-            "GetRole",
-            &Reply::GetRole(role()),
-            expect![[r#"
-            <Role>
-            <Path>/</Path>
-            <RoleName>deploy</RoleName>
-            <RoleId>AROAQ3EGRIM6LD2W5YX7A</RoleId>
-            <Arn>arn:aws:iam::123456789012:role/deploy</Arn>
-            <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-            <AssumeRolePolicyDocument>%7B%22Version%22%3A%20%222012-10-17%22%7D</AssumeRolePolicyDocument>
-            <Description>for &lt;CI&gt;</Description>
-            <MaxSessionDuration>3600</MaxSessionDuration>
-            <Tags>
-            <member>
-            <Key>team</Key>
-            <Value>a</Value>
-            </member>
-            </Tags>
-            <RoleLastUsed>
-            </RoleLastUsed>
-            </Role>"#]],
-        );
-        check_reply(
-            "UpdateRoleDescription",
-            &Reply::UpdateRoleDescription(role()),
-            expect![[r#"
-            <Role>
-            <Path>/</Path>
-            <RoleName>deploy</RoleName>
-            <RoleId>AROAQ3EGRIM6LD2W5YX7A</RoleId>
-            <Arn>arn:aws:iam::123456789012:role/deploy</Arn>
-            <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-            <AssumeRolePolicyDocument>%7B%22Version%22%3A%20%222012-10-17%22%7D</AssumeRolePolicyDocument>
-            <Description>for &lt;CI&gt;</Description>
-            <MaxSessionDuration>3600</MaxSessionDuration>
-            </Role>"#]],
-        );
         let roles = Listing { items: vec![role()], next: None };
-        check_reply(
-            "ListRoles",
-            &Reply::ListRoles(roles),
-            expect![[r#"
-            <Roles>
-            <member>
-            <Path>/</Path>
-            <RoleName>deploy</RoleName>
-            <RoleId>AROAQ3EGRIM6LD2W5YX7A</RoleId>
-            <Arn>arn:aws:iam::123456789012:role/deploy</Arn>
-            <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-            <AssumeRolePolicyDocument>%7B%22Version%22%3A%20%222012-10-17%22%7D</AssumeRolePolicyDocument>
-            <Description>for &lt;CI&gt;</Description>
-            <MaxSessionDuration>3600</MaxSessionDuration>
-            </member>
-            </Roles>
-            <IsTruncated>false</IsTruncated>"#]],
-        );
         let bare = Role { description: None, tags: Vec::new(), ..role() };
-        check_reply(
-            "CreateRole",
-            &Reply::CreateRole(bare),
-            expect![[r#"
-            <Role>
-            <Path>/</Path>
-            <RoleName>deploy</RoleName>
-            <RoleId>AROAQ3EGRIM6LD2W5YX7A</RoleId>
-            <Arn>arn:aws:iam::123456789012:role/deploy</Arn>
-            <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-            <AssumeRolePolicyDocument>%7B%22Version%22%3A%20%222012-10-17%22%7D</AssumeRolePolicyDocument>
-            </Role>"#]],
+        check_replies(
+            [
+                ("CreateRole", Reply::CreateRole(role())),
+                ("GetRole", Reply::GetRole(role())),
+                ("UpdateRoleDescription", Reply::UpdateRoleDescription(role())),
+                ("ListRoles", Reply::ListRoles(roles)),
+                ("CreateRole", Reply::CreateRole(bare)),
+            ],
+            expect_file!["../testdata/role-replies.txt"],
         );
     }
 }

@@ -119,102 +119,51 @@ pub(crate) fn write_credentials(xml: &mut Xml, credentials: &Credentials) {
 
 #[cfg(test)]
 mod tests {
-    use expect_test::expect;
+    use expect_test::expect_file;
     use identity::Reply;
     use model::{Secret, Timestamp};
 
     use super::*;
-    use crate::call::testing::{check_call, check_reply};
+    use crate::call::testing::{check_calls, check_replies};
 
     #[test]
     fn calls_are_read() {
-        check_call(
-            "Action=GetCallerIdentity",
-            expect!["Query(GetCallerIdentity(GetCallerIdentity))"],
-        );
-        check_call(
-            "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=ci",
-            expect![[
-                r#"Query(AssumeRole(AssumeRole { role_arn: Arn { text: "arn:aws:iam::123456789012:role/deploy", colons: [3, 7, 11, 12, 25] }, session_name: SessionName("ci"), duration: None, policy: None, policy_arns: [], tags: [], external_id: None, source_identity: None }))"#
-            ]],
-        );
-        check_call(
-            "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=ci\
+        check_calls(
+            &[
+                "Action=GetCallerIdentity",
+                "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=ci",
+                "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=ci\
            &DurationSeconds=900&Policy=%7B%7D&ExternalId=x1&SourceIdentity=bob\
            &PolicyArns.member.1.arn=arn:aws:iam::aws:policy/Read\
            &Tags.member.1.Key=a&Tags.member.1.Value=b",
-            expect![[
-                r#"Query(AssumeRole(AssumeRole { role_arn: Arn { text: "arn:aws:iam::123456789012:role/deploy", colons: [3, 7, 11, 12, 25] }, session_name: SessionName("ci"), duration: Some(Duration(900)), policy: Some("{}"), policy_arns: [PolicyArn(Arn { text: "arn:aws:iam::aws:policy/Read", colons: [3, 7, 11, 12, 16] })], tags: [Tag { key: TagKey("a"), value: TagValue("b") }], external_id: Some(ExternalId("x1")), source_identity: Some(SessionName("bob")) }))"#
-            ]],
-        );
-        check_call(
-            "Action=GetSessionToken",
-            expect!["Query(GetSessionToken(GetSessionToken { duration: None }))"],
-        );
-        check_call(
-            "Action=GetSessionToken&DurationSeconds=129600",
-            expect!["Query(GetSessionToken(GetSessionToken { duration: Some(Duration(129600)) }))"],
+                "Action=GetSessionToken",
+                "Action=GetSessionToken&DurationSeconds=129600",
+            ],
+            expect_file!["../testdata/sts-calls.txt"],
         );
     }
 
     #[test]
     fn what_fails_its_constraint_is_refused() {
-        check_call(
-            "Action=AssumeRole",
-            expect![
-                "ValidationError (400): 2 validation errors detected: Value null at 'roleArn' failed to satisfy constraint: Member must not be null; Value null at 'roleSessionName' failed to satisfy constraint: Member must not be null"
-            ],
-        );
-        check_call(
-            "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=c\
+        check_calls(
+            &[
+                "Action=AssumeRole",
+                "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=c\
            &DurationSeconds=43201&ExternalId=x&SourceIdentity=a:b",
-            expect![[
-                r#"ValidationError (400): 4 validation errors detected: Value 'c' at 'roleSessionName' failed to satisfy constraint: Member must have length greater than or equal to 2; Value '43201' at 'durationSeconds' failed to satisfy constraint: Member must have value less than or equal to 43200; Value 'x' at 'externalId' failed to satisfy constraint: Member must have length greater than or equal to 2; Value 'a:b' at 'sourceIdentity' failed to satisfy constraint: Member must satisfy regular expression pattern: [\w+=,.@-]*"#
-            ]],
-        );
-        check_call(
-            "Action=AssumeRole&RoleArn=a-role-that-is-no-arn-at-all&RoleSessionName=ci",
-            expect!["ValidationError (400): Request ARN is invalid"],
-        );
-        check_call(
-            "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=ci\
+                "Action=AssumeRole&RoleArn=a-role-that-is-no-arn-at-all&RoleSessionName=ci",
+                "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=ci\
            &PolicyArns.member.1.arn=arn:aws:s3:::bucket/key",
-            expect!["ValidationError (400): ARN arn:aws:s3:::bucket/key is not valid."],
-        );
-        check_call(
-            "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=ci\
+                "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=ci\
            &Tags.member.1.Key=a&Tags.member.1.Value=b&Tags.member.2.Key=A&Tags.member.2.Value=b",
-            expect![
-                "InvalidParameterValue (400): Duplicate tag keys found. Please note that Tag keys are case insensitive."
-            ],
-        );
-        check_call(
-            "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=ci\
+                "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=ci\
            &SerialNumber=arn:aws:iam::123456789012:mfa/bob&TokenCode=123456",
-            expect!["UnknownParameter (400): The parameter SerialNumber is not recognized"],
-        );
-        check_call(
-            "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=ci\
+                "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=ci\
            &TransitiveTagKeys.member.1=a",
-            expect![
-                "UnknownParameter (400): The parameter TransitiveTagKeys.member.1 is not recognized"
+                "Action=GetSessionToken&DurationSeconds=899",
+                "Action=GetSessionToken&DurationSeconds=129601",
+                "Action=GetSessionToken&TokenCode=123456",
             ],
-        );
-        check_call(
-            "Action=GetSessionToken&DurationSeconds=899",
-            expect![
-                "ValidationError (400): 1 validation error detected: Value '899' at 'durationSeconds' failed to satisfy constraint: Member must have value greater than or equal to 900"
-            ],
-        );
-        check_call(
-            "Action=GetSessionToken&DurationSeconds=129601",
-            expect![
-                "ValidationError (400): 1 validation error detected: Value '129601' at 'durationSeconds' failed to satisfy constraint: Member must have value less than or equal to 129600"
-            ],
-        );
-        check_call(
-            "Action=GetSessionToken&TokenCode=123456",
-            expect!["UnknownParameter (400): The parameter TokenCode is not recognized"],
+            expect_file!["../testdata/sts-refusals.txt"],
         );
     }
 
@@ -225,70 +174,29 @@ mod tests {
             account: "012345678901".parse().unwrap(),
             arn: "arn:aws:sts::012345678901:assumed-role/deploy/ci".parse().unwrap(),
         };
-        check_reply(
-            "GetCallerIdentity",
-            &Reply::GetCallerIdentity(caller),
-            expect![[r#"
-            <UserId>AROAQ3EGRIM6LD2W5YX7A:ci</UserId>
-            <Account>012345678901</Account>
-            <Arn>arn:aws:sts::012345678901:assumed-role/deploy/ci</Arn>"#]],
-        );
         let credentials = Credentials {
             access_key_id: "ASIAIOSFODNN7EXAMPLE".parse().unwrap(),
             secret_access_key: Secret::new("wJalr/+EXAMPLE".to_owned()),
             session_token: Secret::new("token==".to_owned()),
             expires: Timestamp::from_secs(1_700_000_000),
         };
-        check_reply(
-            "GetSessionToken",
-            &Reply::GetSessionToken(credentials.clone()),
-            expect![[r#"
-            <Credentials>
-            <AccessKeyId>ASIAIOSFODNN7EXAMPLE</AccessKeyId>
-            <SecretAccessKey>wJalr/+EXAMPLE</SecretAccessKey>
-            <SessionToken>token==</SessionToken>
-            <Expiration>2023-11-14T22:13:20Z</Expiration>
-            </Credentials>"#]],
-        );
         let assumed = AssumedRole {
-            credentials,
+            credentials: credentials.clone(),
             arn: "arn:aws:sts::123456789012:assumed-role/deploy/ci".parse().unwrap(),
             assumed_role_id: "AROAQ3EGRIM6LD2W5YX7A:ci".to_owned(),
             packed_policy_size: Some(6),
             source_identity: Some("bob".to_owned()),
         };
-        check_reply(
-            "AssumeRole",
-            &Reply::AssumeRole(assumed.clone()),
-            expect![[r#"
-            <Credentials>
-            <AccessKeyId>ASIAIOSFODNN7EXAMPLE</AccessKeyId>
-            <SecretAccessKey>wJalr/+EXAMPLE</SecretAccessKey>
-            <SessionToken>token==</SessionToken>
-            <Expiration>2023-11-14T22:13:20Z</Expiration>
-            </Credentials>
-            <AssumedRoleUser>
-            <AssumedRoleId>AROAQ3EGRIM6LD2W5YX7A:ci</AssumedRoleId>
-            <Arn>arn:aws:sts::123456789012:assumed-role/deploy/ci</Arn>
-            </AssumedRoleUser>
-            <PackedPolicySize>6</PackedPolicySize>
-            <SourceIdentity>bob</SourceIdentity>"#]],
-        );
-        let bare = AssumedRole { packed_policy_size: None, source_identity: None, ..assumed };
-        check_reply(
-            "AssumeRole",
-            &Reply::AssumeRole(bare),
-            expect![[r#"
-            <Credentials>
-            <AccessKeyId>ASIAIOSFODNN7EXAMPLE</AccessKeyId>
-            <SecretAccessKey>wJalr/+EXAMPLE</SecretAccessKey>
-            <SessionToken>token==</SessionToken>
-            <Expiration>2023-11-14T22:13:20Z</Expiration>
-            </Credentials>
-            <AssumedRoleUser>
-            <AssumedRoleId>AROAQ3EGRIM6LD2W5YX7A:ci</AssumedRoleId>
-            <Arn>arn:aws:sts::123456789012:assumed-role/deploy/ci</Arn>
-            </AssumedRoleUser>"#]],
+        let bare =
+            AssumedRole { packed_policy_size: None, source_identity: None, ..assumed.clone() };
+        check_replies(
+            [
+                ("GetCallerIdentity", Reply::GetCallerIdentity(caller)),
+                ("GetSessionToken", Reply::GetSessionToken(credentials)),
+                ("AssumeRole", Reply::AssumeRole(assumed)),
+                ("AssumeRole", Reply::AssumeRole(bare)),
+            ],
+            expect_file!["../testdata/sts-replies.txt"],
         );
     }
 }

@@ -90,14 +90,14 @@ pub(crate) fn write(xml: &mut Xml, user: &User) {
 
 #[cfg(test)]
 mod tests {
-    use expect_test::expect;
+    use expect_test::expect_file;
     use identity::{Reply, tag::Tag};
     use model::Timestamp;
 
     use super::*;
     use crate::{
         Service,
-        call::testing::{check_call, check_reply},
+        call::testing::{check_calls, check_replies},
         form::Form,
     };
 
@@ -120,191 +120,63 @@ mod tests {
 
     #[test]
     fn calls_are_read() {
-        check_call(
-            "Action=CreateUser&UserName=bob",
-            expect![[
-                r#"Command(CreateUser(CreateUser { name: UserName("bob"), path: Path("/"), tags: [] }))"#
-            ]],
-        );
-        check_call(
-            "Action=CreateUser&UserName=bob&Path=%2Fx%2F&Tags.member.1.Key=a&Tags.member.1.Value=",
-            expect![[
-                r#"Command(CreateUser(CreateUser { name: UserName("bob"), path: Path("/x/"), tags: [Tag { key: TagKey("a"), value: TagValue("") }] }))"#
-            ]],
-        );
-        check_call("Action=GetUser", expect!["Query(GetUser(GetUser { name: None }))"]);
-        check_call(
-            "Action=GetUser&UserName=bob",
-            expect![[r#"Query(GetUser(GetUser { name: Some(UserName("bob")) }))"#]],
-        );
-        check_call(
-            "Action=ListUsers",
-            expect![[
-                r#"Query(ListUsers(ListByPath { path_prefix: PathPrefix("/"), page: Page { marker: None, max_items: 100 } }))"#
-            ]],
-        );
-        check_call(
-            "Action=ListUsers&PathPrefix=%2Fx",
-            expect![[
-                r#"Query(ListUsers(ListByPath { path_prefix: PathPrefix("/x"), page: Page { marker: None, max_items: 100 } }))"#
-            ]],
-        );
-        check_call(
-            "Action=UpdateUser&UserName=bob&NewUserName=al&NewPath=%2F",
-            expect![[
-                r#"Command(UpdateUser(Rename { name: UserName("bob"), new_name: Some(UserName("al")), new_path: Some(Path("/")) }))"#
-            ]],
-        );
-        check_call(
-            "Action=UpdateUser&UserName=bob",
-            expect![[
-                r#"Command(UpdateUser(Rename { name: UserName("bob"), new_name: None, new_path: None }))"#
-            ]],
-        );
-        check_call(
-            "Action=DeleteUser&UserName=bob",
-            expect![[r#"Command(DeleteUser(DeleteUser { name: UserName("bob") }))"#]],
+        check_calls(
+            &[
+                "Action=CreateUser&UserName=bob",
+                "Action=CreateUser&UserName=bob&Path=%2Fx%2F&Tags.member.1.Key=a&Tags.member.1.Value=",
+                "Action=GetUser",
+                "Action=GetUser&UserName=bob",
+                "Action=ListUsers",
+                "Action=ListUsers&PathPrefix=%2Fx",
+                "Action=UpdateUser&UserName=bob&NewUserName=al&NewPath=%2F",
+                "Action=UpdateUser&UserName=bob",
+                "Action=DeleteUser&UserName=bob",
+            ],
+            expect_file!["../testdata/user-calls.txt"],
         );
     }
 
     #[test]
     fn what_fails_its_constraint_is_refused() {
-        check_call(
-            "Action=CreateUser",
-            expect![
-                "ValidationError (400): 1 validation error detected: Value null at 'userName' failed to satisfy constraint: Member must not be null"
-            ],
-        );
-        check_call(
-            "Action=CreateUser&UserName=a%2Fb&Path=x",
-            expect![[
-                r#"ValidationError (400): 2 validation errors detected: Value 'a/b' at 'userName' failed to satisfy constraint: Member must satisfy regular expression pattern: [\w+=,.@-]+; Value 'x' at 'path' failed to satisfy constraint: Member must satisfy regular expression pattern: (/)|(/[!-~]+/)"#
-            ]],
-        );
-        check_call(
-            &format!("Action=CreateUser&UserName={}", "a".repeat(65)),
-            expect![
-                "ValidationError (400): 1 validation error detected: Value 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa' at 'userName' failed to satisfy constraint: Member must have length less than or equal to 64"
-            ],
-        );
-        check_call(
-            "Action=CreateUser&UserName=bob&PermissionsBoundary=arn:aws:iam::aws:policy/A",
-            expect!["UnknownParameter (400): The parameter PermissionsBoundary is not recognized"],
-        );
-        check_call(
-            "Action=DeleteUser&UserName=bob&Force=true",
-            expect!["UnknownParameter (400): The parameter Force is not recognized"],
-        );
-        check_call(
-            "Action=UpdateUser&UserName=bob&NewUserName=",
-            expect![
-                "ValidationError (400): 1 validation error detected: Value '' at 'newUserName' failed to satisfy constraint: Member must have length greater than or equal to 1"
-            ],
-        );
         let tags = |n: usize| {
             let tag = |n| format!("&Tags.member.{n}.Key=k{n}&Tags.member.{n}.Value=");
             (1..=n).map(tag).collect::<String>()
         };
-        check_call(
-            &format!("Action=CreateUser&UserName=bob{}", tags(51)),
-            expect![
-                "ValidationError (400): 1 validation error detected: Value at 'tags' failed to satisfy constraint: Member must have length less than or equal to 50"
-            ],
-        );
         let most = format!("Action=CreateUser&UserName=bob&Version=2010-05-08{}", tags(50));
         let most = Form::parse("application/x-www-form-urlencoded", most.as_bytes()).unwrap();
         assert!(crate::parse(Service::Iam, &most).is_ok());
+        check_calls(
+            &[
+                "Action=CreateUser",
+                "Action=CreateUser&UserName=a%2Fb&Path=x",
+                &format!("Action=CreateUser&UserName={}", "a".repeat(65)),
+                "Action=CreateUser&UserName=bob&PermissionsBoundary=arn:aws:iam::aws:policy/A",
+                "Action=DeleteUser&UserName=bob&Force=true",
+                "Action=UpdateUser&UserName=bob&NewUserName=",
+                &format!("Action=CreateUser&UserName=bob{}", tags(51)),
+            ],
+            expect_file!["../testdata/user-refusals.txt"],
+        );
     }
 
     #[test]
     fn replies_are_written() {
         let [bare, tagged] = [user(&[]), user(&[("team", "a+b @ c")])];
-        check_reply(
-            "CreateUser",
-            &Reply::CreateUser(bare.clone()),
-            expect![[r#"
-            <User>
-            <Path>/x/</Path>
-            <UserName>bob</UserName>
-            <UserId>AIDAQ3EGRIM6LD2W5YX7A</UserId>
-            <Arn>arn:aws:iam::123456789012:user/x/bob</Arn>
-            <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-            </User>"#]],
-        );
-        check_reply(
-            "CreateUser",
-            &Reply::CreateUser(tagged.clone()),
-            expect![[r#"
-            <User>
-            <Path>/x/</Path>
-            <UserName>bob</UserName>
-            <UserId>AIDAQ3EGRIM6LD2W5YX7A</UserId>
-            <Arn>arn:aws:iam::123456789012:user/x/bob</Arn>
-            <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-            <Tags>
-            <member>
-            <Key>team</Key>
-            <Value>a+b @ c</Value>
-            </member>
-            </Tags>
-            </User>"#]],
-        );
-        check_reply(
-            "GetUser",
-            &Reply::GetUser(GotUser::User(tagged.clone())),
-            expect![[r#"
-            <User>
-            <Path>/x/</Path>
-            <UserName>bob</UserName>
-            <UserId>AIDAQ3EGRIM6LD2W5YX7A</UserId>
-            <Arn>arn:aws:iam::123456789012:user/x/bob</Arn>
-            <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-            <Tags>
-            <member>
-            <Key>team</Key>
-            <Value>a+b @ c</Value>
-            </member>
-            </Tags>
-            </User>"#]],
-        );
         let root = GotUser::Root {
             arn: "arn:aws:iam::123456789012:root".parse().unwrap(),
             created: Timestamp::from_secs(1_700_000_000),
         };
-        check_reply(
-            "GetUser",
-            &Reply::GetUser(root),
-            expect![[r#"
-            <User>
-            <UserId>123456789012</UserId>
-            <Arn>arn:aws:iam::123456789012:root</Arn>
-            <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-            </User>"#]],
-        );
-        let users = Listing { items: vec![tagged], next: Some("bob AIDA".to_owned()) };
-        check_reply(
-            "ListUsers",
-            &Reply::ListUsers(users),
-            expect![[r#"
-            <Users>
-            <member>
-            <Path>/x/</Path>
-            <UserName>bob</UserName>
-            <UserId>AIDAQ3EGRIM6LD2W5YX7A</UserId>
-            <Arn>arn:aws:iam::123456789012:user/x/bob</Arn>
-            <CreateDate>2023-11-14T22:13:20Z</CreateDate>
-            </member>
-            </Users>
-            <IsTruncated>true</IsTruncated>
-            <Marker>AWJvYiBBSURB</Marker>"#]],
-        );
-        check_reply(
-            "ListUsers",
-            &Reply::ListUsers(Listing { items: Vec::new(), next: None }),
-            expect![[r#"
-                <Users>
-                </Users>
-                <IsTruncated>false</IsTruncated>"#]],
+        let users = Listing { items: vec![tagged.clone()], next: Some("bob AIDA".to_owned()) };
+        check_replies(
+            [
+                ("CreateUser", Reply::CreateUser(bare)),
+                ("CreateUser", Reply::CreateUser(tagged.clone())),
+                ("GetUser", Reply::GetUser(GotUser::User(tagged))),
+                ("GetUser", Reply::GetUser(root)),
+                ("ListUsers", Reply::ListUsers(users)),
+                ("ListUsers", Reply::ListUsers(Listing { items: Vec::new(), next: None })),
+            ],
+            expect_file!["../testdata/user-replies.txt"],
         );
     }
 }
