@@ -178,7 +178,12 @@ impl History {
         }
     }
 
-    fn query(&self, node: usize, caller: &Caller, asked: &Query) -> Result<Reply, Error> {
+    pub(crate) fn query(
+        &self,
+        node: usize,
+        caller: &Caller,
+        asked: &Query,
+    ) -> Result<Reply, Error> {
         let entropy = self.entropy();
         let Self { request, keys, accounts, .. } = self;
         let ctx = Ctx { now: self.now(), entropy: &entropy, caller, request, keys, accounts };

@@ -1,4 +1,9 @@
 //! Whole histories of calls, at one node and at two that exchange transactions.
+#![expect(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "helpers of tests fail the test, and look at the variants they are about"
+)]
 
 mod history;
 mod limits;
@@ -6,3 +11,4 @@ mod matrix;
 mod nouns;
 mod parse;
 mod races;
+mod sessions;
