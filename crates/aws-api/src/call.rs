@@ -1,7 +1,8 @@
 //! One API call: from a form to a command or query, and from its reply to XML.
 //!
-//! **Invariants.** Every action has exactly one entry in its noun's table of actions, with AWS's name for
-//! it. A parameter that an action does not have is refused, so that no restriction is ever ignored.
+//! **Invariants.** Every action has exactly one entry in its noun's table of actions, with AWS's
+//! name for it. A parameter that an action does not have is refused, so that no restriction is ever
+//! ignored.
 //!
 //! **Must not know:** how calls are carried out, who calls.
 
@@ -75,8 +76,8 @@ fn find(name: &str) -> Option<(Service, &'static Action)> {
 /// Reads a request to a service.
 ///
 /// # Errors
-/// `MissingAction` and `InvalidAction`; `ValidationError` with every value that fails its constraint;
-/// `UnknownParameter`.
+/// `MissingAction` and `InvalidAction`; `ValidationError` with every value that fails its
+/// constraint; `UnknownParameter`.
 pub fn parse(service: Service, form: &Form) -> Result<Call, ApiError> {
     let name = form.action()?;
     if form.version() != service.version() {

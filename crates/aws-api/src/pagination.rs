@@ -100,8 +100,8 @@ impl PageRequest {
 
     /// The same for a listing that the core cuts.
     ///
-    /// Only keys of tags can be longer than a marker holds. After such a one the list goes on before
-    /// it, and to its end: entries may repeat, and none is left out.
+    /// Only keys of tags can be longer than a marker holds. After such a one the list goes on
+    /// before it, and to its end: entries may repeat, and none is left out.
     pub fn into_page(self) -> identity::Page {
         match self.marker.map(|Marker(position)| position) {
             None => identity::Page { marker: None, max_items: self.max_items },

@@ -1,8 +1,8 @@
 //! Managed policies and their versions. AWS: `CreatePolicy`, `GetPolicy`, `ListPolicies`,
 //! `DeletePolicy`, `CreatePolicyVersion` and their kin.
 //!
-//! **Invariants.** A document is passed on as it came; whether it is a policy is not decided here. Only
-//! `GetPolicyVersion` and `GetAccountAuthorizationDetails` show one.
+//! **Invariants.** A document is passed on as it came; whether it is a policy is not decided here.
+//! Only `GetPolicyVersion` and `GetAccountAuthorizationDetails` show one.
 //!
 //! **Must not know:** what a document says.
 

@@ -1,8 +1,8 @@
 //! Refusals of the core in AWS's words.
 //!
-//! **Invariants.** The match is exhaustive, so that a new refusal cannot be answered by chance. Texts are
-//! those that real AWS was seen to answer, as far as they are known; what only Writ refuses
-//! has a text of its own under the AWS code that makes clients do the right thing.
+//! **Invariants.** The match is exhaustive, so that a new refusal cannot be answered by chance.
+//! Texts are those that real AWS was seen to answer, as far as they are known; what only Writ
+//! refuses has a text of its own under the AWS code that makes clients do the right thing.
 //!
 //! **Must not know:** what was asked for.
 

@@ -1,8 +1,8 @@
 //! Roles. AWS: `CreateRole`, `GetRole`, `ListRoles`, `UpdateRole`, `UpdateRoleDescription`,
 //! `UpdateAssumeRolePolicy`, `DeleteRole`.
 //!
-//! **Invariants.** Each answer has the elements that AWS was seen to answer: `CreateRole` no maximum
-//! session duration, `ListRoles` no tags, and only `GetRole` when the role was last used.
+//! **Invariants.** Each answer has the elements that AWS was seen to answer: `CreateRole` no
+//! maximum session duration, `ListRoles` no tags, and only `GetRole` when the role was last used.
 //!
 //! **Must not know:** whom a role trusts.
 

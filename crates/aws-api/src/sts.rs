@@ -1,8 +1,8 @@
 //! Sessions. AWS STS: `GetCallerIdentity`, `AssumeRole`, `GetSessionToken`.
 //!
-//! **Invariants.** Secrets are written in the answers that hand them out, and nowhere else. Parameters
-//! that would narrow a session in a way that is not supported (MFA, transitive tags, provided
-//! contexts) are refused, never ignored.
+//! **Invariants.** Secrets are written in the answers that hand them out, and nowhere else.
+//! Parameters that would narrow a session in a way that is not supported (MFA, transitive tags,
+//! provided contexts) are refused, never ignored.
 //!
 //! **Must not know:** how sessions are sealed.
 
@@ -68,7 +68,8 @@ fn role(text: &str) -> Result<Arn, ApiError> {
     text.parse().map_err(|_| ApiError::validation("Request ARN is invalid"))
 }
 
-/// Refuses tags that differ in case only. The core does so too, in IAM's words; STS has another code.
+/// Refuses tag keys that are equal without case. The core does so too, in IAM's words; STS has
+/// another code.
 fn distinct(tags: Vec<Tag>) -> Result<Vec<Tag>, ApiError> {
     let keys: BTreeSet<String> = tags.iter().map(|tag| tag.key.fold()).collect();
     if keys.len() < tags.len() {

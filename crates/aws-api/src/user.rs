@@ -1,7 +1,7 @@
 //! Users. AWS: `CreateUser`, `GetUser`, `ListUsers`, `UpdateUser`, `DeleteUser`.
 //!
-//! **Invariants.** Elements come in the order of AWS's service model. `ListUsers` and `GetGroup` show
-//! no tags, as on AWS.
+//! **Invariants.** Elements come in the order of AWS's service model. `ListUsers` and `GetGroup`
+//! show no tags, as on AWS.
 //!
 //! **Must not know:** which users there are.
 
