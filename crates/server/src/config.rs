@@ -284,7 +284,6 @@ impl Config {
     pub fn effective(flags: Flags, file: &str) -> Result<Self, ConfigError> {
         let mut config: Self = toml::from_str(file).map_err(ConfigError::Parse)?;
         config.overlay(flags);
-        config.check()?;
         Ok(config)
     }
 
@@ -315,7 +314,11 @@ impl Config {
         self.otlp.endpoint = flags.otlp_endpoint.or(self.otlp.endpoint.take());
     }
 
-    fn check(&self) -> Result<(), ConfigError> {
+    /// The configuration, if a node can run with it.
+    ///
+    /// # Errors
+    /// When settings contradict each other or something is missing.
+    pub fn checked(self) -> Result<Self, ConfigError> {
         let wrong = if self.node.role == Role::Replica && self.kek_file.is_some() {
             "a replica must not have the key-encryption key: remove `kek_file`"
         } else if self.node.role == Role::Replica && self.init {
@@ -329,7 +332,7 @@ impl Config {
         } else if self.node.region.is_empty() || self.node.region.len() > 64 {
             "`node.region` has 1 to 64 characters"
         } else {
-            return Ok(());
+            return Ok(self);
         };
         Err(ConfigError::Contradiction(wrong))
     }
@@ -444,7 +447,8 @@ mod tests {
             "kek_file = \"k\"\ninit = true\n[join]\naddresses = [\"a:1\"]",
             "kek_file = \"k\"\n[node]\nregion = \"\"",
         ] {
-            assert!(Config::effective(Flags::default(), file).is_err(), "{file}");
+            let config = Config::effective(Flags::default(), file);
+            assert!(config.and_then(Config::checked).is_err(), "{file}");
         }
     }
 
@@ -453,7 +457,7 @@ mod tests {
         let with = |n| {
             let join = vec!["a:1".to_owned(); n];
             let flags = Flags { join, ..Flags::default() };
-            Config::effective(flags, "kek_file = \"k\"")
+            Config::effective(flags, "kek_file = \"k\"").and_then(Config::checked)
         };
         assert!(with(JOIN_ADDRESSES_MAX).is_ok());
         assert!(with(JOIN_ADDRESSES_MAX + 1).is_err());

@@ -6,10 +6,26 @@
 //! **Must not know:** what a command means (`identity`), what AWS calls things (`aws-api`), how
 //! replicas agree (`replication`).
 
+pub mod api;
+pub mod app;
+pub mod auth;
+pub mod aws_http;
+pub mod bootstrap;
+pub mod clock;
 pub mod config;
+pub mod control;
+pub mod core;
+pub mod dev;
+pub mod grpc;
+pub mod home;
 pub mod http;
+pub mod membership;
 pub mod metrics;
 pub mod ops;
+pub mod pki;
+pub mod raft;
 pub mod random;
+pub mod server;
 pub mod stop;
+pub mod streams;
 pub mod telemetry;

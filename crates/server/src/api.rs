@@ -1,0 +1,271 @@
+//! One call of the AWS API, from an authenticated caller's form to XML: for the HTTP listener and for
+//! gRPC's `Reads.Query`.
+//!
+//! **Invariants.** An answer is durable, and carries the token of the state it is from. What was written
+//! and has not propagated in time is told as exactly that.
+//!
+//! **Must not know:** HTTP, signatures, what a command means.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_api::{ApiError, Call, Fault, Service, form::Form};
+use identity::{Caller, Command, Ctx, Query, Reply, RequestContext};
+use node::{Refusal, Scope, Stage, WaitOutcome};
+use wire::v1::ControlRefusal;
+
+use crate::{
+    app::App,
+    clock,
+    control::{self, CommandError},
+    core::{Execute, Executed, NotReached, Stopping, WaitRequest},
+    metrics,
+    raft::ProposeError,
+    random,
+};
+
+/// How long a request waits for the state that its token asks for.
+pub const REACH_WITHIN: Duration = Duration::from_secs(5);
+/// How long a write waits until it has propagated, where the endpoint's prefix asks for it.
+pub const PROPAGATE_WITHIN: Duration = Duration::from_secs(10);
+
+/// One call.
+pub struct Request {
+    /// Who asks.
+    pub caller: Caller,
+    /// From where, how.
+    pub context: RequestContext,
+    /// Its id.
+    pub request_id: String,
+    /// What.
+    pub form: Form,
+    /// The state to answer from, at least.
+    pub token: Option<String>,
+    /// Who must have a write before it is answered.
+    pub scope: Option<Scope>,
+}
+
+/// What a call comes to.
+pub struct Answer {
+    /// The body.
+    pub xml: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The token of the state that it is from; empty if there is none.
+    pub token: String,
+    /// The action, if it is one.
+    pub action: &'static str,
+    /// `ok` or the error's code.
+    pub code: &'static str,
+}
+
+/// A refusal, and the token of what was done all the same.
+struct Refused {
+    error: ApiError,
+    token: Option<String>,
+}
+
+impl From<ApiError> for Refused {
+    fn from(error: ApiError) -> Self {
+        Self { error, token: None }
+    }
+}
+
+impl From<Stopping> for Refused {
+    fn from(error: Stopping) -> Self {
+        ApiError::service_unavailable(error.to_string()).into()
+    }
+}
+
+/// Carries a call out.
+pub async fn call(app: &Arc<App>, request: Request) -> Answer {
+    let service = request.form.service().unwrap_or(Service::Iam);
+    let request_id = request.request_id.clone();
+    let parsed = aws_api::parse(service, &request.form);
+    let action = parsed.as_ref().map_or("Unknown", |call| match call {
+        Call::Command(command) => command.action(),
+        Call::Query(query) => query.action(),
+    });
+    let result = match parsed {
+        Ok(parsed) => carry_out(app, request, parsed).await,
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok((reply, token)) => {
+            let xml = aws_api::render(action, &reply, &request_id);
+            Answer { xml, status: 200, token, action, code: "ok" }
+        }
+        Err(Refused { error, token }) => {
+            refused(app, service, action, &error, token, &request_id).await
+        }
+    }
+}
+
+/// The answer to what is refused before anybody is known to ask.
+pub async fn refuse(
+    app: &Arc<App>,
+    service: Service,
+    error: &ApiError,
+    request_id: &str,
+) -> Answer {
+    refused(app, service, "Unknown", error, None, request_id).await
+}
+
+async fn refused(
+    app: &Arc<App>,
+    service: Service,
+    action: &'static str,
+    error: &ApiError,
+    token: Option<String>,
+    request_id: &str,
+) -> Answer {
+    let token = match token {
+        Some(token) => token,
+        None => app.core.read(|_| ()).await.map(|((), token)| token).unwrap_or_default(),
+    };
+    let xml = aws_api::xml::error_response(service, error, request_id);
+    Answer { xml, status: error.status, token, action, code: error.code }
+}
+
+async fn carry_out(
+    app: &Arc<App>,
+    request: Request,
+    call: Call,
+) -> Result<(Reply, String), Refused> {
+    if let Some(token) = &request.token {
+        app.core.reached(token, REACH_WITHIN).await.map_err(not_reached)?;
+    }
+    match call {
+        Call::Query(query) => answer(app, &request, &query).await,
+        Call::Command(command) => {
+            let scope = request.scope.clone();
+            let (reply, token) = write(app, request, command).await?;
+            match scope {
+                Some(scope) => propagated(app, scope, &token).await.map(|()| (reply, token)),
+                None => Ok((reply, token)),
+            }
+        }
+    }
+}
+
+fn not_reached(error: NotReached) -> ApiError {
+    match error {
+        NotReached::Token(error) => ApiError::invalid_input(error.to_string()),
+        behind @ NotReached::Behind { .. } => ApiError::service_unavailable(behind.to_string()),
+        NotReached::Stopping(error) => ApiError::service_unavailable(error.to_string()),
+    }
+}
+
+async fn answer(
+    app: &Arc<App>,
+    request: &Request,
+    query: &Query,
+) -> Result<(Reply, String), Refused> {
+    let entropy = random::entropy();
+    let read = app.core.read(|node| {
+        let ctx = Ctx {
+            now: clock::wall(),
+            entropy: &entropy,
+            caller: &request.caller,
+            request: &request.context,
+            keys: node.keys(),
+            accounts: node.accounts(),
+        };
+        identity::query(node.identity(), &ctx, query)
+    });
+    let (result, token) = read.await?;
+    Ok((result.map_err(|error| aws_api::error_of(&error))?, token))
+}
+
+async fn write(
+    app: &Arc<App>,
+    request: Request,
+    command: Command,
+) -> Result<(Reply, String), Refused> {
+    let Request { caller, context, request_id, .. } = request;
+    let execute = Execute { caller, request: context, request_id, command };
+    match app.core.execute(execute).await?.map_err(|refusal| refusal_error(&refusal))? {
+        Executed::Done(node::Answer { reply, token, lsn: _ }) => Ok((reply, token)),
+        Executed::Propose { change, reply } => {
+            let command = control::change_command(&change);
+            control::propose(&app.control, command).await.map_err(|error| command_error(&error))?;
+            let ((), token) = app.core.read(|_| ()).await?;
+            Ok((reply, token))
+        }
+    }
+}
+
+fn refusal_error(refusal: &Refusal) -> ApiError {
+    match refusal {
+        Refusal::Identity(error) => aws_api::error_of(error),
+        Refusal::NotAWriter { writer } => {
+            let writer =
+                writer.as_ref().map(|writer| format!(": ask http://{}", writer.aws_address));
+            let message = format!("{refusal}{}", writer.unwrap_or_default());
+            // Of the sender: a client that tried again here would be refused again.
+            ApiError { code: "NotAWriter", status: 400, fault: Fault::Sender, message }
+        }
+        Refusal::NotReady | Refusal::Removed | Refusal::CutOff => {
+            ApiError::service_unavailable(refusal.to_string())
+        }
+        Refusal::TooLarge => ApiError::limit_exceeded(refusal.to_string()),
+        Refusal::NoAccount(_) => ApiError::no_such_entity(refusal.to_string()),
+    }
+}
+
+fn command_error(error: &CommandError) -> ApiError {
+    match error {
+        CommandError::Refused(ControlRefusal::AliasTaken) => {
+            ApiError::entity_already_exists("The account alias already exists.")
+        }
+        CommandError::Refused(ControlRefusal::AliasUnknown) => {
+            ApiError::no_such_entity("The account alias does not exist.")
+        }
+        CommandError::Refused(_) => ApiError::invalid_input(error.to_string()),
+        CommandError::Unanswered(
+            ProposeError::NoLeader
+            | ProposeError::Unknown
+            | ProposeError::Stopped
+            | ProposeError::TooLarge { .. },
+        ) => ApiError::service_unavailable(error.to_string()),
+    }
+}
+
+/// Waits until a write is where it should be.
+async fn propagated(app: &Arc<App>, scope: Scope, token: &str) -> Result<(), Refused> {
+    let started = std::time::Instant::now();
+    let vector = app.core.peek(|node| node.open_token(token))?;
+    let vector = vector.map_err(|error| ApiError::service_unavailable(error.to_string()))?;
+    let (stage, timeout) = (Stage::Visible, PROPAGATE_WITHIN);
+    let wait = app.core.wait(WaitRequest { token: vector, scope, stage, timeout }).await?;
+    let outcome = wait.outcome.await.map_err(|_| Stopping)?;
+    let metrics = app.core.metrics();
+    let result = outcome_name(&outcome);
+    metrics.waits.get_or_create(&metrics::Outcome { result }).inc();
+    let missing = match outcome {
+        WaitOutcome::Propagated => {
+            metrics.propagation.observe(started.elapsed().as_secs_f64());
+            return Ok(());
+        }
+        WaitOutcome::TimedOut { missing } => {
+            let missing = missing.iter().map(|node| format!("node {}: {}", node.node, node.why));
+            missing.collect::<Vec<_>>().join("; ")
+        }
+        WaitOutcome::Unsatisfiable { reason } => reason,
+    };
+    let message = format!(
+        "The change was made and is durable at this node, but has not reached every node that was \
+         asked for: {missing}"
+    );
+    let (code, fault) = ("PropagationTimeout", Fault::Sender);
+    let error = ApiError { code, status: 409, fault, message };
+    Err(Refused { error, token: Some(token.to_owned()) })
+}
+
+/// How a wait ended, as metrics name it.
+pub fn outcome_name(outcome: &WaitOutcome) -> &'static str {
+    match outcome {
+        WaitOutcome::Propagated => "propagated",
+        WaitOutcome::TimedOut { .. } => "timed_out",
+        WaitOutcome::Unsatisfiable { .. } => "unsatisfiable",
+    }
+}

@@ -1,0 +1,120 @@
+//! What every request handler needs: the node, the control plane, who this node is.
+//!
+//! **Invariants.** A certificate is a node's only while the roster says so; before the roster has come, the
+//! one that was given when this node joined counts.
+//!
+//! **Must not know:** the protocols.
+
+use std::sync::Arc;
+
+use crdt::NodeId;
+use identity::{Caller, Ctx, RequestContext};
+use model::{AccountId, Timestamp};
+use node::{Node, RosterEntry};
+use rpc::{
+    client::{ServerName, Target, Trust},
+    peer::Fingerprint,
+};
+
+use crate::{
+    control::Rules,
+    core::{Core, Stopping},
+    home::Home,
+    pki::KeyEncryptionKey,
+    raft::ControlPlane,
+    random,
+};
+
+/// The parts of a running server.
+pub struct App {
+    /// The node.
+    pub core: Core,
+    /// Raft.
+    pub control: Arc<ControlPlane<Rules>>,
+    /// Who this node is.
+    pub home: Home,
+    /// The key-encryption key, at writers.
+    pub kek: Option<KeyEncryptionKey>,
+}
+
+impl App {
+    /// The member that a certificate is of.
+    ///
+    /// # Errors
+    /// When the node is stopping.
+    pub fn member(&self, fingerprint: &Fingerprint) -> Result<Option<RosterEntry>, Stopping> {
+        member(&self.core, &self.home, fingerprint)
+    }
+
+    /// Whether this node is a serving member: joined, caught up and not removed.
+    ///
+    /// # Errors
+    /// When the node is stopping.
+    pub fn serves(&self) -> Result<bool, Stopping> {
+        self.core.peek(|node| {
+            let own = node.control().node(node.id());
+            own.is_some_and(|own| own.state == node::NodeState::Active)
+        })
+    }
+
+    /// How to reach another node.
+    pub fn target(&self, node: NodeId, address: String) -> Target {
+        let cluster_id = self.home.cluster_id.clone();
+        Target {
+            address,
+            trust: Trust::Ca(self.home.ca_pem.clone()),
+            name: ServerName::Node { node: node.0, cluster_id },
+            identity: Some(self.home.identity.clone()),
+        }
+    }
+
+    /// The resource that actions on the cluster are authorized for.
+    pub fn cluster_arn(&self) -> String {
+        format!("arn:aws:writ:::cluster/{}", self.home.cluster_id)
+    }
+}
+
+/// As [`App::member`], before there is an [`App`].
+///
+/// # Errors
+/// When the node is stopping.
+pub fn member(
+    core: &Core,
+    home: &Home,
+    fingerprint: &Fingerprint,
+) -> Result<Option<RosterEntry>, Stopping> {
+    core.peek(|node| {
+        let control = node.control();
+        if !control.cluster_id().is_empty() {
+            return control.by_certificate(fingerprint.as_str()).cloned();
+        }
+        let entries = home.first_roster.iter().filter_map(RosterEntry::from_message);
+        entries
+            .filter(|entry| entry.state != node::NodeState::Removed)
+            .find(|entry| entry.certificate == fingerprint.as_str())
+    })
+}
+
+/// The account that was created first: its callers may be given actions on the whole cluster.
+pub fn first_account(node: &Node) -> Option<AccountId> {
+    let accounts = node.accounts().0.iter();
+    accounts.min_by_key(|(account, info)| (info.created, **account)).map(|(account, _)| *account)
+}
+
+/// Whether a caller may do an action of Writ's own.
+///
+/// # Errors
+/// IAM's refusal.
+pub fn authorize(
+    node: &Node,
+    caller: &Caller,
+    request: &RequestContext,
+    action: &str,
+    resource: &str,
+    now: Timestamp,
+) -> Result<(), identity::Error> {
+    let entropy = random::entropy();
+    let (keys, accounts) = (node.keys(), node.accounts());
+    let ctx = Ctx { now, entropy: &entropy, caller, request, keys, accounts };
+    identity::authorize(node.identity(), &ctx, action, resource, &[])
+}

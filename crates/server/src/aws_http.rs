@@ -1,0 +1,195 @@
+//! The AWS Query API over HTTP.
+//!
+//! **Invariants.** Every reply, refusals included, carries a request id and the token of the state that it
+//! is from. A body is read within a size and a time before anything is looked at.
+//!
+//! **Must not know:** what an action does.
+
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+use aws_api::{
+    ApiError, Fault, Service,
+    form::Form,
+    sigv4::{API_SERVICES, HttpRequest, SignedRequest},
+};
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, header, request::Parts};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use identity::RequestContext;
+use node::Scope;
+
+use crate::{
+    api::{self, Answer},
+    app::App,
+    auth::Authenticator,
+    http::{BodyError, Handler, read_body},
+    metrics, random,
+};
+
+/// The longest body, in bytes.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// The longest user agent that conditions see, in bytes.
+const USER_AGENT_BYTES_MAX: usize = 1024;
+
+const REQUEST_ID: &str = "x-amzn-requestid";
+/// Carries the token of the state that an answer is from, or that a request wants to be answered from.
+pub const TOKEN: &str = "x-writ-consistency-token";
+
+/// The listener's handler.
+pub struct AwsHttp {
+    app: Arc<App>,
+    authenticator: Arc<Authenticator>,
+}
+
+impl AwsHttp {
+    /// Of this node.
+    pub fn new(app: Arc<App>, authenticator: Arc<Authenticator>) -> Self {
+        Self { app, authenticator }
+    }
+
+    async fn answer(
+        &self,
+        peer: SocketAddr,
+        request: Request<Incoming>,
+        request_id: &str,
+    ) -> Answer {
+        let (parts, body) = request.into_parts();
+        let body = match read_body(body, BODY_BYTES_MAX).await {
+            Ok(body) => body,
+            Err(error) => {
+                let error = body_error(error);
+                return api::refuse(&self.app, Service::Iam, &error, request_id).await;
+            }
+        };
+        match self.authenticated(peer, &parts, &body, request_id).await {
+            Ok(request) => api::call(&self.app, request).await,
+            Err((service, error)) => api::refuse(&self.app, service, &error, request_id).await,
+        }
+    }
+
+    async fn authenticated(
+        &self,
+        peer: SocketAddr,
+        parts: &Parts,
+        body: &Bytes,
+        request_id: &str,
+    ) -> Result<api::Request, (Service, ApiError)> {
+        let iam = |error| (Service::Iam, error);
+        if parts.method != Method::POST {
+            let message = "Only POST requests are answered";
+            let (code, fault) = ("MethodNotAllowed", Fault::Sender);
+            let message = message.to_owned();
+            return Err(iam(ApiError { code, status: 405, fault, message }));
+        }
+        let scope = path_scope(parts.uri.path()).map_err(iam)?;
+        let content_type = text(parts, header::CONTENT_TYPE.as_str());
+        let form = Form::parse(content_type.unwrap_or_default(), body).map_err(iam)?;
+        let service = form.service().unwrap_or(Service::Iam);
+        let wrong = |error| (service, error);
+        let headers = signable_headers(parts);
+        let signed = HttpRequest {
+            method: parts.method.as_str(),
+            path: parts.uri.path(),
+            query: parts.uri.query().unwrap_or_default(),
+            headers: &headers,
+            body,
+        };
+        let signed = SignedRequest::parse(&signed, API_SERVICES);
+        let signed = signed.map_err(|error| wrong(error.into()))?;
+        let caller = self.authenticator.authenticate(&signed).await;
+        let caller = caller.map_err(|error| wrong(error.into()))?;
+        let user_agent = text(parts, header::USER_AGENT.as_str()).unwrap_or_default();
+        let user_agent = user_agent.get(..USER_AGENT_BYTES_MAX).unwrap_or(user_agent);
+        let context = RequestContext {
+            source_ip: Some(peer.ip()),
+            secure_transport: false,
+            region: signed.scope().region.to_owned(),
+            user_agent: user_agent.to_owned(),
+        };
+        let token = text(parts, TOKEN).filter(|token| !token.is_empty()).map(str::to_owned);
+        let request_id = request_id.to_owned();
+        Ok(api::Request { caller, context, request_id, form, token, scope })
+    }
+}
+
+impl Handler for AwsHttp {
+    async fn handle(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let started = Instant::now();
+        let request_id = random::uuid();
+        let answer = self.answer(peer, request, &request_id).await;
+        let Answer { xml, status, token, action, code } = answer;
+        let labels = metrics::Request { api: "aws", op: action, code };
+        self.app.core.metrics().answered(labels, started.elapsed());
+        tracing::debug!(request_id, action, code, "answered");
+        let mut response = Response::new(Full::from(xml));
+        // Codes come from the table of errors; each is a status.
+        *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml"));
+        for (name, value) in [(REQUEST_ID, request_id), (TOKEN, token)] {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                headers.insert(name, value);
+            }
+        }
+        response
+    }
+}
+
+fn body_error(error: BodyError) -> ApiError {
+    let (code, status, message) = match error {
+        BodyError::TooLarge => {
+            ("RequestEntityTooLarge", 413, format!("A body has at most {BODY_BYTES_MAX} bytes"))
+        }
+        BodyError::Incomplete => {
+            ("RequestTimeout", 408, "The body was not received in time".to_owned())
+        }
+    };
+    ApiError { code, status, fault: Fault::Sender, message }
+}
+
+fn text<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
+    parts.headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn signable_headers(parts: &Parts) -> Vec<(String, Vec<u8>)> {
+    let headers = parts.headers.iter();
+    headers.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect()
+}
+
+/// Whom the endpoint's prefix asks to wait for: `/`, `/~all/`, `/~quorum/`, `/~region:NAME/`.
+fn path_scope(path: &str) -> Result<Option<Scope>, ApiError> {
+    let prefix = path.trim_matches('/');
+    if prefix.is_empty() {
+        return Ok(None);
+    }
+    let scope = prefix.strip_prefix('~').map(|scope| scope.replacen("%3A", ":", 1));
+    let scope = scope.and_then(|scope| node::parse_scope(&scope));
+    let message = || "The path is /, /~all/, /~quorum/ or /~region:NAME/";
+    scope.map(Some).ok_or_else(|| ApiError::malformed_query_string(message()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_tells_whom_to_wait_for() {
+        assert_eq!(path_scope("/"), Ok(None));
+        assert_eq!(path_scope("/~all/"), Ok(Some(Scope::All)));
+        assert_eq!(path_scope("/~all"), Ok(Some(Scope::All)));
+        assert_eq!(path_scope("/~quorum/"), Ok(Some(Scope::Quorum)));
+        let region = Ok(Some(Scope::Region("eu".to_owned())));
+        assert_eq!(path_scope("/~region:eu/"), region);
+        assert_eq!(path_scope("/~region%3Aeu/"), region);
+        for path in ["/all/", "/~", "/~every/", "/~all/x", "/x"] {
+            assert!(path_scope(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_too_large_is_a_413() {
+        assert_eq!(body_error(BodyError::TooLarge).status, 413);
+        assert_eq!(body_error(BodyError::Incomplete).status, 408);
+    }
+}

@@ -1,0 +1,150 @@
+//! The gRPC services that clients and joining nodes call.
+//!
+//! **Invariants.** Every call is of somebody: a signature verified before the service is reached, or a
+//! certificate of the roster; only `Join` takes a token instead. What a caller may do is told by
+//! policies on `writ:` actions; what concerns the whole cluster only callers of the first account, or
+//! whoever holds this node's own certificate, may do.
+//!
+//! **Must not know:** how calls are signed.
+
+mod authorization;
+mod cluster;
+mod join;
+mod peer;
+mod propagation;
+mod reads;
+
+use std::{sync::Arc, time::Instant};
+
+use identity::{Caller, RequestContext};
+use node::NodeState;
+use rpc::{peer::fingerprint, sigv4::AuthenticatedBy};
+use tonic::{Code, Request, Response, Status};
+
+pub use self::{
+    authorization::Authorizations, cluster::Clusters, join::Joins, peer::Peers,
+    propagation::Propagations, reads::ReadCalls,
+};
+use crate::{
+    app::{self, App},
+    clock,
+    core::{NotReached, Stopping},
+    metrics,
+};
+
+/// Who makes a call.
+enum Who {
+    /// Somebody with an access key.
+    Caller(Box<Caller>, RequestContext),
+    /// Whoever holds this node's own certificate: its operator.
+    Own,
+}
+
+/// Who makes a call; other nodes have no business here.
+fn who<T>(app: &App, request: &Request<T>) -> Result<Who, Status> {
+    if let Some(AuthenticatedBy((caller, region))) =
+        request.extensions().get::<AuthenticatedBy<(Caller, String)>>()
+    {
+        let context = RequestContext {
+            source_ip: request.remote_addr().map(|address| address.ip()),
+            secure_transport: true,
+            region: region.clone(),
+            user_agent: String::new(),
+        };
+        return Ok(Who::Caller(Box::new(caller.clone()), context));
+    }
+    let fingerprint =
+        fingerprint(request).ok_or_else(|| Status::unauthenticated("sign the call with SigV4"))?;
+    let member = app.member(&fingerprint).map_err(stopping)?;
+    let own =
+        member.filter(|entry| entry.node.0 == app.home.node && entry.state != NodeState::Removed);
+    own.map(|_| Who::Own).ok_or_else(|| {
+        Status::permission_denied("this call takes this node's own certificate only")
+    })
+}
+
+/// What an action of Writ's own concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Concern {
+    /// The caller's own account.
+    Account,
+    /// The whole cluster.
+    Cluster,
+}
+
+/// Refuses who may not do an action.
+fn authorize(app: &App, who: &Who, action: &str, concern: Concern) -> Result<(), Status> {
+    let Who::Caller(caller, context) = who else { return Ok(()) };
+    let resource = app.cluster_arn();
+    let authorized = app.core.peek(|node| {
+        if concern == Concern::Cluster && app::first_account(node) != Some(caller.account) {
+            let message = "only callers of the cluster's first account may be given this action";
+            return Err(Status::permission_denied(message));
+        }
+        let now = clock::wall();
+        app::authorize(node, caller, context, action, &resource, now)
+            .map_err(|error| refused(&error))
+    });
+    authorized.map_err(stopping)?
+}
+
+/// IAM's refusal as a status.
+fn refused(error: &identity::Error) -> Status {
+    let api = aws_api::error_of(error);
+    let code = match api.status {
+        403 => Code::PermissionDenied,
+        404 => Code::NotFound,
+        409 => Code::FailedPrecondition,
+        500.. => Code::Internal,
+        _ => Code::InvalidArgument,
+    };
+    Status::new(code, api.message)
+}
+
+fn stopping(error: Stopping) -> Status {
+    Status::unavailable(error.to_string())
+}
+
+fn not_reached(error: NotReached) -> Status {
+    match error {
+        NotReached::Token(error) => Status::invalid_argument(error.to_string()),
+        NotReached::Behind { .. } | NotReached::Stopping(_) => {
+            Status::unavailable(error.to_string())
+        }
+    }
+}
+
+/// Counts a call under its method.
+async fn counted<T>(
+    app: &Arc<App>,
+    op: &'static str,
+    call: impl Future<Output = Result<T, Status>>,
+) -> Result<Response<T>, Status> {
+    let started = Instant::now();
+    let result = call.await;
+    let code = result.as_ref().map_or_else(|status| code_name(status.code()), |_| "ok");
+    app.core.metrics().answered(metrics::Request { api: "grpc", op, code }, started.elapsed());
+    result.map(Response::new)
+}
+
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "ok",
+        Code::Cancelled => "cancelled",
+        Code::Unknown => "unknown",
+        Code::InvalidArgument => "invalid_argument",
+        Code::DeadlineExceeded => "deadline_exceeded",
+        Code::NotFound => "not_found",
+        Code::AlreadyExists => "already_exists",
+        Code::PermissionDenied => "permission_denied",
+        Code::ResourceExhausted => "resource_exhausted",
+        Code::FailedPrecondition => "failed_precondition",
+        Code::Aborted => "aborted",
+        Code::OutOfRange => "out_of_range",
+        Code::Unimplemented => "unimplemented",
+        Code::Internal => "internal",
+        Code::Unavailable => "unavailable",
+        Code::DataLoss => "data_loss",
+        Code::Unauthenticated => "unauthenticated",
+    }
+}

@@ -1,0 +1,401 @@
+//! A node's process: starts its parts in order, waits, stops them in the reverse order.
+//!
+//! **Invariants.** Ports are bound before anything is made, so that a port in use leaves no trace. Nothing
+//! is listened to before the node has its log. When the store or Raft fails, the process ends with an
+//! error: it has nothing more to promise.
+//!
+//! **Must not know:** what the parts do.
+
+use std::{sync::Arc, time::Duration};
+
+use node::{Input, Node};
+use rpc::{
+    MESSAGE_BYTES_MAX,
+    sigv4::VerifyLayer,
+    v1::{
+        authorization_server::AuthorizationServer, cluster_server::ClusterServer,
+        join_server::JoinServer, peer_server::PeerServer, propagation_server::PropagationServer,
+        reads_server::ReadsServer, replication_server::ReplicationServer,
+    },
+};
+use store::{Store, StoreHandle};
+use thiserror::Error;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+};
+use tonic::transport::server::TcpIncoming;
+use wire::v1::{self, control_command::Command};
+
+use crate::{
+    app::{self, App},
+    auth::Authenticator,
+    aws_http::AwsHttp,
+    bootstrap::{self, BootstrapError, Ready},
+    config::{Config, Role},
+    control::{self, CommandError, Rules},
+    core,
+    grpc::{Authorizations, Clusters, Joins, Peers, Propagations, ReadCalls},
+    http, membership,
+    metrics::Metrics,
+    ops::{Condition, Ops},
+    pki::KeyEncryptionKey,
+    raft::{ControlPlane, Start, StartError, Timing},
+    stop::{self, Stop},
+    streams::{self, Streams},
+};
+
+/// How long calls may take to finish once the process stops.
+const DRAIN_WITHIN: Duration = Duration::from_secs(2);
+
+/// Why the process ends.
+#[derive(Debug, Error)]
+pub enum ServerError {
+    /// A port.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(std::net::SocketAddr, std::io::Error),
+    /// Signals.
+    #[error("cannot listen for signals: {0}")]
+    Signal(std::io::Error),
+    /// Who this node is.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
+    /// The log.
+    #[error("the node's log cannot be replayed: {0}")]
+    Replay(String),
+    /// The store failed while running.
+    #[error("the store failed, nothing is acknowledged any more: {0}")]
+    Store(store::Error),
+    /// Raft does not start.
+    #[error(transparent)]
+    Raft(#[from] StartError),
+    /// Raft stopped by itself.
+    #[error("the control plane stopped: {0}")]
+    RaftStopped(String),
+    /// The new cluster's first command.
+    #[error("the cluster cannot be initialized: {0}")]
+    Init(CommandError),
+    /// The key ring does not open.
+    #[error("the cluster's keys do not open: {0}")]
+    Keys(crate::pki::Error),
+    /// gRPC.
+    #[error("gRPC: {0}")]
+    Grpc(tonic::transport::Error),
+    /// A bug.
+    #[error("a part of the server failed: {0}")]
+    Task(tokio::task::JoinError),
+}
+
+struct Listeners {
+    aws: TcpListener,
+    grpc: TcpListener,
+    ops: TcpListener,
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> Result<Self, ServerError> {
+        let bind = async |address| {
+            TcpListener::bind(address).await.map_err(|error| ServerError::Listen(address, error))
+        };
+        let listen = &config.listen;
+        let (aws, grpc) = (bind(listen.aws).await?, bind(listen.grpc).await?);
+        Ok(Self { aws, grpc, ops: bind(listen.ops).await? })
+    }
+}
+
+/// Runs a node until it is told to stop by SIGINT or SIGTERM.
+///
+/// # Errors
+/// When it does not start, or cannot go on.
+pub async fn run(config: Config) -> Result<(), ServerError> {
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServerError::Signal)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServerError::Signal)?;
+    let listeners = Listeners::bind(&config).await?;
+    let Ready { home, store, kek, init } = bootstrap::prepare(&config).await?;
+    let metrics = Arc::new(Metrics::default());
+    let node = replay(&home, &store)?;
+    let (core, task) = core::new(node, store.handle(), Arc::clone(&metrics));
+    let core_task = tokio::spawn(task.run());
+    let control = Arc::new(start_raft(&home, store.handle()).await?);
+    let saved = init.is_none();
+    if let Some(init) = init {
+        initialize(&control, &config, init).await?;
+    }
+    if !saved {
+        home.save(&config.data_dir).map_err(BootstrapError::Home)?;
+    }
+    tracing::info!(node = home.node, cluster = home.cluster_id, "the node starts");
+    let app = Arc::new(App { core, control: Arc::clone(&control), home, kek });
+    let (stopper, stop) = stop::pair();
+    let mut parts = JoinSet::new();
+    spawn_parts(&mut parts, &app, &metrics, &config, listeners, store.handle(), &stop)?;
+    let mut core_task = core_task;
+    let mut ended = false;
+    let result = tokio::select! {
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+        result = &mut core_task => {
+            ended = true;
+            flatten(result)
+        }
+        why = control.stopped() => Err(ServerError::RaftStopped(why)),
+        result = first_failure(&mut parts) => result,
+    };
+    tracing::info!("the node stops");
+    stopper.stop();
+    let drained = tokio::time::timeout(2 * DRAIN_WITHIN + http_drain(), parts.join_all());
+    if drained.await.is_err() {
+        tracing::warn!("parts of the server did not stop in time");
+    }
+    control.shutdown().await;
+    let stopped = app.core.stop().await;
+    let result =
+        if ended || stopped.is_err() { result } else { result.and(flatten(core_task.await)) };
+    close(store, result).await
+}
+
+/// The listeners' own limit, with a margin.
+fn http_drain() -> Duration {
+    Duration::from_secs(6)
+}
+
+fn flatten(
+    result: Result<Result<(), store::Error>, tokio::task::JoinError>,
+) -> Result<(), ServerError> {
+    result.map_err(ServerError::Task)?.map_err(ServerError::Store)
+}
+
+async fn close(store: Store, result: Result<(), ServerError>) -> Result<(), ServerError> {
+    let closed = tokio::task::spawn_blocking(move || store.close()).await;
+    result.and(flatten(closed))
+}
+
+/// Returns when a part ends that should not have.
+async fn first_failure(parts: &mut JoinSet<Result<(), ServerError>>) -> Result<(), ServerError> {
+    match parts.join_next().await {
+        Some(Ok(result)) => result,
+        Some(Err(error)) => Err(ServerError::Task(error)),
+        None => Ok(()),
+    }
+}
+
+fn replay(home: &crate::home::Home, store: &Store) -> Result<Node, ServerError> {
+    let role = match home.role {
+        Role::Writer => node::Role::Writer,
+        Role::Replica => node::Role::Replica,
+    };
+    let mut node = Node::new(crdt::NodeId(home.node), home.cluster_id.clone(), role);
+    let mut failed = None;
+    let read = store.replay(|lsn, bytes| {
+        if failed.is_none()
+            && let Err(error) = node.replay(bytes)
+        {
+            failed = Some(format!("record {lsn}: {error}"));
+        }
+    });
+    read.map_err(|error| ServerError::Bootstrap(error.into()))?;
+    if let Some(failed) = failed {
+        return Err(ServerError::Replay(failed));
+    }
+    node.started(store.last_lsn()).map_err(|error| ServerError::Replay(error.to_string()))?;
+    Ok(node)
+}
+
+async fn start_raft(
+    home: &crate::home::Home,
+    store: StoreHandle,
+) -> Result<ControlPlane<Rules>, ServerError> {
+    let start = Start {
+        node: home.node,
+        cluster_id: home.cluster_id.clone(),
+        ca_certificate: home.ca_der().map_err(BootstrapError::Home)?,
+        identity: home.identity.clone(),
+        store,
+        machine: Rules::default(),
+        timing: Timing::default(),
+    };
+    Ok(ControlPlane::start(start).await?)
+}
+
+async fn initialize(
+    control: &ControlPlane<Rules>,
+    config: &Config,
+    init: v1::InitCluster,
+) -> Result<(), ServerError> {
+    let address = config.grpc_address();
+    control.bootstrap(&address).await.map_err(|error| ServerError::Init(error.into()))?;
+    control::propose(control, Command::InitCluster(init)).await.map_err(ServerError::Init)?;
+    Ok(())
+}
+
+type Parts = JoinSet<Result<(), ServerError>>;
+
+fn spawn_parts(
+    parts: &mut Parts,
+    app: &Arc<App>,
+    metrics: &Arc<Metrics>,
+    config: &Config,
+    listeners: Listeners,
+    store: StoreHandle,
+    stop: &Stop,
+) -> Result<(), ServerError> {
+    let authenticator = Arc::new(Authenticator::new(Arc::clone(app)));
+    parts.spawn(feed_control(Arc::clone(app), stop.clone()));
+    parts.spawn(done(streams::dial_all(Arc::clone(app), stop.clone())));
+    parts.spawn(done(membership::activate(Arc::clone(app), stop.clone())));
+    let addresses = (config.grpc_address(), config.aws_address());
+    parts.spawn(done(membership::announce(Arc::clone(app), addresses, stop.clone())));
+    let Listeners { aws, grpc, ops } = listeners;
+    parts.spawn(serve_grpc(grpc, app, Arc::clone(&authenticator), stop.clone())?);
+    let handler = Arc::new(AwsHttp::new(Arc::clone(app), authenticator));
+    parts.spawn(done(http::serve(aws, handler, stop.clone())));
+    let ops_handler = Arc::new(ops_handler(app, metrics, store));
+    parts.spawn(done(http::serve(ops, ops_handler, stop.clone())));
+    Ok(())
+}
+
+async fn done(part: impl Future<Output = ()>) -> Result<(), ServerError> {
+    part.await;
+    Ok(())
+}
+
+/// Tells the node each state that Raft agrees on, with its keys opened.
+async fn feed_control(app: Arc<App>, mut stop: Stop) -> Result<(), ServerError> {
+    let mut state = app.control.watch();
+    loop {
+        let message = {
+            let rules = state.borrow_and_update();
+            rules.0.to_message()
+        };
+        if !message.cluster_id.is_empty() {
+            let data_keys = open_keys(app.kek.as_ref(), &message).map_err(ServerError::Keys)?;
+            let input = Input::Control { state: Box::new(message), data_keys };
+            if app.core.input(input).await.is_err() {
+                return Ok(());
+            }
+        }
+        tokio::select! {
+            () = stop.stopped() => return Ok(()),
+            changed = state.changed() => if changed.is_err() {
+                // Raft has stopped: whoever watches it tells why.
+                stop.stopped().await;
+                return Ok(());
+            },
+        }
+    }
+}
+
+fn open_keys(
+    kek: Option<&KeyEncryptionKey>,
+    state: &v1::ControlState,
+) -> Result<Vec<(u32, [u8; 32])>, crate::pki::Error> {
+    let (Some(kek), Some(ring)) = (kek, &state.key_ring) else { return Ok(Vec::new()) };
+    let open = |key: &v1::DataKey| {
+        let opened = kek.open_data_key(&state.cluster_id, key)?;
+        Ok((key.id, *opened.expose()))
+    };
+    ring.data_keys.iter().map(open).collect()
+}
+
+/// The gRPC listener, as a future to spawn.
+fn serve_grpc(
+    listener: TcpListener,
+    app: &Arc<App>,
+    authenticator: Arc<Authenticator>,
+    mut stop: Stop,
+) -> Result<impl Future<Output = Result<(), ServerError>> + Send + 'static, ServerError> {
+    let peers = {
+        let (core, home) = (app.core.clone(), app.home.clone());
+        Arc::new(move |fingerprint: &rpc::peer::Fingerprint| {
+            let member = app::member(&core, &home, fingerprint).ok().flatten();
+            member.map(|entry| entry.node.0)
+        })
+    };
+    let own = || Arc::clone(app);
+    let replication = ReplicationServer::new(Streams::new(own()))
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let router = rpc::tls::server(&app.home.identity, &app.home.ca_pem)
+        .map_err(ServerError::Grpc)?
+        .layer(VerifyLayer::new(authenticator))
+        .add_service(app.control.service(peers))
+        .add_service(replication)
+        .add_service(PeerServer::new(Peers::new(own())))
+        .add_service(JoinServer::new(Joins::new(own())))
+        .add_service(AuthorizationServer::new(Authorizations::new(own())))
+        .add_service(PropagationServer::new(Propagations::new(own())))
+        .add_service(ClusterServer::new(Clusters::new(own())))
+        .add_service(ReadsServer::new(ReadCalls::new(own())));
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    Ok(async move {
+        let mut until = stop.clone();
+        let served = router.serve_with_incoming_shutdown(incoming, async move {
+            until.stopped().await;
+        });
+        // Streams between nodes never end by themselves: after a while they are cut.
+        let cut = async {
+            stop.stopped().await;
+            tokio::time::sleep(DRAIN_WITHIN).await;
+        };
+        tokio::select! {
+            served = served => served.map_err(ServerError::Grpc),
+            () = cut => Ok(()),
+        }
+    })
+}
+
+fn ops_handler(app: &Arc<App>, metrics: &Arc<Metrics>, store: StoreHandle) -> Ops {
+    let readiness = {
+        let app = Arc::clone(app);
+        Box::new(move || conditions(&app, &store))
+    };
+    let refresh = {
+        let app = Arc::clone(app);
+        Box::new(move || refresh_gauges(&app))
+    };
+    Ops::new(Arc::clone(metrics), readiness, refresh)
+}
+
+fn conditions(app: &App, store: &StoreHandle) -> Vec<Condition> {
+    let missing = |missing: bool, why: &str| missing.then(|| why.to_owned());
+    let poisoned = missing(store.poisoned(), "the store failed");
+    let (control, member) = match app.core.peek(|node| {
+        let own = node.control().node(node.id());
+        (node.control().cluster_id().is_empty(), own.map(|entry| entry.state))
+    }) {
+        Err(stopping) => (Some(stopping.to_string()), Some(stopping.to_string())),
+        Ok((unknown, state)) => {
+            let member = match state {
+                Some(node::NodeState::Active) => None,
+                Some(node::NodeState::Joining) => Some("joining, not caught up".to_owned()),
+                Some(node::NodeState::Removed) => Some("removed from the cluster".to_owned()),
+                None => Some("not in the roster".to_owned()),
+            };
+            (missing(unknown, "the control plane's state has not arrived"), member)
+        }
+    };
+    vec![
+        Condition { name: "store", missing: poisoned },
+        Condition { name: "control", missing: control },
+        Condition { name: "member", missing: member },
+    ]
+}
+
+fn refresh_gauges(app: &App) {
+    let raft = app.control.metrics();
+    let metrics = app.core.metrics();
+    metrics.raft_term.set(raft.term);
+    metrics.raft_leader.set(raft.leader.map_or(0, u64::from));
+    let status = app.core.peek(|node| node.status(crate::clock::wall())).unwrap_or_default();
+    let others = status.into_iter().filter(|status| status.entry.node.0 != app.home.node);
+    for status in others {
+        let peer = crate::metrics::Peer { peer: status.entry.node.0 };
+        if status.entry.state == node::NodeState::Removed {
+            metrics.lag.remove(&peer);
+        } else {
+            let lag = i64::try_from(status.lag).unwrap_or(i64::MAX);
+            metrics.lag.get_or_create(&peer).set(lag);
+        }
+    }
+}
