@@ -115,7 +115,8 @@ impl Face {
 }
 
 impl Identity {
-    /// The entity to show for a name: one that must exist before one that may, then by the least dot.
+    /// The entity to show for a name: one that must exist before one that may, then by the least
+    /// dot.
     pub(crate) fn find(
         &self,
         account: AccountId,

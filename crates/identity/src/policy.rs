@@ -520,6 +520,10 @@ pub(crate) fn set_default_version(
     if sides.is_empty() {
         return Err(missing_version(command));
     }
+    if sides.iter().any(Option::is_none) {
+        let (noun, name) = (Noun::PolicyVersion, version.0.clone());
+        return Err(Error::ConcurrentModification { noun, name });
+    }
     let mut writes = Writes::new(ctx.caller.account);
     writes.put(&DEFAULT_VERSION, entity.id, &v1::Text { text: version.0.clone() });
     // A version that two nodes made at once stays contested: which text is meant, only a new one

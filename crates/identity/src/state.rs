@@ -171,9 +171,9 @@ impl Writes {
         self.writes.insert(field.key_of(self.account, id, qualifier), None);
     }
 
-    /// Removes every field that an entity may have, but for its name, its path and the documents of a
-    /// managed policy: when its head turns out to be contested, people must be able to address it, and
-    /// its denies must still be known. Without a head nothing reads them.
+    /// Removes every field that an entity may have, but for its name, its path and the documents of
+    /// a managed policy: when its head turns out to be contested, people must be able to address
+    /// it, and its denies must still be known. Without a head nothing reads them.
     pub(crate) fn remove_entity(&mut self, identity: &Identity, id: UniqueId) {
         let kept = [NAME.tag(), PATH.tag(), POLICY_VERSION.tag(), DEFAULT_VERSION.tag()];
         for (key, siblings) in identity.state.range(&Key::entity_prefix(self.account, id)) {

@@ -429,6 +429,7 @@ fn a_version_deleted_while_it_became_the_default_grants_nothing() {
         b: root DeletePolicyVersion P v2
         sync
         may BOB s3:GetObject *
+        root SetDefaultPolicyVersion P v2
         root SetDefaultPolicyVersion P v1
         may BOB s3:GetObject *",
         expect![[r#"
@@ -438,6 +439,8 @@ fn a_version_deleted_while_it_became_the_default_grants_nothing() {
                 done
             may arn:aws:iam::123456789012:user/bob s3:GetObject *
                 ImplicitDeny { layer: Identity }
+            root SetDefaultPolicyVersion P v2
+                ConcurrentModification { noun: PolicyVersion, name: "v2" }
             root SetDefaultPolicyVersion P v1
                 done
             may arn:aws:iam::123456789012:user/bob s3:GetObject *
@@ -476,6 +479,112 @@ fn a_policy_deleted_while_it_was_attached_gives_only_its_denies() {
                 done
             root ListPolicies
                 ListPolicies(Listing { items: [], next: None })
+        "#]],
+    );
+}
+
+#[test]
+fn a_condition_on_a_contested_tag_never_allows_and_always_denies() {
+    let policy = r#"{"Version":"2012-10-17","Statement":[
+        {"Effect":"Allow","Action":"s3:*","Resource":"*"},
+        {"Effect":"Deny","Action":"s3:Put*","Resource":"*",
+         "Condition":{"StringEquals":{"aws:PrincipalTag/t":"no"}}},
+        {"Effect":"Allow","Action":"ec2:*","Resource":"*",
+         "Condition":{"StringEquals":{"aws:PrincipalTag/t":"yes"}}}]}"#;
+    let policy: String = policy.split_whitespace().collect();
+    let steps = "quiet root CreateUser bob / t=yes
+        quiet root PutUserPolicy bob in POLICY
+        sync
+        may BOB s3:PutObject *
+        may BOB ec2:RunInstances *
+        a: root TagUser bob t=yes
+        b: root TagUser bob t=maybe
+        sync
+        may BOB s3:GetObject *
+        may BOB s3:PutObject *
+        may BOB ec2:RunInstances *
+        root ListUserTags bob
+        root TagUser bob t=yes
+        may BOB s3:PutObject *
+        may BOB ec2:RunInstances *";
+    check_race(
+        &steps.replace("POLICY", &policy),
+        expect![[r#"
+        may arn:aws:iam::123456789012:user/bob s3:PutObject *
+            Allow
+        may arn:aws:iam::123456789012:user/bob ec2:RunInstances *
+            Allow
+        a: root TagUser bob t=yes
+            done
+        b: root TagUser bob t=maybe
+            done
+        may arn:aws:iam::123456789012:user/bob s3:GetObject *
+            Allow
+        may arn:aws:iam::123456789012:user/bob s3:PutObject *
+            ExplicitDeny { layer: Identity }
+        may arn:aws:iam::123456789012:user/bob ec2:RunInstances *
+            ImplicitDeny { layer: Identity }
+        root ListUserTags bob
+            ListUserTags(Listing { items: [Tag { key: TagKey("t"), value: TagValue("yes") }], next: None })
+        root TagUser bob t=yes
+            done
+        may arn:aws:iam::123456789012:user/bob s3:PutObject *
+            Allow
+        may arn:aws:iam::123456789012:user/bob ec2:RunInstances *
+            Allow
+    "#]],
+    );
+}
+
+#[test]
+fn of_two_session_durations_the_least_counts() {
+    check_race(
+        "quiet root CreateUser bob
+        quiet root CreateRole ops trust:BOB
+        quiet root UpdateRole ops 43200
+        sync
+        a: root UpdateRole ops 7200
+        b: root UpdateRole ops 14400
+        sync
+        bob AssumeRole ops 7201
+        root UpdateRole ops 14400
+        bob AssumeRole ops 14401",
+        expect![[r#"
+            a: root UpdateRole ops 7200
+                done
+            b: root UpdateRole ops 14400
+                done
+            bob AssumeRole ops 7201
+                DurationExceedsRoleMax { max_secs: 7200 }
+            root UpdateRole ops 14400
+                done
+            bob AssumeRole ops 14401
+                DurationExceedsRoleMax { max_secs: 14400 }
+        "#]],
+    );
+}
+
+#[test]
+fn a_trust_policy_changed_both_ways_must_trust_on_both_sides() {
+    check_race(
+        "quiet root CreateUser bob
+        quiet root CreateUser eve
+        quiet root CreateRole ops trust:BOB
+        sync
+        a: root UpdateAssumeRolePolicy ops trust:arn:aws:iam::123456789012:user/eve
+        b: root UpdateAssumeRolePolicy ops trust:BOB
+        sync
+        bob AssumeRole ops
+        eve AssumeRole ops",
+        expect![[r#"
+            a: root UpdateAssumeRolePolicy ops trust:arn:aws:iam::123456789012:user/eve
+                done
+            b: root UpdateAssumeRolePolicy ops trust:arn:aws:iam::123456789012:user/bob
+                done
+            bob AssumeRole ops
+                AccessDenied { message: "User: arn:aws:iam::123456789012:user/bob is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::123456789012:role/ops because no role trust policy allows the sts:AssumeRole action" }
+            eve AssumeRole ops
+                AccessDenied { message: "User: arn:aws:iam::123456789012:user/eve is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::123456789012:role/ops because no role trust policy allows the sts:AssumeRole action" }
         "#]],
     );
 }
