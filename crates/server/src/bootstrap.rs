@@ -86,6 +86,17 @@ pub struct Ready {
     pub init: Option<v1::InitCluster>,
 }
 
+/// Refuses a directory that is another node's. Changes nothing.
+///
+/// # Errors
+/// When it is, or cannot be read.
+pub fn check(config: &Config) -> Result<(), BootstrapError> {
+    if let Some(home) = Home::load(&config.data_dir)? {
+        home.check(&config.data_dir, config.node.role, &config.node.region)?;
+    }
+    Ok(())
+}
+
 /// Finds out, or makes, who this node is. Blocks on the disk.
 ///
 /// # Errors

@@ -111,6 +111,7 @@ impl Listeners {
 pub async fn run(config: Config) -> Result<(), ServerError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServerError::Signal)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(ServerError::Signal)?;
+    bootstrap::check(&config)?;
     let listeners = Listeners::bind(&config).await?;
     let Ready { home, store, kek, init } = bootstrap::prepare(&config).await?;
     let metrics = Arc::new(Metrics::default());

@@ -53,7 +53,7 @@ pub(super) fn spawn(
         }
     }
     if std::env::var_os("WRIT_LOG").is_none() {
-        command.env("WRIT_LOG", "warn");
+        command.env("WRIT_LOG", "warn,openraft=error");
     }
     let flag = |command: &mut Command, name: &str, value: String| {
         command.arg(name).arg(value);

@@ -26,6 +26,8 @@ const SHAPE_FILE: &str = "shape.json";
 const ACCOUNT_FILE: &str = "account.json";
 const RESULT_FILE: &str = "dev.json";
 const CONTEXT_FILE: &str = "context.toml";
+/// What a shell reads to use the cluster: `. DIRECTORY/env`.
+const ENV_FILE: &str = "env";
 /// The region all nodes are in.
 pub(super) const REGION: &str = "local";
 
@@ -140,7 +142,7 @@ impl Layout {
         Ok(home::write(&self.directory, ACCOUNT_FILE, file.to_string().as_bytes())?)
     }
 
-    /// Tells others: `context.toml`, then `dev.json`.
+    /// Tells others: `context.toml` and `env`, then `dev.json`.
     pub(super) fn publish(&self, account: &Account, pids: &[u32]) -> Result<(), DevError> {
         let mut nodes = Vec::new();
         let mut context = Vec::new();
@@ -167,6 +169,7 @@ impl Layout {
         let Account { account_id: _, access_key_id, secret_access_key } = account;
         let context = Context::write(&ca_pem, &context, access_key_id, secret_access_key);
         home::write(&self.directory, CONTEXT_FILE, context.as_bytes())?;
+        home::write(&self.directory, ENV_FILE, self.exports(account).as_bytes())?;
         let mut result = account_json(account);
         if let Some(fields) = result.as_object_mut() {
             fields.insert("nodes".to_owned(), Value::Array(nodes));
@@ -195,16 +198,25 @@ impl Layout {
             let role = place.role.as_str();
             line(format_args!("node {:2}  {role:7}  http://{aws}  grpc {grpc}", place.number));
         }
-        let endpoint = self.places.first().map(|place| self.address(place, 0));
-        line(format_args!(""));
-        line(format_args!("export AWS_ENDPOINT_URL=http://{}", endpoint.unwrap_or_default()));
-        line(format_args!("export AWS_REGION=us-east-1"));
-        line(format_args!("export AWS_ACCESS_KEY_ID={}", account.access_key_id));
-        let secret = account.secret_access_key.expose();
-        line(format_args!("export AWS_SECRET_ACCESS_KEY={secret}"));
-        let context = self.directory.join(CONTEXT_FILE);
-        line(format_args!("export WRIT_CONTEXT_FILE='{}'", context.display()));
+        line(format_args!("\n{}", self.exports(account)));
         text
+    }
+
+    /// What makes AWS's clients and `writ` use the cluster.
+    fn exports(&self, account: &Account) -> String {
+        let endpoint = self.places.first().map(|place| self.address(place, 0)).unwrap_or_default();
+        let context = self.directory.join(CONTEXT_FILE);
+        format!(
+            "export AWS_ENDPOINT_URL=http://{endpoint}\n\
+             export AWS_REGION=us-east-1\n\
+             export AWS_DEFAULT_REGION=us-east-1\n\
+             export AWS_ACCESS_KEY_ID={}\n\
+             export AWS_SECRET_ACCESS_KEY={}\n\
+             export WRIT_CONTEXT_FILE='{}'\n",
+            account.access_key_id,
+            account.secret_access_key.expose(),
+            context.display()
+        )
     }
 
     fn read_json(&self, name: &str) -> Result<Option<Value>, DevError> {
