@@ -177,34 +177,31 @@ def run_server(command) -> subprocess.CompletedProcess:
     )  # fmt: skip
 
 
-def changed(command, **flags) -> list[str]:
-    """A node's command line with other values for some flags."""
+def elsewhere(command, data_dir) -> list[str]:
+    """A node's command line with another directory, and ports that nobody uses."""
     command = list(command)
-    for flag, value in flags.items():
-        command[command.index("--" + flag.replace("_", "-")) + 1] = value
+    ports = {f"--listen-{name}": "127.0.0.1:0" for name in ("aws", "grpc", "ops")}
+    for flag, value in {**ports, "--data-dir": data_dir}.items():
+        command[command.index(flag) + 1] = str(value)
     return command
 
 
 def test_a_directory_that_is_in_use_is_refused(cluster):
-    anywhere = {f"listen_{name}": "127.0.0.1:0" for name in ("aws", "grpc", "ops")}
-    refused = run_server(changed(cluster.node_command(1), **anywhere))
+    refused = run_server(elsewhere(cluster.node_command(1), cluster.node(1).data_dir))
     assert refused.returncode != 0
     assert cluster.node(1).data_dir in refused.stdout + refused.stderr
 
 
 def test_a_directory_of_another_kind_of_node_is_refused(cluster):
-    replica, anywhere = len(cluster.nodes), {"listen_aws": "127.0.0.1:0"}
-    command = changed(
-        cluster.node_command(1), data_dir=cluster.node(replica).data_dir, **anywhere
-    )
-    refused = run_server(command)
+    replica = cluster.node(len(cluster.nodes))
+    refused = run_server(elsewhere(cluster.node_command(1), replica.data_dir))
     assert refused.returncode != 0
     assert "is of a replica" in refused.stdout + refused.stderr
 
 
 def test_a_damaged_directory_is_refused_with_the_files_name(cluster, tmp_path):
     (tmp_path / "node.toml").write_text("format = 1\nnode = ")
-    refused = run_server(changed(cluster.node_command(1), data_dir=str(tmp_path)))
+    refused = run_server(elsewhere(cluster.node_command(1), tmp_path))
     assert refused.returncode != 0
     assert str(tmp_path / "node.toml") in refused.stdout + refused.stderr
 
