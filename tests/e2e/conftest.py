@@ -121,7 +121,7 @@ class Cluster:
     def __init__(self, process: subprocess.Popen, directory: Path, described: dict):
         self.process = process
         self.directory = directory
-        # Nodes that were killed and started again are ours, no longer those of `writ dev`.
+        # Nodes that were killed and started again are ours, not those of `writ dev`.
         self.restarted: dict[int, subprocess.Popen] = {}
         self.account_id = described["account_id"]
         self.administrator = Credentials(

@@ -1,4 +1,5 @@
-//! Where the cluster is and how to know it: the context file that `writ dev` writes, or an operator.
+//! Where the cluster is and how to know it: the context file that `writ dev` writes, or an
+//! operator.
 //!
 //! **Invariants.** `WRIT_CONTEXT_FILE` wins over `~/.config/writ/context.toml`, that over
 //! `./writ-dev/context.toml`. A word that is not known here is an error.

@@ -1,7 +1,8 @@
 //! What signs the calls: found where AWS's own tools find it, or in the context.
 //!
-//! **Invariants.** The environment wins, then the profile that `AWS_PROFILE` names, then the context,
-//! then the profile `default`: credentials of another cloud are never used where the context has some.
+//! **Invariants.** The environment wins, then the profile that `AWS_PROFILE` names, then the
+//! context, then the profile `default`: credentials of another cloud are never used where the
+//! context has some.
 //!
 //! **Must not know:** how a call is signed.
 

@@ -1,7 +1,8 @@
 //! The operator's commands: `writ status`, `wait`, `check`, `token`, `account`, `node`.
 //!
-//! **Invariants.** Results go to standard output, progress and errors to standard error; a command's
-//! exit code is one of [`Exit`]. Secrets are shown only by the command that creates them.
+//! **Invariants.** Results go to standard output, progress and errors to standard error; a
+//! command's exit code is one of [`Exit`]. Secrets are shown only by the command that creates
+//! them.
 //!
 //! **Must not know:** how a node works: it asks over gRPC, as any program can.
 

@@ -1,7 +1,8 @@
 //! Connections to the cluster's nodes, with signed calls.
 //!
-//! **Invariants.** A node is verified by the context's CA before anything is sent. A node that cannot
-//! be reached is passed over for the next; one that answers is not asked behind its back again.
+//! **Invariants.** A node is verified by the context's CA before anything is sent. A node that
+//! cannot be reached is passed over for the next; one that answers is not asked behind its back
+//! again.
 //!
 //! **Must not know:** what is called.
 

@@ -1,7 +1,7 @@
 //! `writ wait`: until a change is where it should be, with live progress.
 //!
-//! **Invariants.** 0 only if every wait that was asked for ended with `propagated`; otherwise whoever
-//! is missing is named, and why.
+//! **Invariants.** 0 only if every wait that was asked for ended with `propagated`; otherwise
+//! whoever is missing is named, and why.
 //!
 //! **Must not know:** how progress is known.
 

@@ -78,10 +78,11 @@ impl Document {
     }
 
     /// Binds each principal given as the ARN of a user, role or role session to the unique id that
-    /// `resolve` knows for it, once each, in order. The result is saved beside the document, so that
-    /// who takes a deleted principal's name does not take its grants (DESIGN §4). `resolve` gets the
-    /// ARN as written; a role session's (`assumed-role/ROLE/SESSION`) is bound to its role's unique
-    /// id. What it does not know stays unbound, and an unbound ARN is granted nothing.
+    /// `resolve` knows for it, once each, in order. The result is saved beside the document, so
+    /// that who takes a deleted principal's name does not take its grants (DESIGN §4). `resolve`
+    /// gets the ARN as written; a role session's (`assumed-role/ROLE/SESSION`) is bound to its
+    /// role's unique id. What it does not know stays unbound, and an unbound ARN is granted
+    /// nothing.
     pub fn bind_principals(
         &self,
         resolve: impl Fn(&str) -> Option<UniqueId>,

@@ -1,8 +1,8 @@
-//! One call of the AWS API, from an authenticated caller's form to XML: for the HTTP listener and for
-//! gRPC's `Reads.Query`.
+//! One call of the AWS API, from an authenticated caller's form to XML: for the HTTP listener and
+//! for gRPC's `Reads.Query`.
 //!
-//! **Invariants.** An answer is durable, and carries the token of the state it is from. What was written
-//! and has not propagated in time is told as exactly that.
+//! **Invariants.** An answer is durable, and carries the token of the state it is from. What was
+//! written and has not propagated in time is told as exactly that.
 //!
 //! **Must not know:** HTTP, signatures, what a command means.
 

@@ -1,7 +1,7 @@
 //! What every request handler needs: the node, the control plane, who this node is.
 //!
-//! **Invariants.** A certificate is a node's only while the roster says so; before the roster has come, the
-//! one that was given when this node joined counts.
+//! **Invariants.** A certificate is a node's only while the roster says so; before the roster has
+//! come, the one that was given when this node joined counts.
 //!
 //! **Must not know:** the protocols.
 

@@ -1,9 +1,11 @@
-//! Who signed a request: at a writer by the key's secret, at a replica by the day's signing key, which a
-//! writer derives.
+//! Who signed a request: at a writer by the key's secret, at a replica by the day's signing key,
+//! which a writer derives.
 //!
-//! **Invariants.** A node that is not, or no longer, a serving member tells nobody apart. A key that is unknown and one that is not usable are answered alike. Whether a key is
-//! usable is told by this node's own state at each request, never by what is cached. A signing key is
-//! kept only after it verified a request, and only until its day is over. No secret is logged.
+//! **Invariants.** A node that is no serving member, be it that it joins or that it was removed,
+//! tells nobody apart. A key that is unknown and one that is not usable are answered alike.
+//! Whether a key is usable is told by this node's own state at each request, never by what is
+//! cached. A signing key is kept only after it verified a request, and only until its day is over.
+//! No secret is logged.
 //!
 //! **Must not know:** what the caller wants.
 

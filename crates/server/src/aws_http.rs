@@ -1,7 +1,7 @@
 //! The AWS Query API over HTTP.
 //!
-//! **Invariants.** Every reply, refusals included, carries a request id and the token of the state that it
-//! is from. A body is read within a size and a time before anything is looked at.
+//! **Invariants.** Every reply, refusals included, carries a request id and the token of the
+//! state that it is from. A body is read within a size and a time before anything is looked at.
 //!
 //! **Must not know:** what an action does.
 
@@ -33,7 +33,8 @@ pub const BODY_BYTES_MAX: usize = 1 << 20;
 const USER_AGENT_BYTES_MAX: usize = 1024;
 
 const REQUEST_ID: &str = "x-amzn-requestid";
-/// Carries the token of the state that an answer is from, or that a request wants to be answered from.
+/// Carries the token of the state that an answer is from, or that a request wants to be answered
+/// from.
 pub const TOKEN: &str = "x-writ-consistency-token";
 
 /// The listener's handler.

@@ -1,8 +1,8 @@
 //! How a node comes to be: by starting a cluster, by joining one, or by having been there before.
 //!
 //! **Invariants.** A directory that is a node's stays that node's, whatever flags say: `--init` and
-//! `--join` are for empty directories. A joining node believes nobody before it has seen the CA that its
-//! token names. Private keys are made here and never leave.
+//! `--join` are for empty directories. A joining node believes nobody before it has seen the CA
+//! that its token names. Private keys are made here and never leave.
 //!
 //! **Must not know:** how a running node works.
 
@@ -82,7 +82,8 @@ pub struct Ready {
     pub store: Store,
     /// The key-encryption key, at writers.
     pub kek: Option<KeyEncryptionKey>,
-    /// For a cluster's first node: what its cluster begins with. The home is to be saved after that.
+    /// For a cluster's first node: what its cluster begins with. The home is to be saved after
+    /// that.
     pub init: Option<v1::InitCluster>,
 }
 

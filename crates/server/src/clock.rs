@@ -1,8 +1,8 @@
 //! Time, for the shell to hand out.
 //!
-//! **Invariants.** [`Clock::now`] never runs backwards and never stands still, however the wall clock
-//! jumps: deadlines and heartbeats depend on it. [`wall`] is what the machine believes, for comparison
-//! with other machines' clocks.
+//! **Invariants.** [`Clock::now`] never runs backwards and never stands still, however the wall
+//! clock jumps: deadlines and heartbeats depend on it. [`wall`] is what the machine believes, for
+//! comparison with other machines' clocks.
 //!
 //! **Must not know:** what depends on it.
 

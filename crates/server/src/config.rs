@@ -1,8 +1,8 @@
 //! The server's configuration: one struct, read once.
 //!
-//! **Invariants.** A flag wins over its `WRIT_*` variable, that over the file, that over the default.
-//! A word in the file that is not known here is an error. What [`Config::documented`] prints parses
-//! back to the same configuration (but for the join token, which is never shown).
+//! **Invariants.** A flag wins over its `WRIT_*` variable, that over the file, that over the
+//! default. A word in the file that is not known here is an error. What [`Config::documented`]
+//! prints parses back to the same configuration (but for the join token, which is never shown).
 //!
 //! **Must not know:** what the parts of the server do with it.
 
@@ -143,7 +143,10 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Human, filter: "info,openraft=error".to_owned() }
+        Self {
+            format: LogFormat::Human,
+            filter: "info,openraft=error,openraft::replication=off".to_owned(),
+        }
     }
 }
 
@@ -161,7 +164,8 @@ pub struct Otlp {
 pub struct Config {
     /// The node's own directory; one node, one directory.
     pub data_dir: PathBuf,
-    /// A file with the key-encryption key, 64 hex digits. Writers need it, replicas must not have it.
+    /// A file with the key-encryption key, 64 hex digits. Writers need it, replicas must not have
+    /// it.
     pub kek_file: Option<PathBuf>,
     /// Start a new cluster if the data directory is empty.
     pub init: bool,
@@ -234,7 +238,8 @@ pub struct Flags {
     /// gRPC addresses of members to join; may be repeated or comma-separated.
     #[arg(long, env = "WRIT_JOIN_ADDRESSES", value_delimiter = ',')]
     pub join: Vec<String>,
-    /// The one-time join token. Visible to other users of the machine as a flag: prefer the variable.
+    /// The one-time join token. Visible to other users of the machine as a flag: prefer the
+    /// variable.
     #[arg(long, env = "WRIT_JOIN_TOKEN", hide_env_values = true, value_parser = parse_secret)]
     pub join_token: Option<Secret<String>>,
     /// Hex SHA-256 of the cluster's CA certificate.

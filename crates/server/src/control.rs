@@ -1,7 +1,8 @@
-//! The control plane with its rules: Raft agrees on commands, [`node::control`] decides what they mean.
+//! The control plane with its rules: Raft agrees on commands, [`node::control`] decides what they
+//! mean.
 //!
-//! **Invariants.** Every node applies the same rules to the same commands. A refusal of the rules is told
-//! apart from a command that nobody answered.
+//! **Invariants.** Every node applies the same rules to the same commands. A refusal of the rules
+//! is told apart from a command that nobody answered.
 //!
 //! **Must not know:** how Raft agrees, what the rules are.
 

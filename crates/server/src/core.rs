@@ -1,8 +1,9 @@
 //! The one task that owns the node's changes, and the handle by which everybody else reads it.
 //!
 //! **Invariants.** Only the task takes the write lock, and nobody holds any lock across an await.
-//! Nothing leaves before it is durable: replies are held until their lsn is, reads wait until what they
-//! saw is. After the store failed nothing is answered any more; the task ends with the error.
+//! Nothing leaves before it is durable: replies are held until their lsn is, reads wait until
+//! what they saw is. After the store failed nothing is answered any more; the task ends with the
+//! error.
 //!
 //! **Must not know:** HTTP, gRPC, Raft, what a command means.
 //!
@@ -352,3 +353,6 @@ fn wait_input(ticket: u64, request: WaitRequest, now: Timestamp) -> Input {
     let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
     Input::Wait { ticket, token, scope, stage, deadline: now.plus_ms(timeout_ms) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,9 @@
 //! `writ dev`: a whole cluster on one machine, each node a process of its own.
 //!
-//! **Invariants.** Nodes come to be as they do anywhere: the first initializes, the others join with
-//! one-time tokens. `dev.json` exists only while every node in it was seen ready. Started again on the
-//! same directory it resumes with the same account and key. Children are stopped by their id.
+//! **Invariants.** Nodes come to be as they do anywhere: the first initializes, the others join
+//! with one-time tokens. `dev.json` exists only while every node in it was seen ready. Started
+//! again on the same directory it resumes with the same account and key. Children are stopped by
+//! their id.
 //!
 //! **Must not know:** how a node works.
 

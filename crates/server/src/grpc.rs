@@ -1,9 +1,9 @@
 //! The gRPC services that clients and joining nodes call.
 //!
-//! **Invariants.** Every call is of somebody: a signature verified before the service is reached, or a
-//! certificate of the roster; only `Join` takes a token instead. What a caller may do is told by
-//! policies on `writ:` actions; what concerns the whole cluster only callers of the first account, or
-//! whoever holds this node's own certificate, may do.
+//! **Invariants.** Every call is of somebody: a signature verified before the service is reached,
+//! or a certificate of the roster; only `Join` takes a token instead. What a caller may do is
+//! told by policies on `writ:` actions; what concerns the whole cluster only callers of the first
+//! account, or whoever holds this node's own certificate, may do.
 //!
 //! **Must not know:** how calls are signed.
 

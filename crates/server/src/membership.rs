@@ -1,7 +1,8 @@
 //! Nodes that join become active: the leader sees that they have caught up, and says so.
 //!
-//! **Invariants.** A node is activated only after it was seen to have everything that this node had when it
-//! first saw the node join. Only the leader proposes; if it falls, the next one begins anew.
+//! **Invariants.** A node is activated only after it was seen to have everything that this node
+//! had when it first saw the node join. Only the leader proposes; if it falls, the next one
+//! begins anew.
 //!
 //! **Must not know:** how Raft's own configuration follows the roster.
 

@@ -1,7 +1,7 @@
 //! `/livez`, `/readyz`, `/metrics`: for whoever runs the node.
 //!
-//! **Invariants.** `/livez` says only that the process answers; `/readyz` says 503 and why while the
-//! node should get no requests. Nothing here names an account, a user or a policy.
+//! **Invariants.** `/livez` says only that the process answers; `/readyz` says 503 and why while
+//! the node should get no requests. Nothing here names an account, a user or a policy.
 //!
 //! **Must not know:** how readiness is found out.
 

@@ -1,8 +1,8 @@
 //! A node's process: starts its parts in order, waits, stops them in the reverse order.
 //!
-//! **Invariants.** Ports are bound before anything is made, so that a port in use leaves no trace. Nothing
-//! is listened to before the node has its log. When the store or Raft fails, the process ends with an
-//! error: it has nothing more to promise.
+//! **Invariants.** Ports are bound before anything is made, so that a port in use leaves no
+//! trace. Nothing is listened to before the node has its log. When the store or Raft fails, the
+//! process ends with an error: it has nothing more to promise.
 //!
 //! **Must not know:** what the parts do.
 
@@ -314,7 +314,7 @@ fn serve_grpc(
         })
     };
     let own = || Arc::clone(app);
-    let replication = ReplicationServer::new(Streams::new(own()))
+    let replication = ReplicationServer::new(Streams::new(own(), stop.clone()))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let router = rpc::tls::server(&app.home.identity, &app.home.ca_pem)

@@ -2,8 +2,9 @@
 //!
 //! Of two writers the one with the lower id dials; replicas dial writers. One bidi stream a pair.
 //!
-//! **Invariants.** A peer is who its certificate and the roster say, on either side. A stream that ends is
-//! told to the node once. Who cannot be reached is tried again with growing, scattered pauses.
+//! **Invariants.** A peer is who its certificate and the roster say, on either side. The end of
+//! either direction of a stream is the end of both, and the node is told. Who cannot be reached
+//! is tried again with growing, scattered pauses.
 //!
 //! **Must not know:** what frames say.
 
@@ -102,8 +103,8 @@ async fn dial(app: Arc<App>, peer: NodeId, address: String) {
     }
 }
 
-/// Between half and the whole of `pause`, so that nodes that lost each other at once do not all come
-/// back at once.
+/// Between half and the whole of `pause`, so that nodes that lost each other at once do not all
+/// come back at once.
 fn scattered(pause: Duration, [byte]: [u8; 1]) -> Duration {
     pause / 2 + pause / 2 * u32::from(byte) / 255
 }
@@ -187,13 +188,14 @@ impl Drop for Down {
 /// The service that other nodes dial.
 pub struct Streams {
     app: Arc<App>,
+    stop: Stop,
     pumps: Mutex<JoinSet<()>>,
 }
 
 impl Streams {
     /// Of this node.
-    pub fn new(app: Arc<App>) -> Self {
-        Self { app, pumps: Mutex::default() }
+    pub fn new(app: Arc<App>, stop: Stop) -> Self {
+        Self { app, stop, pumps: Mutex::default() }
     }
 
     fn spawn(&self, pump: impl Future<Output = ()> + Send + 'static) {
@@ -238,16 +240,20 @@ impl Replication for Streams {
         }
         let (session, frames) = self.app.core.peer_up(peer).await.map_err(stopping)?;
         tracing::info!(peer = peer.0, "a stream was opened");
-        let app = Arc::clone(&self.app);
+        let (app, mut stop) = (Arc::clone(&self.app), self.stop.clone());
         self.spawn(async move {
-            // The node is told by `Outbound`; here the end is only of interest.
-            match pump(&app, peer, session, request.into_inner()).await {
+            let result = tokio::select! {
+                () = stop.stopped() => Ok(()),
+                result = pump(&app, peer, session, request.into_inner()) => result,
+            };
+            match result {
                 Ok(()) => tracing::info!(peer = peer.0, "the stream ended"),
                 Err(StreamError::Stopping) => {}
                 Err(StreamError::Failed(error)) => {
                     tracing::info!(peer = peer.0, error, "the stream broke");
                 }
             }
+            // Ends the other direction as well, and with it the call.
             let _stopping = app.core.input(Input::PeerDown { peer, session }).await;
         });
         let down = Down { app: Arc::clone(&self.app), peer, session };

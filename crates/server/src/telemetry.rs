@@ -34,8 +34,8 @@ pub enum TelemetryError {
     Twice,
 }
 
-/// Installs the subscriber. Logs go to standard error. Call within a tokio runtime: the exporter needs
-/// one.
+/// Installs the subscriber. Logs go to standard error. Call within a tokio runtime: the exporter
+/// needs one.
 pub fn install(log: &Log, otlp: &Otlp) -> Result<Telemetry, TelemetryError> {
     let filter = EnvFilter::try_new(&log.filter)
         .map_err(|error| TelemetryError::Filter(log.filter.clone(), error))?;

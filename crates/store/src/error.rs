@@ -134,7 +134,7 @@ pub enum Error {
     },
 }
 
-/// What to do about a damaged store: its node may have shown others what it no longer has, so it
+/// What to do about a damaged store: its node may have shown others what it has lost, so it
 /// must not write under its old name again.
 pub(crate) const REJOIN: &str = "keep the directory for review, start with an empty one and let \
                                  the node rejoin as a new node id";

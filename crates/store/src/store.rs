@@ -294,7 +294,7 @@ impl StoreHandle {
 
     /// Transactions from this one on: at most `records_max`, and no further one once `bytes_max` is
     /// reached (so at least one, if there is one and `records_max` is not 0). Each is checked.
-    /// `Trimmed` if the first asked for is no longer kept.
+    /// `Trimmed` if the first asked for is not kept.
     pub fn read_log(
         &self,
         from_lsn: u64,

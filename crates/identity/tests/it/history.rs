@@ -1,8 +1,9 @@
 //! Runs a history, one step a line, and says what came of each.
 //!
-//! `[a:|b:] CALLER Action arguments…` is a call at a node (a, if none is named); `sync` exchanges all
-//! transactions; `[b:] may PRINCIPAL action resource` asks for a decision, `[b:] auth keyN` whether the Nth
-//! key that was made authenticates. `quiet` before a step leaves it out of what is said.
+//! `[a:|b:] CALLER Action arguments…` is a call at a node (a, if none is named); `sync` exchanges
+//! all transactions; `[b:] may PRINCIPAL action resource` asks for a decision, `[b:] auth keyN`
+//! whether the Nth key that was made authenticates. `quiet` before a step leaves it out of what
+//! is said.
 
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 

@@ -1,7 +1,7 @@
 //! The task: takes inputs in batches, lets the node handle them, carries the effects out in order.
 //!
-//! **Invariants.** One append is under way at the store at a time; what comes meanwhile goes together
-//! with the next, so that one flush serves all that waited for it.
+//! **Invariants.** One append is under way at the store at a time; what comes meanwhile goes
+//! together with the next, so that one flush serves all that waited for it.
 //!
 //! **Must not know:** what the node decides.
 

@@ -1,6 +1,7 @@
 //! One node's process.
 //!
-//! **Invariants.** A process is signalled only while it is our unreaped child, so its id is its own.
+//! **Invariants.** A process is signalled only while it is our unreaped child, so its id is its
+//! own.
 //!
 //! **Must not know:** what the node does.
 
@@ -53,7 +54,7 @@ pub(super) fn spawn(
         }
     }
     if std::env::var_os("WRIT_LOG").is_none() {
-        command.env("WRIT_LOG", "warn,openraft=error");
+        command.env("WRIT_LOG", "warn,openraft=error,openraft::replication=off");
     }
     let flag = |command: &mut Command, name: &str, value: String| {
         command.arg(name).arg(value);

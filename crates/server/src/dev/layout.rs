@@ -177,7 +177,7 @@ impl Layout {
         Ok(home::write(&self.directory, RESULT_FILE, format!("{result:#}\n").as_bytes())?)
     }
 
-    /// The cluster is not, or no longer, what `dev.json` says.
+    /// The cluster is not (any more) what `dev.json` says.
     pub(super) fn withdraw(&self) {
         let path = self.directory.join(RESULT_FILE);
         if let Err(error) = fs::remove_file(&path)

@@ -1,7 +1,7 @@
 //! `Authorization`: may this principal do this?
 //!
-//! **Invariants.** A caller asks about principals of its own account. The answer is durable and names the
-//! state it was decided on.
+//! **Invariants.** A caller asks about principals of its own account. The answer is durable and
+//! names the state it was decided on.
 //!
 //! **Must not know:** how decisions are made.
 

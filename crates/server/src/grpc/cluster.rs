@@ -1,6 +1,7 @@
 //! `Cluster`: its state, and what changes it.
 //!
-//! **Invariants.** A join token is known to the cluster by its hash only; the token itself is shown once.
+//! **Invariants.** A join token is known to the cluster by its hash only; the token itself is
+//! shown once.
 //!
 //! **Must not know:** how Raft agrees.
 

@@ -1,7 +1,7 @@
 //! `Join`: a node that has a one-time token becomes a member.
 //!
-//! **Invariants.** A signing request is checked before the token is spent. A token admits one node, of the
-//! role it was made for; that is the control plane's to decide.
+//! **Invariants.** A signing request is checked before the token is spent. A token admits one
+//! node, of the role it was made for; that is the control plane's to decide.
 //!
 //! **Must not know:** what the node does next.
 

@@ -1,7 +1,8 @@
 //! `Peer`: what a replica asks of a writer.
 //!
-//! **Invariants.** Only members are answered. A signing key is derived for the current day only, so that a
-//! replica's memory is worth a day; of a session, the claims leave without their secret.
+//! **Invariants.** Only members are answered. A signing key is derived for the current day only,
+//! so that a replica's memory is worth a day; of a session, the claims leave without their
+//! secret.
 //!
 //! **Must not know:** who signed what.
 
