@@ -1,7 +1,7 @@
 //! Formats: every byte on the network and on disk that is not a library's own.
 //!
 //! `v1` holds the messages of `/proto/writ/v1` as prost generates them; [`transaction`] converts
-//! the replicated unit, [`secret`] blanks the messages that carry secrets.
+//! the replicated unit, `secret` blanks the messages that carry secrets.
 //!
 //! **Invariants.** A transaction's bytes are made once, at its origin, and never re-encoded: prost
 //! drops fields it does not know, and a re-encoding would erase a newer node's restrictions. A
