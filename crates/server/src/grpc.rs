@@ -3,7 +3,7 @@
 //! **Invariants.** Every call is of somebody: a signature verified before the service is reached,
 //! or a certificate of the roster; only `Join` takes a token instead. What a caller may do is
 //! told by policies on `writ:` actions; what concerns the whole cluster only callers of the first
-//! account, or whoever holds this node's own certificate, may do.
+//! account, or whoever holds this writer's own certificate, may do.
 //!
 //! **Must not know:** how calls are signed.
 
@@ -36,7 +36,7 @@ use crate::{
 enum Who {
     /// Somebody with an access key.
     Caller(Box<Caller>, RequestContext),
-    /// Whoever holds this node's own certificate: its operator.
+    /// Whoever holds this writer's own certificate: its operator.
     Own,
 }
 
@@ -56,10 +56,15 @@ fn who<T>(app: &App, request: &Request<T>) -> Result<Who, Status> {
     let fingerprint =
         fingerprint(request).ok_or_else(|| Status::unauthenticated("sign the call with SigV4"))?;
     let member = app.member(&fingerprint).map_err(stopping)?;
-    let own =
-        member.filter(|entry| entry.node.0 == app.home.node && entry.state != NodeState::Removed);
+    // A stolen replica must not be worth a cluster: only a writer's certificate stands for an
+    // operator.
+    let own = member.filter(|entry| {
+        entry.node.0 == app.home.node
+            && entry.role == node::Role::Writer
+            && entry.state != NodeState::Removed
+    });
     own.map(|_| Who::Own).ok_or_else(|| {
-        Status::permission_denied("this call takes this node's own certificate only")
+        Status::permission_denied("this call takes this writer's own certificate only")
     })
 }
 
