@@ -298,6 +298,12 @@ class Cluster:
         return ours and not is_zombie
 
 
+def assert_no_alarms(output: str):
+    """Fails if a node panicked or found that replicas differ, even if no client noticed."""
+    alarms = [line for line in output.splitlines() if re.search(r"panicked at|\balarm\b", line)]
+    assert not alarms, alarms
+
+
 def all_equal(status: dict) -> bool:
     """Whether a node knows that all others hold what it holds; a difference fails at once."""
     others = [node for node in status["nodes"] if node["node"] != status["node"]]
@@ -382,6 +388,7 @@ def cluster(tmp_path_factory, nothing_from_this_machine):
     cluster = Cluster(process, directory, started)
     yield cluster
     cluster.stop()
+    assert_no_alarms(cluster.output())
 
 
 def start_dev(directory: Path, base_port: int) -> tuple[subprocess.Popen, dict]:

@@ -23,6 +23,7 @@ from conftest import (
     Credentials,
     all_equal,
     answers_200,
+    assert_no_alarms,
     binary,
     eventually,
     token_of,
@@ -185,6 +186,8 @@ def deployment(tmp_path_factory, nothing_from_this_machine):
     finally:
         deployment.stop()
         net.remove()
+    for number in deployment.numbers():
+        assert_no_alarms(deployment.output(number))
 
 
 @pytest.fixture(autouse=True)
