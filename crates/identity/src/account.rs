@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{AccountAlias, GroupName, UniqueIdKind};
+use model::{AccountAlias, GroupName, UniqueIdKind, fold};
 
 use crate::{
     ControlChange, Ctx, Error, Identity, Listing, Noun, Outcome, Page, Quota, Reply,
@@ -270,7 +270,7 @@ pub(crate) fn details(
         for policy in ::policy::managed() {
             let id = managed_id(policy.name);
             if identity.index().sources(account, id).next().is_some() {
-                let key = format!("{prefix} {}", page_key(&policy.name.to_lowercase(), id));
+                let key = format!("{prefix} {}", page_key(&fold(policy.name), id));
                 all.push((key, Detailed::Policy(PolicyRef::Managed(policy))));
             }
         }

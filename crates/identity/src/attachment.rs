@@ -7,7 +7,7 @@
 //!
 //! **Must not know:** what a policy says.
 
-use model::{GroupName, RoleName, UniqueId, UniqueIdKind, UserName};
+use model::{GroupName, RoleName, UniqueId, UniqueIdKind, UserName, fold};
 use policy::ContextValue;
 use wire::v1;
 
@@ -150,7 +150,7 @@ pub(crate) fn all(identity: &Identity, owner: Entity) -> Vec<(String, (String, A
             let policy = PolicyRef::of(Entity { account: owner.account, id });
             let attached =
                 AttachedPolicy { arn: policy.arn(identity), name: policy.name(identity) };
-            let key = page_key(&attached.name.to_lowercase(), id);
+            let key = page_key(&fold(&attached.name), id);
             (key, (policy.path(identity), attached))
         })
         .collect()
@@ -200,7 +200,7 @@ pub(crate) fn list_entities(
             .filter_map(|entity| Some((entity.id.kind()?, identity.face(entity))))
             .filter(|(kind, face)| wanted(*kind) && path_prefix.covers(&face.path))
             .map(|(kind, face)| {
-                let key = page_key(&face.name.to_lowercase(), face.id);
+                let key = page_key(&fold(&face.name), face.id);
                 (format!("{} {key}", kind.prefix()), (kind, face))
             }),
     );

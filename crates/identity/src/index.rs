@@ -12,7 +12,7 @@ use std::{
 };
 
 use crdt::Sibling;
-use model::{AccountId, Key, UniqueId, UniqueIdKind};
+use model::{AccountId, Key, UniqueId, UniqueIdKind, fold};
 use policy::{Document, DocumentKind};
 use wire::{Message, transaction::Meta, v1};
 
@@ -157,10 +157,7 @@ fn entries(key: &Key, siblings: &[Sibling<Meta>]) -> Vec<Entry> {
     let qualifier = || field.qualifier.parse::<UniqueId>().ok();
     if tag == NAME.tag() {
         let names = read::<v1::Text, _>(siblings);
-        return names
-            .may()
-            .map(|name| Entry::Name(account, kind, name.text.to_lowercase(), id))
-            .collect();
+        return names.may().map(|name| Entry::Name(account, kind, fold(&name.text), id)).collect();
     }
     if tag == ACCESS_KEY.tag() && kind == UniqueIdKind::AccessKey {
         let mut entries: Vec<Entry> = read::<v1::AccessKey, _>(siblings)

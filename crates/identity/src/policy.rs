@@ -12,7 +12,7 @@ mod arn;
 use std::str::FromStr;
 
 use model::{
-    AccountId, Arn, Constraint, PolicyName, PolicyPath, Timestamp, UniqueId, UniqueIdKind,
+    AccountId, Arn, Constraint, PolicyName, PolicyPath, Timestamp, UniqueId, UniqueIdKind, fold,
 };
 use policy::{Decision, Document, DocumentKind, ManagedPolicy, Verdict};
 use wire::v1;
@@ -392,7 +392,7 @@ pub(crate) fn list(
         Scope::Local => (false, true),
     };
     let managed = policy::managed().iter().filter(|_| aws).map(|managed| {
-        let key = page_key(&managed.name.to_lowercase(), managed_id(managed.name));
+        let key = page_key(&fold(managed.name), managed_id(managed.name));
         (key, show_managed(identity, account, managed))
     });
     let own = identity

@@ -4,6 +4,20 @@ use std::{fmt, str::FromStr};
 
 use crate::Constraint;
 
+/// The form in which text is compared without case: each character's lower case.
+///
+/// Names, tag keys and condition keys are all folded by this one rule, so that a tag's key and the
+/// condition key `aws:ResourceTag/KEY` that speaks of it never differ in what they hold for equal.
+/// AWS: names, tag keys and condition keys are case-insensitive; its pages say nothing of letters
+/// beyond ASCII. The rule goes character by character: `fold(a + b) == fold(a) + fold(b)`, which
+/// `str::to_lowercase` breaks at a final sigma, and a prefix before a key must not change the key.
+pub fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    text.chars().flat_map(char::to_lowercase).collect()
+}
+
 /// Checks a length in characters.
 fn length(text: &str, min: usize, max: usize) -> Result<(), Constraint> {
     let count = text.chars().count();
@@ -98,7 +112,7 @@ macro_rules! text_types {
 
             /// The form that uniqueness is judged by: IAM's names are case-insensitive.
             pub fn fold(&self) -> String {
-                self.0.to_lowercase()
+                fold(&self.0)
             }
         }
 
@@ -177,5 +191,15 @@ mod tests {
         assert!("Größe x:/=+-@".parse::<TagKey>().is_ok());
         assert!("".parse::<TagValue>().is_ok());
         assert_eq!("Bob".parse::<UserName>().unwrap().fold(), "bob");
+    }
+
+    #[test]
+    fn folding_is_once_for_all_and_by_character() {
+        for c in '\0'..=char::MAX {
+            let folded = fold(&c.to_string());
+            assert_eq!(fold(&folded), folded, "{c:?}");
+            assert_eq!(fold(&format!("a{c}")), format!("a{folded}"), "{c:?}");
+        }
+        assert_eq!(fold("Größe"), fold("GRÖßE"));
     }
 }

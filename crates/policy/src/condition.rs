@@ -13,7 +13,7 @@
 
 use std::{cmp::Ordering, net::IpAddr};
 
-use model::Timestamp;
+use model::{Timestamp, fold};
 
 use crate::{
     Context, ContextValue, Flaw, ParseError, Problem,
@@ -34,7 +34,7 @@ enum Quantifier {
 /// One key of one operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Condition {
-    /// In lower case.
+    /// Folded.
     key: String,
     quantifier: Quantifier,
     if_exists: bool,
@@ -250,7 +250,7 @@ pub(crate) fn parse(
             let test = operands(operator, &values, variables)
                 .map_err(|(problem, at)| ParseError::at(problem, text, at))?;
             conditions.push(Condition {
-                key: key.key.to_ascii_lowercase(),
+                key: fold(&key.key),
                 quantifier: operator.quantifier,
                 if_exists: operator.if_exists,
                 negated: operator.negated,

@@ -1,10 +1,13 @@
 //! What is known about a request: condition keys and their values.
 //!
-//! **Invariants.** Keys compare case-insensitively. A key without a value is absent.
+//! **Invariants.** Keys compare without case, by [`model::fold`], as the tags do whose keys are in
+//! them. A key without a value is absent.
 //!
 //! **Must not know:** which keys exist, or what they mean.
 
 use std::collections::BTreeMap;
+
+use model::fold;
 
 /// What a context holds for a key that is present.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,20 +40,20 @@ impl Context {
     pub fn insert_many<V: Into<String>>(&mut self, key: &str, values: impl IntoIterator<Item = V>) {
         let values: Vec<String> = values.into_iter().map(Into::into).collect();
         if values.is_empty() {
-            self.values.remove(&key.to_ascii_lowercase());
+            self.values.remove(&fold(key));
         } else {
-            self.values.insert(key.to_ascii_lowercase(), ContextValue::Known(values));
+            self.values.insert(fold(key), ContextValue::Known(values));
         }
     }
 
     /// Says that a key's values are contested.
     pub fn insert_unknown(&mut self, key: &str) {
-        self.values.insert(key.to_ascii_lowercase(), ContextValue::Unknown);
+        self.values.insert(fold(key), ContextValue::Unknown);
     }
 
     /// What a key holds, `None` if it is absent.
     pub fn get(&self, key: &str) -> Option<&ContextValue> {
-        self.values.get(key).or_else(|| self.values.get(&key.to_ascii_lowercase()))
+        self.values.get(key).or_else(|| self.values.get(&fold(key)))
     }
 
     /// All keys in lower case, with what they hold, in order.
@@ -73,5 +76,19 @@ mod tests {
         assert_eq!(context.get("aws:UserName"), Some(&ContextValue::Unknown));
         context.insert_many("AWS:USERNAME", Vec::<String>::new());
         assert_eq!(context.get("aws:UserName"), None);
+    }
+
+    #[test]
+    fn a_tag_is_found_by_every_key_that_the_tags_owner_holds_for_the_same() {
+        let keys = ["Team", "tEAM", "GRÖSSE", "größe", "gröSSe", "ΟΔΟΣ", "οδος", "οδοσ", "İ", "i"];
+        for set in keys {
+            let mut context = Context::new();
+            context.insert(&format!("aws:ResourceTag/{set}"), "x");
+            for asked in keys {
+                let tag = |key: &str| key.parse::<model::TagKey>().unwrap().fold();
+                let found = context.get(&format!("AWS:resourcetag/{asked}")).is_some();
+                assert_eq!(found, tag(set) == tag(asked), "{set} {asked}");
+            }
+        }
     }
 }

@@ -12,6 +12,8 @@
 
 use std::borrow::Cow;
 
+use model::fold;
+
 use crate::{Context, ContextValue, Flaw, Problem, truth::Truth};
 
 /// The most characters one pattern or value of a policy may have.
@@ -201,13 +203,6 @@ impl Pattern {
     }
 }
 
-/// Text in the form that case-insensitive patterns are kept in.
-fn fold(text: &str) -> String {
-    // Character by character, as patterns are: `str::to_lowercase` treats a final sigma by its
-    // place.
-    text.chars().flat_map(char::to_lowercase).collect()
-}
-
 fn push_literal(pieces: &mut Vec<Piece>, c: char, fold: bool) {
     if fold {
         pieces.extend(c.to_lowercase().map(|c| Piece::Token(Token::Char(c))));
@@ -238,7 +233,7 @@ fn push_variable(pieces: &mut Vec<Piece>, inner: &str, reading: Reading) -> Opti
     if vendor.is_empty() || name.is_empty() || !key.chars().all(readable) {
         return None;
     }
-    pieces.push(Piece::Variable { key: key.to_ascii_lowercase(), default });
+    pieces.push(Piece::Variable { key: fold(key), default });
     Some(())
 }
 
