@@ -10,7 +10,7 @@ use wire::v1;
 
 use crate::{
     Ctx, Error, Identity, KeyRing, Listing, Noun, Outcome, Page, Principal, Quota, Reply,
-    authorize::{demand, demand_all, demand_named},
+    authorize::{demand, demand_entity, demand_named},
     credential::{fresh_secret, secret_aad},
     entity::{Entity, page_key},
     field::{ACCESS_KEY, ACCESS_KEY_STATUS},
@@ -138,7 +138,7 @@ impl Owner {
             }
             (None, Principal::User(id)) => {
                 let entity = Entity { account, id };
-                demand_all(identity, ctx, action, &identity.arns(entity), &Vec::new())?;
+                demand_entity(identity, ctx, action, entity, Vec::new())?;
                 Ok(Self::User(entity))
             }
             (None, Principal::Role(_)) => Err(Error::MustSpecifyUserName),

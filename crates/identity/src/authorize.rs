@@ -7,13 +7,13 @@
 //!
 //! **Must not know:** what a call does.
 
-use model::{AccountId, Arn, Timestamp, UniqueId, UniqueIdKind};
+use model::{AccountId, Arn, Timestamp, UniqueId, UniqueIdKind, fold};
 use policy::{Context, ContextValue, Decision, Layer, Request, Verdict, denial_message, evaluate};
 
 use crate::{
     Accounts, Caller, Ctx, Error, Identity, Noun, Principal, Session,
     effective::layers,
-    entity::{Entity, EntityName},
+    entity::{Entity, EntityName, arn},
     principal::{insert_principal, insert_tags, insert_time, request_context},
     tag::Tag,
 };
@@ -102,30 +102,33 @@ fn allowed() -> Decision {
     Decision { verdict: Verdict::Allow, statements: Vec::new(), grant: None }
 }
 
-/// Authorizes an action of IAM on each ARN that a resource may have.
-pub(crate) fn demand_all(
+/// Authorizes an action of IAM on an entity: on each ARN that it may have, with its tags as
+/// condition keys. The caller itself is an entity as any other.
+pub(crate) fn demand_entity(
     identity: &Identity,
     ctx: &Ctx<'_>,
     action: &str,
-    arns: &[Arn],
-    extra: &Extra,
+    entity: Entity,
+    mut extra: Extra,
 ) -> Result<(), Error> {
-    arns.iter().try_for_each(|arn| demand(identity, ctx, action, arn.as_str(), extra))
+    extra.extend(resource_tags(identity, entity));
+    let arns = identity.arns(entity);
+    arns.iter().try_for_each(|arn| demand(identity, ctx, action, arn.as_str(), &extra))
 }
 
-/// Authorizes an action of IAM on what a name names, whose tags are condition keys.
+/// Authorizes an action of IAM on what a name names; on an ARN at the path `/` if that is nothing.
 pub(crate) fn demand_named<N: EntityName>(
     identity: &Identity,
     ctx: &Ctx<'_>,
     action: &str,
     name: &N,
-    mut extra: Extra,
+    extra: Extra,
 ) -> Result<(), Error> {
-    let account = ctx.caller.account;
-    if let Some(entity) = identity.find(account, N::KIND, &name.to_string()) {
-        extra.extend(resource_tags(identity, entity));
+    let (account, text) = (ctx.caller.account, name.to_string());
+    match identity.find(account, N::KIND, &text) {
+        Some(entity) => demand_entity(identity, ctx, action, entity, extra),
+        None => demand(identity, ctx, action, arn(account, N::KIND, "/", &text).as_str(), &extra),
     }
-    demand_all(identity, ctx, action, &identity.arns_of_name(account, name), &extra)
 }
 
 /// The condition keys of a resource's tags.
@@ -201,7 +204,7 @@ pub fn check(
 
 /// Whether a condition key is the principal's, which the asker does not say.
 fn is_derived(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
+    let key = fold(key);
     key.starts_with("aws:principal") || key == "aws:username" || key == "aws:userid"
 }
 

@@ -13,7 +13,7 @@ use std::{fmt, str::FromStr};
 
 use model::{
     AccountId, Arn, Constraint, GroupName, Path, RoleName, Timestamp, UniqueId, UniqueIdKind,
-    UserName,
+    UserName, fold,
 };
 use wire::v1;
 
@@ -128,7 +128,7 @@ impl Identity {
             siblings.iter().map(|s| (s.dot.actor, s.dot.counter)).min()
         };
         self.index()
-            .named(account, kind, &name.to_lowercase())
+            .named(account, kind, &fold(name))
             .map(|id| Entity { account, id })
             .filter(|entity| self.read(&HEAD, *entity).is_possible())
             .min_by_key(|entity| (self.read(&HEAD, *entity).must().is_none(), dot(entity)))
@@ -172,7 +172,7 @@ impl Identity {
     ) -> Result<(), Error> {
         let taken = self
             .index()
-            .named(account, kind, &name.to_lowercase())
+            .named(account, kind, &fold(name))
             .map(|id| Entity { account, id })
             .any(|entity| Some(entity) != except && self.read(&HEAD, entity).is_possible());
         if taken {
@@ -189,7 +189,7 @@ impl Identity {
     ) -> impl Iterator<Item = (String, Entity)> {
         self.index().heads(account, kind).map(move |id| {
             let entity = Entity { account, id };
-            (page_key(&self.face(entity).name.to_lowercase(), id), entity)
+            (page_key(&fold(&self.face(entity).name), id), entity)
         })
     }
 
@@ -225,16 +225,6 @@ impl Identity {
         arns
     }
 
-    /// The ARNs of whatever has or would have a name: the existing entity's, else one at the path
-    /// `/`.
-    pub(crate) fn arns_of_name<N: EntityName>(&self, account: AccountId, name: &N) -> Vec<Arn> {
-        let text = name.to_string();
-        match self.find(account, N::KIND, &text) {
-            Some(entity) => self.arns(entity),
-            None => vec![arn(account, N::KIND, "/", &text)],
-        }
-    }
-
     /// Whether a user or role can act: it must exist and have no rival.
     pub(crate) fn can_act(&self, entity: Entity) -> bool {
         self.read(&HEAD, entity).must().is_some() && !self.has_rival(entity)
@@ -245,7 +235,7 @@ impl Identity {
         let Some(kind) = entity.id.kind() else { return true };
         self.read(&NAME, entity).may().any(|name| {
             self.index()
-                .named(entity.account, kind, &name.text.to_lowercase())
+                .named(entity.account, kind, &fold(&name.text))
                 .map(|id| Entity { account: entity.account, id })
                 .any(|other| other != entity && self.read(&HEAD, other).must().is_some())
         })

@@ -11,7 +11,7 @@ use wire::v1;
 use crate::{
     Ctx, Error, Identity, ListByPath, Listing, Noun, Obstacle, Outcome, Principal, Quota, Rename,
     Reply,
-    authorize::{demand, demand_all, demand_named, request_tags},
+    authorize::{demand, demand_entity, demand_named, request_tags},
     entity::{self, Entity, arn},
     field::{ATTACHMENT, INLINE_POLICY, MEMBERSHIP, NAME, PATH},
     state::Writes,
@@ -138,7 +138,7 @@ pub(crate) fn get(
         }
         (None, Principal::User(id)) => {
             let entity = Entity { account: ctx.caller.account, id };
-            demand_all(identity, ctx, ACTION, &identity.arns(entity), &Vec::new())?;
+            demand_entity(identity, ctx, ACTION, entity, Vec::new())?;
             entity
         }
         (None, Principal::Role(_)) => return Err(Error::MustSpecifyUserName),
