@@ -59,7 +59,8 @@ impl<P> Replication<P> {
             if node == peer
                 && let Some(stream) = self.streams.get_mut(&peer)
             {
-                stream.sender.acknowledge(&progress.received);
+                // Not before it is durable there: what waits for its disk is in its memory.
+                stream.sender.acknowledge(&progress.durable);
             }
             if node != self.me && self.roster.members.contains_key(&node) {
                 let known = self.progress.entry(node).or_default();

@@ -16,7 +16,7 @@ use crate::{Subscribe, log::Log};
 pub const BATCH_ITEMS_MAX: usize = 128;
 /// Bytes in a batch after which no more are added; a single transaction may be longer.
 pub const BATCH_BYTES_MAX: usize = 64 << 10;
-/// Bytes that are sent and not acknowledged, after which sending pauses.
+/// Bytes that are sent and not known to be on the peer's disk, after which sending pauses.
 pub const WINDOW_BYTES_MAX: usize = 4 << 20;
 /// Bytes asked of the log in one read.
 pub const READ_BYTES_MAX: usize = 256 << 10;
@@ -65,10 +65,10 @@ impl Sender {
         self.wanted = Some(subscribe);
     }
 
-    /// The peer has received these.
-    pub(crate) fn acknowledge(&mut self, received: &VersionVector) {
+    /// The peer has these on its disk.
+    pub(crate) fn acknowledge(&mut self, durable: &VersionVector) {
         while let Some((dot, bytes)) = self.unacked.front() {
-            if !covers(received, dot) {
+            if !covers(durable, dot) {
                 break;
             }
             self.unacked_bytes -= bytes;

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_window_closes_at_its_limit_and_an_acknowledgement_opens_it() {
+    fn the_window_closes_at_its_limit_and_what_the_peer_has_on_its_disk_opens_it() {
         let record = 1 << 18;
         let full = WINDOW_BYTES_MAX / record;
         let mut machine = connected();
@@ -113,8 +113,10 @@ mod tests {
         append(&mut machine, full as u64 + 2, record);
         assert_eq!(batches(&machine.persisted(0, u64::MAX)).len(), full);
         assert_eq!(batches(&machine.tick(1)), []);
-        let progress = Progress { received: vector(&[(ME, 1)]), ..Progress::default() };
-        assert_eq!(batches(&machine.frame(1, PEER, 1, heartbeat(progress, None))), [1]);
+        let received = Progress { received: vector(&[(ME, 1)]), ..Progress::default() };
+        assert_eq!(batches(&machine.frame(1, PEER, 1, heartbeat(received.clone(), None))), []);
+        let durable = Progress { durable: vector(&[(ME, 1)]), ..received };
+        assert_eq!(batches(&machine.frame(1, PEER, 1, heartbeat(durable, None))), [1]);
     }
 
     #[test]
