@@ -2,13 +2,15 @@
 //!
 //! **Invariants.** Only the task takes the write lock, and nobody holds any lock across an await.
 //! Nothing leaves before it is durable: replies are held until their lsn is, reads wait until
-//! what they saw is. After the store failed nothing is answered any more; the task ends with the
-//! error.
+//! what they saw is. After the store failed nothing is answered any more: the task ends with the
+//! error, and whoever reads or waits is told. What waits for the task or for the disk is bounded in
+//! bytes.
 //!
 //! **Must not know:** HTTP, gRPC, Raft, what a command means.
 //!
 //! Start reading at [`Task::run`].
 
+mod journal;
 mod task;
 
 use std::{
@@ -23,28 +25,32 @@ use crdt::{NodeId, VersionVector, dominates, lag};
 use identity::{Caller, Command, ControlChange, NewAccessKey, Reply, RequestContext};
 use model::{AccountId, Timestamp};
 use node::{Answer, Input, Node, NodeWait, Refusal, Scope, Stage, TokenError, WaitOutcome};
-use store::StoreHandle;
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot, watch};
-use wire::v1;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use wire::{Message as _, v1};
 
-pub use self::task::Task;
-use crate::{metrics::Metrics, random};
+pub use self::{journal::Journal, task::Task};
+use crate::{clock::Clock, metrics::Metrics, random};
 
 /// Inputs that wait for the task, at most; who brings more waits.
 pub const INPUTS_MAX: usize = 1024;
 /// Frames that wait for one stream; a stream that lets more wait is closed.
 pub const FRAMES_MAX: usize = 256;
+/// Bytes of peers' frames that wait for the task, at most; a longer frame waits alone.
+pub const FRAME_BYTES_MAX: usize = 16 << 20;
 
 /// What the task is sent.
 enum Message {
-    Input(Input),
+    Input { input: Input, room: Room },
     Execute { request: Box<Execute>, reply: oneshot::Sender<Result<Executed, Refusal>> },
     RootKey { request: RootKey, reply: oneshot::Sender<Result<Answer<NewAccessKey>, Refusal>> },
     Wait { ticket: u64, request: WaitRequest, handle: WaitSender },
     PeerUp { peer: NodeId, session: u64, frames: mpsc::Sender<v1::Frame> },
     Stop,
 }
+
+/// The room that an input takes up until it is handled; `None` for inputs of a few bytes.
+type Room = Option<OwnedSemaphorePermit>;
 
 /// A command of a client.
 pub struct Execute {
@@ -112,7 +118,8 @@ struct Cancel {
 
 impl Drop for Cancel {
     fn drop(&mut self) {
-        let cancel = Message::Input(Input::CancelWait { ticket: self.ticket });
+        let cancel =
+            Message::Input { input: Input::CancelWait { ticket: self.ticket }, room: None };
         // If there is no room the wait goes on unheard until its deadline.
         let _full = self.sender.try_send(cancel);
     }
@@ -149,6 +156,17 @@ struct Progress {
     changes: u64,
     /// Everything up to here is durable.
     durable_lsn: u64,
+    /// The task is gone: nothing changes any more.
+    ended: bool,
+}
+
+/// The state that a read saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its consistency token.
+    pub token: String,
+    /// An answer from it may leave once this is durable.
+    pub lsn: u64,
 }
 
 /// What the task and the handles share.
@@ -156,6 +174,7 @@ struct Shared {
     node: RwLock<Node>,
     progress: watch::Sender<Progress>,
     tickets: AtomicU64,
+    clock: Clock,
     metrics: Arc<Metrics>,
 }
 
@@ -164,30 +183,66 @@ struct Shared {
 pub struct Core {
     shared: Arc<Shared>,
     sender: mpsc::Sender<Message>,
+    frame_bytes: Arc<Semaphore>,
 }
 
 /// The handle and the task of a node whose log was replayed.
-pub fn new(node: Node, store: StoreHandle, metrics: Arc<Metrics>) -> (Core, Task) {
+pub fn new(node: Node, journal: impl Journal, metrics: Arc<Metrics>) -> (Core, Task) {
+    with_clock(node, journal, metrics, Clock::start())
+}
+
+fn with_clock(
+    node: Node,
+    journal: impl Journal,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+) -> (Core, Task) {
     let (sender, receiver) = mpsc::channel(INPUTS_MAX);
-    let progress = Progress { changes: 0, durable_lsn: node.durable_lsn() };
+    let progress = Progress { changes: 0, durable_lsn: node.durable_lsn(), ended: false };
     let shared = Arc::new(Shared {
         node: RwLock::new(node),
         progress: watch::channel(progress).0,
         tickets: AtomicU64::new(1),
+        clock,
         metrics,
     });
-    let core = Core { shared: Arc::clone(&shared), sender };
-    (core, Task::new(shared, receiver, store))
+    let frame_bytes = Arc::new(Semaphore::new(FRAME_BYTES_MAX));
+    let core = Core { shared: Arc::clone(&shared), sender, frame_bytes };
+    (core, Task::new(shared, receiver, Arc::new(journal)))
 }
 
 impl Core {
-    /// Reads the node as it is, durable or not: for what is not an answer to anybody.
+    /// Reads the node as it is, durable or not: for what nobody is told. Whoever is told anything
+    /// that depends on transactions gets it by [`Self::read`].
     ///
     /// # Errors
-    /// When the node's task has failed.
+    /// When the node's task has ended.
     pub fn peek<T>(&self, read: impl FnOnce(&Node) -> T) -> Result<T, Stopping> {
+        if self.shared.progress.borrow().ended {
+            return Err(Stopping);
+        }
         let node = self.shared.node.read().map_err(|_| Stopping)?;
         Ok(read(&node))
+    }
+
+    /// Reads the node as it is. Nobody may be told before [`Self::durable`] has returned: several
+    /// reads then wait for the disk once.
+    ///
+    /// # Errors
+    /// When the node is stopping.
+    pub fn look<T>(&self, read: impl FnOnce(&Node) -> T) -> Result<(T, Seen), Stopping> {
+        self.peek(|node| (read(node), Seen { token: node.token(), lsn: node.applied_lsn() }))
+    }
+
+    /// Waits until everything up to `lsn` is durable.
+    ///
+    /// # Errors
+    /// When the node is stopping: it may never be.
+    pub async fn durable(&self, lsn: u64) -> Result<(), Stopping> {
+        let mut progress = self.shared.progress.subscribe();
+        let waited = progress.wait_for(|progress| progress.ended || progress.durable_lsn >= lsn);
+        let durable = waited.await.map_err(|_| Stopping)?.durable_lsn >= lsn;
+        durable.then_some(()).ok_or(Stopping)
     }
 
     /// Reads the node, and waits until what was read is durable. Gives the token of that state too.
@@ -195,12 +250,15 @@ impl Core {
     /// # Errors
     /// When the node is stopping.
     pub async fn read<T>(&self, read: impl FnOnce(&Node) -> T) -> Result<(T, String), Stopping> {
-        let (value, token, lsn) =
-            self.peek(|node| (read(node), node.token(), node.applied_lsn()))?;
-        let mut progress = self.shared.progress.subscribe();
-        let durable = progress.wait_for(|progress| progress.durable_lsn >= lsn);
-        durable.await.map_err(|_| Stopping)?;
+        let (value, Seen { token, lsn }) = self.look(read)?;
+        self.durable(lsn).await?;
         Ok((value, token))
+    }
+
+    /// The time by which the node's inputs are timed: only with it may be compared what the node
+    /// says it heard when.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
     }
 
     /// Waits until the state covers all that a token covers.
@@ -288,7 +346,27 @@ impl Core {
     /// # Errors
     /// When the node is stopping.
     pub async fn input(&self, input: Input) -> Result<(), Stopping> {
-        self.send(Message::Input(input)).await
+        let room = match &input {
+            Input::PeerFrame { frame, .. } => Some(self.room(frame.encoded_len()).await?),
+            Input::Execute(_)
+            | Input::RootKey { .. }
+            | Input::Persisted { .. }
+            | Input::PeerUp { .. }
+            | Input::PeerDown { .. }
+            | Input::LogRead { .. }
+            | Input::Control { .. }
+            | Input::Wait { .. }
+            | Input::CancelWait { .. }
+            | Input::Tick => None,
+        };
+        self.send(Message::Input { input, room }).await
+    }
+
+    /// Waits until so many bytes of frames may wait for the task.
+    async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Stopping> {
+        let bytes = u32::try_from(bytes.clamp(1, FRAME_BYTES_MAX)).map_err(|_| Stopping)?;
+        let room = Arc::clone(&self.frame_bytes).acquire_many_owned(bytes);
+        room.await.map_err(|_| Stopping)
     }
 
     /// Tells the task to end once what was taken in is durable.
@@ -327,7 +405,12 @@ impl Changes {
     /// # Errors
     /// When the node is stopping.
     pub async fn changed(&mut self) -> Result<(), Stopping> {
-        self.0.changed().await.map_err(|_| Stopping)
+        let ended = |changes: &Self| changes.0.borrow().ended;
+        if ended(self) {
+            return Err(Stopping);
+        }
+        self.0.changed().await.map_err(|_| Stopping)?;
+        if ended(self) { Err(Stopping) } else { Ok(()) }
     }
 }
 

@@ -9,10 +9,11 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crdt::{NodeId, VersionVector, dominates};
+use model::Timestamp;
 use node::{Node, NodeState};
 use wire::v1::{self, control_command::Command};
 
-use crate::{app::App, clock, control, core::Stopping, stop::Stop};
+use crate::{app::App, control, core::Stopping, stop::Stop};
 
 /// How often joining nodes are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -59,7 +60,7 @@ async fn look(
     app: &Arc<App>,
     targets: &mut BTreeMap<NodeId, VersionVector>,
 ) -> Result<(), Stopping> {
-    let ready = app.core.peek(|node| ready(node, targets))?;
+    let ready = app.core.peek(|node| ready(node, app.core.now(), targets))?;
     for node in ready {
         let command = Command::ActivateNode(v1::ActivateNode { node: node.0 });
         match control::propose(&app.control, command).await {
@@ -71,8 +72,12 @@ async fn look(
 }
 
 /// The joining nodes that have caught up.
-fn ready(node: &Node, targets: &mut BTreeMap<NodeId, VersionVector>) -> Vec<NodeId> {
-    let status = node.status(clock::wall());
+fn ready(
+    node: &Node,
+    now: Timestamp,
+    targets: &mut BTreeMap<NodeId, VersionVector>,
+) -> Vec<NodeId> {
+    let status = node.status(now);
     let joining = status.into_iter().filter(|status| is_joining(&status.entry));
     let caught_up = joining.filter(|status| {
         let target = targets.entry(status.entry.node).or_insert_with(|| node.vector().clone());

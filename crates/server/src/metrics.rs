@@ -9,7 +9,13 @@ use std::sync::atomic::AtomicU64;
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+        info::Info,
+    },
     registry::Registry,
 };
 
@@ -70,6 +76,12 @@ pub struct Metrics {
     pub raft_term: Gauge<u64, AtomicU64>,
     /// The leader's node number; 0 for none known.
     pub raft_leader: Gauge<u64, AtomicU64>,
+    /// Seconds of one group commit: from handing it to the store until it is synced.
+    pub commit_seconds: Histogram,
+    /// Transactions in one group commit.
+    pub commit_transactions: Histogram,
+    /// Bytes of one group commit.
+    pub commit_bytes: Histogram,
     /// 1 once the store has failed.
     pub store_poisoned: Gauge,
     /// Divergence, refused transactions: each is worth waking someone.
@@ -92,6 +104,9 @@ impl Default for Metrics {
             waits: Family::default(),
             raft_term: Gauge::default(),
             raft_leader: Gauge::default(),
+            commit_seconds: seconds(),
+            commit_transactions: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
+            commit_bytes: Histogram::new(exponential_buckets(256.0, 4.0, 8)),
             store_poisoned: Gauge::default(),
             alarms: Counter::default(),
         };
@@ -111,6 +126,10 @@ impl Metrics {
         registry.register("wait_outcomes", "How waits ended", waits.clone());
         registry.register("raft_term", "Raft's term", self.raft_term.clone());
         registry.register("raft_leader", "The leader's node, 0: none", self.raft_leader.clone());
+        registry.register("commit_seconds", "Group commits", self.commit_seconds.clone());
+        let transactions = self.commit_transactions.clone();
+        registry.register("commit_transactions", "Transactions in a group commit", transactions);
+        registry.register("commit_bytes", "Bytes of a group commit", self.commit_bytes.clone());
         registry.register("store_poisoned", "1: the store failed", self.store_poisoned.clone());
         registry.register("alarms", "Divergence, refused transactions", self.alarms.clone());
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -122,6 +141,13 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("a String takes any text");
         text
+    }
+
+    /// Counts a group commit.
+    pub fn committed(&self, transactions: usize, bytes: usize, took: std::time::Duration) {
+        self.commit_seconds.observe(took.as_secs_f64());
+        self.commit_transactions.observe(transactions as f64);
+        self.commit_bytes.observe(bytes as f64);
     }
 
     /// Counts an answered request.

@@ -388,7 +388,7 @@ fn refresh_gauges(app: &App) {
     let metrics = app.core.metrics();
     metrics.raft_term.set(raft.term);
     metrics.raft_leader.set(raft.leader.map_or(0, u64::from));
-    let status = app.core.peek(|node| node.status(crate::clock::wall())).unwrap_or_default();
+    let status = app.core.peek(|node| node.status(app.core.now())).unwrap_or_default();
     let others = status.into_iter().filter(|status| status.entry.node.0 != app.home.node);
     for status in others {
         let peer = crate::metrics::Peer { peer: status.entry.node.0 };

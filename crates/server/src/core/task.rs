@@ -1,21 +1,24 @@
 //! The task: takes inputs in batches, lets the node handle them, carries the effects out in order.
 //!
 //! **Invariants.** One append is under way at the store at a time; what comes meanwhile goes
-//! together with the next, so that one flush serves all that waited for it.
+//! together with the next, so that one flush serves all that waited for it. No answer, be it a
+//! refusal or a proposal to the control plane, leaves before all it was derived from is durable.
+//! While [`Limits::waiting_bytes_max`] bytes wait for the disk, nothing further is taken in: who
+//! sends waits.
 //!
 //! **Must not know:** what the node decides.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crdt::NodeId;
-use identity::{NewAccessKey, Reply};
+use identity::NewAccessKey;
 use model::Timestamp;
-use node::{Answer, Effect, Input, Refusal};
-use store::{LogRecord, Op, StoreHandle};
+use node::{Answer, Effect, Input, Node, Refusal};
+use store::LogRecord;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
@@ -23,9 +26,9 @@ use tokio::{
 use wire::v1;
 
 use super::{
-    Executed, Message, Progress, Shared, WaitSender, execute_input, root_key_input, wait_input,
+    Executed, Journal, Message, Progress, Room, Shared, WaitSender, execute_input, root_key_input,
+    wait_input,
 };
-use crate::clock::Clock;
 
 /// Inputs that are handled under one lock, at most: readers wait as long.
 const BATCH_MAX: usize = 128;
@@ -34,23 +37,40 @@ const READ_RECORDS_MAX: usize = 1024;
 /// How long the task sleeps at most when nothing is pending.
 const IDLE: Duration = Duration::from_secs(1);
 
-type Replier = oneshot::Sender<Result<Executed, Refusal>>;
-type RootKeyReplier = oneshot::Sender<Result<Answer<NewAccessKey>, Refusal>>;
-/// A piece of the log for a peer's stream.
-type LogRead = (NodeId, u64, Vec<LogRecord>);
+/// How much may wait for the disk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Bytes of records that are not durable, after which nothing is taken in; what the node makes
+    /// of one more input may go beyond.
+    pub(super) waiting_bytes_max: usize,
+    /// Bytes of one append; a longer record goes alone.
+    pub(super) append_bytes_max: usize,
+}
+
+const LIMITS: Limits = Limits { waiting_bytes_max: 8 << 20, append_bytes_max: 4 << 20 };
+
+type Executes = Result<Executed, Refusal>;
+type RootKeys = Result<Answer<NewAccessKey>, Refusal>;
+
+/// A piece of the log for a peer's stream, or why there is none.
+struct LogRead {
+    peer: NodeId,
+    session: u64,
+    records: Result<Vec<LogRecord>, String>,
+}
 
 /// An answer that may not leave yet.
 enum Held {
-    Reply(Replier, Answer<Reply>),
-    RootKey(RootKeyReplier, Answer<NewAccessKey>),
+    Execute(oneshot::Sender<Executes>, Executes),
+    RootKey(oneshot::Sender<RootKeys>, RootKeys),
 }
 
 impl Held {
     /// Who asked may have gone: that is theirs to decide.
     fn release(self) {
         match self {
-            Self::Reply(replier, answer) => drop(replier.send(Ok(Executed::Done(answer)))),
-            Self::RootKey(replier, answer) => drop(replier.send(Ok(answer))),
+            Self::Execute(replier, answer) => drop(replier.send(answer)),
+            Self::RootKey(replier, answer) => drop(replier.send(answer)),
         }
     }
 }
@@ -66,15 +86,21 @@ enum Durable {
 pub struct Task {
     shared: Arc<Shared>,
     receiver: mpsc::Receiver<Message>,
-    store: StoreHandle,
-    clock: Clock,
+    journal: Arc<dyn Journal>,
+    pub(super) limits: Limits,
     durable: watch::Sender<Durable>,
+    /// Taken in and not handled: there is no room for what would come of them.
+    inbox: VecDeque<(Input, Room)>,
     /// Records that wait for the append that is under way.
-    records: Vec<LogRecord>,
-    appending: bool,
+    records: VecDeque<LogRecord>,
+    records_bytes: usize,
+    /// Bytes of the append that is under way.
+    appending: Option<usize>,
+    /// The lsn of the last record that the node has made: what it says next is derived from it.
+    applied_lsn: u64,
     stopping: bool,
-    repliers: BTreeMap<u64, Replier>,
-    root_keys: BTreeMap<u64, RootKeyReplier>,
+    repliers: BTreeMap<u64, oneshot::Sender<Executes>>,
+    root_keys: BTreeMap<u64, oneshot::Sender<RootKeys>>,
     held: BTreeMap<u64, Vec<Held>>,
     waits: BTreeMap<u64, WaitSender>,
     streams: BTreeMap<(NodeId, u64), mpsc::Sender<v1::Frame>>,
@@ -87,7 +113,7 @@ pub struct Task {
 enum Woken {
     Messages(usize),
     Durable,
-    Read(Result<LogRead, tokio::task::JoinError>),
+    Read(LogRead),
     Time,
 }
 
@@ -95,17 +121,21 @@ impl Task {
     pub(super) fn new(
         shared: Arc<Shared>,
         receiver: mpsc::Receiver<Message>,
-        store: StoreHandle,
+        journal: Arc<dyn Journal>,
     ) -> Self {
         let durable_lsn = shared.progress.borrow().durable_lsn;
         Self {
+            limits: LIMITS,
             shared,
             receiver,
-            store,
-            clock: Clock::start(),
+            journal,
             durable: watch::channel(Durable::Upto(durable_lsn)).0,
-            records: Vec::new(),
-            appending: false,
+            inbox: VecDeque::new(),
+            records: VecDeque::new(),
+            records_bytes: 0,
+            appending: None,
+            // Everything that was replayed is durable.
+            applied_lsn: durable_lsn,
             stopping: false,
             repliers: BTreeMap::new(),
             root_keys: BTreeMap::new(),
@@ -125,15 +155,17 @@ impl Task {
         let mut durable = self.durable.subscribe();
         let mut messages = Vec::with_capacity(BATCH_MAX);
         loop {
-            let pause = self.pause();
+            let (pause, takes_in) = (self.pause(), self.inbox.is_empty() && self.has_room());
             let woken = tokio::select! {
                 biased;
                 changed = durable.changed() => {
                     changed.expect("this task holds the sender");
                     Woken::Durable
                 }
-                Some(read) = self.reads.join_next() => Woken::Read(read),
-                count = self.receiver.recv_many(&mut messages, BATCH_MAX) => {
+                Some(read) = self.reads.join_next() => {
+                    Woken::Read(read.expect("what it does is to wait for another task"))
+                }
+                count = self.receiver.recv_many(&mut messages, BATCH_MAX), if takes_in => {
                     Woken::Messages(count)
                 }
                 () = tokio::time::sleep(pause) => Woken::Time,
@@ -142,10 +174,8 @@ impl Task {
             match woken {
                 Woken::Messages(0) => return Ok(()),
                 Woken::Messages(_) => {
-                    let now = self.clock.now();
-                    inputs.extend(
-                        messages.drain(..).filter_map(|message| self.take_in(now, message)),
-                    );
+                    let now = self.shared.clock.now();
+                    messages.drain(..).for_each(|message| self.take_in(now, message));
                 }
                 Woken::Durable => {
                     let told = durable.borrow_and_update().clone();
@@ -156,16 +186,13 @@ impl Task {
                             return Err(error);
                         }
                     }
-                    self.appending = false;
+                    self.appending = None;
                 }
-                Woken::Read(Ok((peer, session, items))) => {
-                    inputs.push(Input::LogRead { peer, session, items });
-                }
-                Woken::Read(Err(error)) => tracing::error!(%error, "reading the log failed"),
+                Woken::Read(read) => inputs.push(self.log_read(read)),
                 Woken::Time => {}
             }
             self.handle(inputs);
-            if self.stopping && !self.appending {
+            if self.stopping && self.appending.is_none() && self.inbox.is_empty() {
                 return Ok(());
             }
         }
@@ -176,7 +203,7 @@ impl Task {
         if !self.next.is_empty() {
             return Duration::ZERO;
         }
-        let now = self.clock.now();
+        let now = self.shared.clock.now();
         let wakeup = {
             let node = self.shared.node.read().unwrap_or_else(PoisonError::into_inner);
             node.next_wakeup()
@@ -184,56 +211,70 @@ impl Task {
         wakeup.map_or(IDLE, |at| Duration::from_millis(at.since_ms(now)).min(IDLE))
     }
 
-    /// A message as an input; who is to be answered is remembered.
-    fn take_in(&mut self, now: Timestamp, message: Message) -> Option<Input> {
-        Some(match message {
-            Message::Input(input) => {
+    /// Whether the node may be given more to write.
+    fn has_room(&self) -> bool {
+        self.waiting_bytes() < self.limits.waiting_bytes_max
+    }
+
+    /// Bytes of records that are not durable.
+    fn waiting_bytes(&self) -> usize {
+        self.records_bytes + self.appending.unwrap_or_default()
+    }
+
+    /// Puts a message into the inbox; who is to be answered is remembered.
+    fn take_in(&mut self, now: Timestamp, message: Message) {
+        let (input, room) = match message {
+            Message::Input { input, room } => {
                 if let Input::CancelWait { ticket } = input {
                     self.waits.remove(&ticket);
                 }
                 if let Input::PeerDown { peer, session } = input {
                     self.streams.remove(&(peer, session));
                 }
-                input
+                (input, room)
             }
             Message::Execute { request, reply } => {
                 let ticket = self.ticket();
                 self.repliers.insert(ticket, reply);
-                execute_input(ticket, *request)
+                (execute_input(ticket, *request), None)
             }
             Message::RootKey { request, reply } => {
                 let ticket = self.ticket();
                 self.root_keys.insert(ticket, reply);
-                root_key_input(ticket, request)
+                (root_key_input(ticket, request), None)
             }
             Message::Wait { ticket, request, handle } => {
                 self.waits.insert(ticket, handle);
-                wait_input(ticket, request, now)
+                (wait_input(ticket, request, now), None)
             }
             Message::PeerUp { peer, session, frames } => {
                 self.streams.insert((peer, session), frames);
-                Input::PeerUp { peer, session }
+                (Input::PeerUp { peer, session }, None)
             }
             Message::Stop => {
                 self.stopping = true;
-                return None;
+                return;
             }
-        })
+        };
+        self.inbox.push_back((input, room));
     }
 
     fn ticket(&self) -> u64 {
         self.shared.tickets.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// Lets the node handle the inputs under one lock, then carries out what it says.
+    /// Lets the node handle the inputs, and what was taken in as far as there is room, under one
+    /// lock; then carries out what it says.
     fn handle(&mut self, inputs: Vec<Input>) {
-        let now = self.clock.now();
+        let now = self.shared.clock.now();
         let mut effects = Vec::new();
         let durable_lsn = {
-            let mut node = self.shared.node.write().unwrap_or_else(PoisonError::into_inner);
+            let shared = Arc::clone(&self.shared);
+            let mut node = shared.node.write().unwrap_or_else(PoisonError::into_inner);
             for input in inputs {
                 effects.extend(node.handle(now, input));
             }
+            self.handle_inbox(now, &mut node, &mut effects);
             // Under load the task never sleeps: time passes all the same.
             if node.next_wakeup().is_some_and(|at| at <= now) {
                 effects.extend(node.handle(now, Input::Tick));
@@ -249,26 +290,39 @@ impl Task {
             held.release();
         }
         self.shared.progress.send_modify(|progress| {
-            let changes = progress.changes.wrapping_add(1);
-            *progress = Progress { changes, durable_lsn };
+            let Progress { changes, durable_lsn: known, ended: _ } = progress;
+            *changes = changes.wrapping_add(1);
+            *known = durable_lsn;
         });
+    }
+
+    fn handle_inbox(&mut self, now: Timestamp, node: &mut Node, effects: &mut Vec<Effect>) {
+        let mut waiting = self.waiting_bytes() + persisted_bytes(effects);
+        while waiting < self.limits.waiting_bytes_max
+            && let Some((input, room)) = self.inbox.pop_front()
+        {
+            let more = node.handle(now, input);
+            waiting += persisted_bytes(&more);
+            effects.extend(more);
+            drop(room);
+        }
     }
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Persist { lsn, bytes } => self.records.push((lsn, bytes)),
-            Effect::Reply { ticket, result } => self.reply(ticket, result),
+            Effect::Persist { lsn, bytes } => {
+                self.applied_lsn = lsn;
+                self.records_bytes += bytes.len();
+                self.records.push_back((lsn, bytes));
+            }
+            Effect::Reply { ticket, result } => self.reply(ticket, result.map(Executed::Done)),
             Effect::RootKeyReply { ticket, result } => {
-                let Some(replier) = self.root_keys.remove(&ticket) else { return };
-                match result {
-                    Ok(answer) => self.hold(answer.lsn, Held::RootKey(replier, answer)),
-                    Err(refusal) => drop(replier.send(Err(refusal))),
+                if let Some(replier) = self.root_keys.remove(&ticket) {
+                    self.hold(Held::RootKey(replier, result));
                 }
             }
             Effect::Control { ticket, change, reply } => {
-                if let Some(replier) = self.repliers.remove(&ticket) {
-                    drop(replier.send(Ok(Executed::Propose { change, reply })));
-                }
+                self.reply(ticket, Ok(Executed::Propose { change, reply }));
             }
             Effect::Send { peer, session, frame } => self.send(peer, session, frame),
             Effect::ReadLog { peer, session, from_lsn, max_bytes } => {
@@ -295,16 +349,15 @@ impl Task {
         }
     }
 
-    fn reply(&mut self, ticket: u64, result: Result<Answer<Reply>, Refusal>) {
-        let Some(replier) = self.repliers.remove(&ticket) else { return };
-        match result {
-            Ok(answer) => self.hold(answer.lsn, Held::Reply(replier, answer)),
-            Err(refusal) => drop(replier.send(Err(refusal))),
+    fn reply(&mut self, ticket: u64, result: Executes) {
+        if let Some(replier) = self.repliers.remove(&ticket) {
+            self.hold(Held::Execute(replier, result));
         }
     }
 
-    fn hold(&mut self, lsn: u64, held: Held) {
-        self.held.entry(lsn).or_default().push(held);
+    /// Holds an answer until the state that it was derived from is durable.
+    fn hold(&mut self, held: Held) {
+        self.held.entry(self.applied_lsn).or_default().push(held);
     }
 
     /// INVARIANT: a frame is never dropped from a stream that goes on.
@@ -317,32 +370,81 @@ impl Task {
         }
     }
 
-    fn read_log(&mut self, peer: NodeId, session: u64, from_lsn: u64, max_bytes: usize) {
-        let store = self.store.clone();
-        self.reads.spawn_blocking(move || {
-            let read = store.read_log(from_lsn, READ_RECORDS_MAX, max_bytes);
-            let items = read.unwrap_or_else(|error| {
-                tracing::warn!(%error, from_lsn, "cannot read the log");
-                Vec::new()
-            });
-            (peer, session, items)
+    pub(super) fn read_log(&mut self, peer: NodeId, session: u64, from_lsn: u64, max_bytes: usize) {
+        let journal = Arc::clone(&self.journal);
+        let read = tokio::task::spawn_blocking(move || {
+            journal.read(from_lsn, READ_RECORDS_MAX, max_bytes)
+        });
+        self.reads.spawn(async move {
+            let records = match read.await {
+                Ok(read) => read.map_err(|error| format!("record {from_lsn}: {error}")),
+                Err(error) => Err(format!("record {from_lsn}: {error}")),
+            };
+            LogRead { peer, session, records }
         });
     }
 
-    /// Gives the store all records that wait, if it is not at work for us.
+    /// A stream whose next records cannot be read is closed: whoever dials opens another, which
+    /// begins with what the peer lacks then.
+    fn log_read(&mut self, LogRead { peer, session, records }: LogRead) -> Input {
+        match records {
+            Ok(items) => Input::LogRead { peer, session, items },
+            Err(why) => {
+                tracing::warn!(peer = peer.0, why, "closing a stream: the log cannot be read");
+                self.streams.remove(&(peer, session));
+                Input::PeerDown { peer, session }
+            }
+        }
+    }
+
+    /// Gives the store the records that wait, as many as go together, if it is not at work for us.
     fn append(&mut self) {
-        if self.appending || self.records.is_empty() {
+        if self.appending.is_some() || self.records.is_empty() {
             return;
         }
-        self.appending = true;
-        let records = std::mem::take(&mut self.records);
-        let durable = self.durable.clone();
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        while let Some((lsn, record)) = self.records.pop_front() {
+            if !records.is_empty() && bytes + record.len() > self.limits.append_bytes_max {
+                self.records.push_front((lsn, record));
+                break;
+            }
+            bytes += record.len();
+            records.push((lsn, record));
+        }
+        self.records_bytes -= bytes;
+        self.appending = Some(bytes);
+        let (durable, metrics) = (self.durable.clone(), Arc::clone(&self.shared.metrics));
+        let (started, count) = (Instant::now(), records.len());
         let done: store::Done = Box::new(move |result| {
+            metrics.committed(count, bytes, started.elapsed());
             durable.send_replace(match result {
                 Ok(committed) => Durable::Upto(committed.last_lsn),
                 Err(error) => Durable::Failed(error),
             });
         });
-        self.store.submit(Op::Append(records), done);
+        self.journal.append(records, done);
     }
+}
+
+impl Drop for Task {
+    /// Whoever reads or waits must not wait for what is gone.
+    fn drop(&mut self) {
+        self.shared.progress.send_modify(|progress| progress.ended = true);
+    }
+}
+
+fn persisted_bytes(effects: &[Effect]) -> usize {
+    let bytes = |effect: &Effect| match effect {
+        Effect::Persist { bytes, .. } => bytes.len(),
+        Effect::Reply { .. }
+        | Effect::RootKeyReply { .. }
+        | Effect::Control { .. }
+        | Effect::Send { .. }
+        | Effect::ReadLog { .. }
+        | Effect::CloseStream { .. }
+        | Effect::WaitProgress { .. }
+        | Effect::WaitOutcome { .. }
+        | Effect::Alarm { .. } => 0,
+    };
+    effects.iter().map(bytes).sum()
 }
