@@ -4,7 +4,9 @@
 //! **Invariants.** A node that is no serving member, be it that it joins or that it was removed,
 //! tells nobody apart. A key that is unknown and one that is not usable are answered alike.
 //! Whether a key is usable is told by this node's own state at each request, never by what is
-//! cached. A signing key is kept only after it verified a request, and only until its day is over.
+//! cached. A refusal waits until the state that it was derived from is durable; who is let in is
+//! answered by a later read, which waits. A signing key is kept only after it verified a request,
+//! and only until its day is over.
 //! No secret is logged.
 //!
 //! **Must not know:** what the caller wants.
@@ -32,6 +34,8 @@ use crate::{app::App, clock, core::Stopping};
 
 /// Signing keys that a replica keeps, at most.
 pub const SIGNING_KEYS_MAX: usize = 10_000;
+/// The longest region in a signature's scope, in bytes: it is cached, and conditions see it.
+pub const REGION_BYTES_MAX: usize = 64;
 /// How long a writer may take to derive a key.
 const DERIVE_WITHIN: Duration = Duration::from_secs(3);
 /// How far the day of a signature may be from the clock: SigV4's skew.
@@ -49,6 +53,9 @@ pub enum Unauthenticated {
     /// The signature, or its time.
     #[error(transparent)]
     Signature(#[from] AuthError),
+    /// The region that it is scoped to.
+    #[error("`region` is over its limit of {REGION_BYTES_MAX} bytes")]
+    Region,
     /// No writer could be asked.
     #[error("no writer can be asked for the signing key: {0}")]
     NoWriter(String),
@@ -66,6 +73,7 @@ impl From<Unauthenticated> for ApiError {
             Unauthenticated::InvalidKey => Self::invalid_client_token_id(INVALID_TOKEN),
             Unauthenticated::Expired => Self::expired_token(EXPIRED_TOKEN),
             Unauthenticated::Signature(error) => error.into(),
+            Unauthenticated::Region => Self::invalid_input(Unauthenticated::Region.to_string()),
             unavailable @ (Unauthenticated::NoWriter(_)
             | Unauthenticated::NotServing
             | Unauthenticated::Stopping(_)) => Self::service_unavailable(unavailable.to_string()),
@@ -108,10 +116,17 @@ impl Authenticator {
         if !self.app.serves()? {
             return Err(Unauthenticated::NotServing);
         }
-        match self.app.home.role {
+        if signed.scope().region.len() > REGION_BYTES_MAX {
+            return Err(Unauthenticated::Region);
+        }
+        let caller = match self.app.home.role {
             crate::config::Role::Writer => self.by_secret(signed),
             crate::config::Role::Replica => self.by_signing_key(signed).await,
+        };
+        if caller.is_err() {
+            self.app.core.read(|_| ()).await?;
         }
+        caller
     }
 
     fn by_secret(&self, signed: &SignedRequest) -> Result<Caller, Unauthenticated> {
@@ -249,6 +264,9 @@ impl rpc::sigv4::Credentials for Authenticator {
                 | Unauthenticated::NotServing
                 | Unauthenticated::Stopping(_)),
             ) => Err(Status::unavailable(error.to_string())),
+            Err(error @ Unauthenticated::Region) => {
+                Err(Status::invalid_argument(error.to_string()))
+            }
             // Not which of the two is wrong.
             Err(Unauthenticated::InvalidKey | Unauthenticated::Signature(_)) => {
                 Err(Status::unauthenticated("the access key or the signature is not valid"))

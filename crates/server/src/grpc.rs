@@ -3,7 +3,8 @@
 //! **Invariants.** Every call is of somebody: a signature verified before the service is reached,
 //! or a certificate of the roster; only `Join` takes a token instead. What a caller may do is
 //! told by policies on `writ:` actions; what concerns the whole cluster only callers of the first
-//! account, or whoever holds this writer's own certificate, may do.
+//! account, or whoever holds this writer's own certificate, may do. No answer, be it a refusal,
+//! leaves before the state that it was derived from is durable.
 //!
 //! **Must not know:** how calls are signed.
 
@@ -17,7 +18,7 @@ mod reads;
 use std::{sync::Arc, time::Instant};
 
 use identity::{Caller, RequestContext};
-use node::NodeState;
+use node::{Node, NodeState};
 use rpc::{peer::fingerprint, sigv4::AuthenticatedBy};
 use tonic::{Code, Request, Response, Status};
 
@@ -77,20 +78,44 @@ enum Concern {
     Cluster,
 }
 
-/// Refuses who may not do an action.
-fn authorize(app: &App, who: &Who, action: &str, concern: Concern) -> Result<(), Status> {
-    let Who::Caller(caller, context) = who else { return Ok(()) };
+/// Refuses who may not do an action. What allows it is durable.
+async fn authorize(app: &App, who: &Who, action: &str, concern: Concern) -> Result<(), Status> {
     let resource = app.cluster_arn();
-    let authorized = app.core.peek(|node| {
-        if concern == Concern::Cluster && app::first_account(node) != Some(caller.account) {
-            let message = "only callers of the cluster's first account may be given this action";
-            return Err(Status::permission_denied(message));
-        }
-        let now = clock::wall();
-        app::authorize(node, caller, context, action, &resource, now)
-            .map_err(|error| refused(&error))
-    });
-    authorized.map_err(stopping)?
+    let read = app.core.read(|node| authorized(node, who, action, &resource, concern));
+    read.await.map_err(stopping)?.0
+}
+
+/// As [`authorize`], for whoever answers by a later read: what allows the action is durable only
+/// once this lsn is.
+async fn authorize_read(
+    app: &App,
+    who: &Who,
+    action: &str,
+    concern: Concern,
+) -> Result<u64, Status> {
+    let resource = app.cluster_arn();
+    let look = app.core.look(|node| authorized(node, who, action, &resource, concern));
+    let (authorized, seen) = look.map_err(stopping)?;
+    if authorized.is_err() {
+        app.core.durable(seen.lsn).await.map_err(stopping)?;
+    }
+    authorized.map(|()| seen.lsn)
+}
+
+fn authorized(
+    node: &Node,
+    who: &Who,
+    action: &str,
+    resource: &str,
+    concern: Concern,
+) -> Result<(), Status> {
+    let Who::Caller(caller, context) = who else { return Ok(()) };
+    if concern == Concern::Cluster && app::first_account(node) != Some(caller.account) {
+        let message = "only callers of the cluster's first account may be given this action";
+        return Err(Status::permission_denied(message));
+    }
+    app::authorize(node, caller, context, action, resource, clock::wall())
+        .map_err(|error| refused(&error))
 }
 
 /// IAM's refusal as a status.
@@ -104,6 +129,11 @@ fn refused(error: &identity::Error) -> Status {
         _ => Code::InvalidArgument,
     };
     Status::new(code, api.message)
+}
+
+/// The refusal of a field over its limit.
+fn too_long(field: &str, bytes_max: usize) -> String {
+    format!("`{field}` is over its limit of {bytes_max} bytes")
 }
 
 fn stopping(error: Stopping) -> Status {

@@ -1,24 +1,36 @@
 //! `Authorization`: may this principal do this?
 //!
 //! **Invariants.** A caller asks about principals of its own account. The answer is durable and
-//! names the state it was decided on.
+//! names the state it was decided on. What a check brings is bounded before it is looked at.
 //!
 //! **Must not know:** how decisions are made.
 
 use std::{sync::Arc, time::Duration};
 
 use identity::CheckRequest;
+use model::Timestamp;
 use node::Node;
 use policy::{Decision, Effect, MatchedStatement, SourceLabel, Verdict};
 use rpc::v1::authorization_server::Authorization;
 use tonic::{Request, Response, Status};
 use wire::v1;
 
-use super::{Concern, Who, authorize, counted, not_reached, refused, stopping, who};
-use crate::{app::App, clock, metrics};
+use super::{Concern, Who, authorize_read, counted, not_reached, refused, stopping, too_long, who};
+use crate::{app::App, clock, core::Seen, metrics};
 
 /// Checks in one batch, at most.
 const CHECKS_MAX: usize = 1000;
+/// The longest principal and the longest resource, in bytes. AWS: an ARN has at most 2048
+/// characters.
+const ARN_BYTES_MAX: usize = 2048;
+/// The longest action, in bytes.
+const ACTION_BYTES_MAX: usize = 256;
+/// The longest condition key, in bytes.
+const CONTEXT_KEY_BYTES_MAX: usize = 256;
+/// The longest value of a condition key, in bytes.
+const CONTEXT_VALUE_BYTES_MAX: usize = 2048;
+/// Values of all condition keys together, at most; a key without one counts as one.
+const CONTEXT_VALUES_MAX: usize = 200;
 /// How long a check waits for the state of its token unless it says.
 const REACH_WITHIN: Duration = Duration::from_secs(5);
 /// The longest a check may ask to wait.
@@ -35,11 +47,45 @@ impl Authorizations {
         Self { app }
     }
 
-    async fn check_one(
+    /// Decides checks, each on a state that covers its token. They wait for the disk once.
+    async fn checks(
+        &self,
+        who: &Who,
+        checks: Vec<v1::CheckRequest>,
+    ) -> Result<Vec<v1::CheckReply>, Status> {
+        let core = &self.app.core;
+        let mut lsn = authorize_read(&self.app, who, "writ:Check", Concern::Account).await?;
+        let mut replies = Vec::with_capacity(checks.len());
+        for check in checks {
+            let (decided, seen) = self.decide(who, check).await?;
+            lsn = seen.lsn;
+            match decided {
+                Ok(reply) => {
+                    replies.push(v1::CheckReply { consistency_token: seen.token, ..reply })
+                }
+                Err(refusal) => {
+                    core.durable(lsn).await.map_err(stopping)?;
+                    return Err(refusal);
+                }
+            }
+            // A long batch must not keep a thread to itself.
+            tokio::task::consume_budget().await;
+        }
+        core.durable(lsn).await.map_err(stopping)?;
+        for reply in &replies {
+            let decisions = &core.metrics().decisions;
+            decisions.get_or_create(&metrics::Outcome { result: result(reply.verdict()) }).inc();
+        }
+        Ok(replies)
+    }
+
+    /// Decides one check; the answer may leave once what was seen is durable.
+    async fn decide(
         &self,
         who: &Who,
         check: v1::CheckRequest,
-    ) -> Result<v1::CheckReply, Status> {
+    ) -> Result<(Result<v1::CheckReply, Status>, Seen), Status> {
+        let core = &self.app.core;
         let v1::CheckRequest { principal, action, resource, context, consistency_token, wait_ms } =
             check;
         if !consistency_token.is_empty() {
@@ -47,32 +93,57 @@ impl Authorizations {
                 0 => REACH_WITHIN,
                 ms => Duration::from_millis(u64::from(ms)).min(REACH_WITHIN_MAX),
             };
-            self.app.core.reached(&consistency_token, limit).await.map_err(not_reached)?;
+            core.reached(&consistency_token, limit).await.map_err(not_reached)?;
         }
         let context = context.into_iter().map(|entry| (entry.key, entry.values)).collect();
         let request = CheckRequest { principal, action, resource, context };
-        let read = self.app.core.read(|node| decide(node, who, &request));
-        let (decided, token) = read.await.map_err(stopping)?;
-        let (decision, staleness_ms) = decided?;
-        let verdict = verdict(decision.verdict);
-        let result = match verdict {
-            v1::Verdict::Allow => "allow",
-            v1::Verdict::ExplicitDeny => "explicit_deny",
-            v1::Verdict::ImplicitDeny | v1::Verdict::Unspecified => "implicit_deny",
-        };
-        let decisions = &self.app.core.metrics().decisions;
-        decisions.get_or_create(&metrics::Outcome { result }).inc();
-        Ok(v1::CheckReply {
-            verdict: verdict.into(),
-            statements: decision.statements.into_iter().map(statement).collect(),
-            consistency_token: token,
-            staleness_ms,
-        })
+        core.look(|node| decide(node, who, &request, core.now())).map_err(stopping)
     }
 }
 
-fn decide(node: &Node, who: &Who, request: &CheckRequest) -> Result<(Decision, u64), Status> {
-    let (identity, accounts, now) = (node.identity(), node.accounts(), clock::wall());
+/// Refuses a check with a field that is over its limit; `of` names the check.
+fn check_limits(of: &str, check: &v1::CheckRequest) -> Result<(), Status> {
+    let within = |field: &str, text: &str, bytes_max: usize| {
+        if text.len() <= bytes_max {
+            return Ok(());
+        }
+        Err(Status::invalid_argument(too_long(&format!("{of}{field}"), bytes_max)))
+    };
+    within("principal", &check.principal, ARN_BYTES_MAX)?;
+    within("action", &check.action, ACTION_BYTES_MAX)?;
+    within("resource", &check.resource, ARN_BYTES_MAX)?;
+    let values = check.context.iter().map(|entry| entry.values.len().max(1));
+    if values.sum::<usize>() > CONTEXT_VALUES_MAX {
+        let message = format!("`{of}context` is over its limit of {CONTEXT_VALUES_MAX} values");
+        return Err(Status::invalid_argument(message));
+    }
+    for v1::ContextEntry { key, values } in &check.context {
+        within("context.key", key, CONTEXT_KEY_BYTES_MAX)?;
+        for value in values {
+            within("context.values", value, CONTEXT_VALUE_BYTES_MAX)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a batch that is too long, or has a check over its limits.
+fn batch_limits(checks: &[v1::CheckRequest]) -> Result<(), Status> {
+    if checks.len() > CHECKS_MAX {
+        let message = format!("`checks` is over its limit of {CHECKS_MAX} checks");
+        return Err(Status::invalid_argument(message));
+    }
+    let mut numbered = checks.iter().enumerate();
+    numbered.try_for_each(|(number, check)| check_limits(&format!("checks[{number}]."), check))
+}
+
+/// `now` is by the clock of the node's inputs; conditions see the wall clock.
+fn decide(
+    node: &Node,
+    who: &Who,
+    request: &CheckRequest,
+    now: Timestamp,
+) -> Result<v1::CheckReply, Status> {
+    let (identity, accounts) = (node.identity(), node.accounts());
     if let Who::Caller(caller, _) = who {
         let account = identity::principal_account(identity, accounts, &request.principal);
         if account.is_some_and(|account| account != caller.account) {
@@ -80,8 +151,23 @@ fn decide(node: &Node, who: &Who, request: &CheckRequest) -> Result<(Decision, u
             return Err(Status::permission_denied(message));
         }
     }
-    let decision = identity::check(identity, accounts, now, request);
-    Ok((decision.map_err(|error| refused(&error))?, node.staleness_ms(now)))
+    let decision = identity::check(identity, accounts, clock::wall(), request);
+    let Decision { verdict: decided, statements, grant: _ } =
+        decision.map_err(|error| refused(&error))?;
+    Ok(v1::CheckReply {
+        verdict: verdict(decided).into(),
+        statements: statements.into_iter().map(statement).collect(),
+        consistency_token: String::new(),
+        staleness_ms: node.staleness_ms(now),
+    })
+}
+
+fn result(verdict: v1::Verdict) -> &'static str {
+    match verdict {
+        v1::Verdict::Allow => "allow",
+        v1::Verdict::ExplicitDeny => "explicit_deny",
+        v1::Verdict::ImplicitDeny | v1::Verdict::Unspecified => "implicit_deny",
+    }
 }
 
 fn verdict(verdict: Verdict) -> v1::Verdict {
@@ -116,8 +202,10 @@ impl Authorization for Authorizations {
     ) -> Result<Response<v1::CheckReply>, Status> {
         counted(&self.app, "Check", async {
             let who = who(&self.app, &request)?;
-            authorize(&self.app, &who, "writ:Check", Concern::Account)?;
-            self.check_one(&who, request.into_inner()).await
+            let check = request.into_inner();
+            check_limits("", &check)?;
+            let replies = self.checks(&who, vec![check]).await?;
+            replies.into_iter().next().ok_or_else(|| Status::internal("a check has one answer"))
         })
         .await
     }
@@ -128,18 +216,81 @@ impl Authorization for Authorizations {
     ) -> Result<Response<v1::BatchCheckReply>, Status> {
         counted(&self.app, "BatchCheck", async {
             let who = who(&self.app, &request)?;
-            authorize(&self.app, &who, "writ:Check", Concern::Account)?;
             let checks = request.into_inner().checks;
-            if checks.len() > CHECKS_MAX {
-                let message = format!("a batch has at most {CHECKS_MAX} checks");
-                return Err(Status::invalid_argument(message));
-            }
-            let mut replies = Vec::with_capacity(checks.len());
-            for check in checks {
-                replies.push(self.check_one(&who, check).await?);
-            }
-            Ok(v1::BatchCheckReply { replies })
+            batch_limits(&checks)?;
+            Ok(v1::BatchCheckReply { replies: self.checks(&who, checks).await? })
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The refusal of a check, or `ok`.
+    fn check(change: impl FnOnce(&mut v1::CheckRequest), expected: &str) {
+        let mut check = v1::CheckRequest::default();
+        change(&mut check);
+        assert_eq!(text(check_limits("", &check)), expected);
+    }
+
+    fn text(checked: Result<(), Status>) -> String {
+        match checked {
+            Ok(()) => "ok".to_owned(),
+            Err(status) => {
+                assert_eq!(status.code(), tonic::Code::InvalidArgument);
+                status.message().to_owned()
+            }
+        }
+    }
+
+    /// Condition keys with so many values each.
+    fn context(values: &[usize]) -> Vec<v1::ContextEntry> {
+        let entry = |values: &usize| v1::ContextEntry {
+            key: "k".to_owned(),
+            values: vec!["v".to_owned(); *values],
+        };
+        values.iter().map(entry).collect()
+    }
+
+    #[test]
+    fn each_field_of_a_check_is_refused_one_past_its_limit() {
+        let a = |bytes| "a".repeat(bytes);
+        let key = |bytes| vec![v1::ContextEntry { key: a(bytes), values: Vec::new() }];
+        let value = |bytes| vec![v1::ContextEntry { key: a(1), values: vec![a(1), a(bytes)] }];
+        check(|check| check.principal = a(2048), "ok");
+        check(|check| check.principal = a(2049), "`principal` is over its limit of 2048 bytes");
+        check(|check| check.action = a(256), "ok");
+        check(|check| check.action = a(257), "`action` is over its limit of 256 bytes");
+        check(|check| check.resource = a(2048), "ok");
+        check(|check| check.resource = a(2049), "`resource` is over its limit of 2048 bytes");
+        check(|check| check.context = key(256), "ok");
+        check(|check| check.context = key(257), "`context.key` is over its limit of 256 bytes");
+        check(|check| check.context = value(2048), "ok");
+        check(
+            |check| check.context = value(2049),
+            "`context.values` is over its limit of 2048 bytes",
+        );
+        check(|check| check.context = context(&[100, 99, 0]), "ok");
+        check(
+            |check| check.context = context(&[100, 100, 0]),
+            "`context` is over its limit of 200 values",
+        );
+        check(|check| check.context = context(&[200]), "ok");
+        check(|check| check.context = context(&[201]), "`context` is over its limit of 200 values");
+    }
+
+    #[test]
+    fn a_batch_is_refused_one_past_its_limit_and_names_the_check_that_is() {
+        let mut checks = vec![v1::CheckRequest::default(); CHECKS_MAX];
+        assert_eq!(text(batch_limits(&checks)), "ok");
+        checks[7].action = "a".repeat(ACTION_BYTES_MAX + 1);
+        assert_eq!(
+            text(batch_limits(&checks)),
+            "`checks[7].action` is over its limit of 256 bytes"
+        );
+        checks.push(v1::CheckRequest::default());
+        assert_eq!(text(batch_limits(&checks)), "`checks` is over its limit of 1000 checks");
     }
 }

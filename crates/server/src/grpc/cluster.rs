@@ -45,14 +45,15 @@ impl Clusters {
     }
 
     /// Refuses who may not do it, then gives the message.
-    fn admit<T>(&self, request: Request<T>, action: &str) -> Result<T, Status> {
+    async fn admit<T>(&self, request: Request<T>, action: &str) -> Result<T, Status> {
         let who = who(&self.app, &request)?;
-        authorize(&self.app, &who, action, Concern::Cluster)?;
+        authorize(&self.app, &who, action, Concern::Cluster).await?;
         Ok(request.into_inner())
     }
 
     fn status(&self) -> Result<v1::GetStatusReply, Status> {
-        let nodes = self.app.core.peek(|node| node.status(clock::wall())).map_err(stopping)?;
+        let core = &self.app.core;
+        let nodes = core.peek(|node| node.status(core.now())).map_err(stopping)?;
         let raft = self.app.control.metrics();
         Ok(v1::GetStatusReply {
             cluster_id: self.app.home.cluster_id.clone(),
@@ -184,7 +185,7 @@ impl Cluster for Clusters {
         request: Request<v1::GetStatusRequest>,
     ) -> Result<Response<v1::GetStatusReply>, Status> {
         counted(&self.app, "GetStatus", async {
-            self.admit(request, "writ:GetClusterStatus")?;
+            self.admit(request, "writ:GetClusterStatus").await?;
             self.status()
         })
         .await
@@ -195,7 +196,7 @@ impl Cluster for Clusters {
         request: Request<v1::CreateJoinTokenRequest>,
     ) -> Result<Response<v1::CreateJoinTokenReply>, Status> {
         counted(&self.app, "CreateJoinToken", async {
-            self.join_token(self.admit(request, "writ:CreateJoinToken")?).await
+            self.join_token(self.admit(request, "writ:CreateJoinToken").await?).await
         })
         .await
     }
@@ -205,7 +206,7 @@ impl Cluster for Clusters {
         request: Request<v1::CreateAccountRequest>,
     ) -> Result<Response<v1::CreateAccountReply>, Status> {
         counted(&self.app, "CreateAccount", async {
-            self.account(self.admit(request, "writ:CreateAccount")?).await
+            self.account(self.admit(request, "writ:CreateAccount").await?).await
         })
         .await
     }
@@ -215,7 +216,7 @@ impl Cluster for Clusters {
         request: Request<v1::RemoveNodeRequest>,
     ) -> Result<Response<v1::RemoveNodeReply>, Status> {
         counted(&self.app, "RemoveNode", async {
-            let v1::RemoveNodeRequest { node } = self.admit(request, "writ:RemoveNode")?;
+            let v1::RemoveNodeRequest { node } = self.admit(request, "writ:RemoveNode").await?;
             self.propose(Command::RemoveNode(v1::RemoveNode { node })).await?;
             Ok(v1::RemoveNodeReply {})
         })

@@ -16,8 +16,12 @@ use rpc::{peer, v1::peer_server::Peer};
 use tonic::{Request, Response, Status};
 use wire::{Message as _, v1};
 
-use super::{counted, stopping};
-use crate::{app::App, auth::is_near, clock};
+use super::{counted, stopping, too_long};
+use crate::{
+    app::App,
+    auth::{REGION_BYTES_MAX, is_near},
+    clock,
+};
 
 /// The service.
 pub struct Peers {
@@ -30,7 +34,7 @@ impl Peers {
         Self { app }
     }
 
-    fn derive(
+    async fn derive(
         &self,
         request: &Request<v1::DeriveSigningKeyRequest>,
     ) -> Result<v1::DeriveSigningKeyReply, Status> {
@@ -42,12 +46,16 @@ impl Peers {
         if !is_near(&request.date, clock::wall()) {
             return Err(Status::invalid_argument("signing keys are derived for the current day"));
         }
+        if request.region.len() > REGION_BYTES_MAX {
+            return Err(Status::invalid_argument(too_long("region", REGION_BYTES_MAX)));
+        }
         let service = request.service.as_str();
         let known = aws_api::sigv4::API_SERVICES.iter().chain(aws_api::sigv4::RPC_SERVICES);
         if !known.into_iter().any(|known| *known == service) {
             return Err(Status::invalid_argument("no such service"));
         }
-        self.app.core.peek(|node| derive(node, request)).map_err(stopping)
+        let read = self.app.core.read(|node| derive(node, request)).await;
+        read.map(|(reply, _token)| reply).map_err(stopping)
     }
 }
 
@@ -90,6 +98,6 @@ impl Peer for Peers {
         &self,
         request: Request<v1::DeriveSigningKeyRequest>,
     ) -> Result<Response<v1::DeriveSigningKeyReply>, Status> {
-        counted(&self.app, "DeriveSigningKey", async { self.derive(&request) }).await
+        counted(&self.app, "DeriveSigningKey", self.derive(&request)).await
     }
 }

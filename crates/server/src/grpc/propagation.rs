@@ -53,17 +53,18 @@ impl Propagations {
             0 => TIMEOUT,
             ms => Duration::from_millis(u64::from(ms)).min(TIMEOUT_MAX),
         };
-        let token = self.token(&request.consistency_token)?;
+        let token = self.token(&request.consistency_token).await?;
         let request = WaitRequest { token, scope, stage, timeout };
         self.app.core.wait(request).await.map_err(stopping)
     }
 
     /// What a token covers; without one, what this node has.
-    fn token(&self, text: &str) -> Result<VersionVector, Status> {
-        let opened = self.app.core.peek(|node| {
+    async fn token(&self, text: &str) -> Result<VersionVector, Status> {
+        let opened = self.app.core.read(|node| {
             if text.is_empty() { Ok(node.vector().clone()) } else { node.open_token(text) }
         });
-        opened.map_err(stopping)?.map_err(|error| Status::invalid_argument(error.to_string()))
+        let (opened, _token) = opened.await.map_err(stopping)?;
+        opened.map_err(|error| Status::invalid_argument(error.to_string()))
     }
 }
 
@@ -80,7 +81,7 @@ impl Propagation for Propagations {
     ) -> Result<Response<Events>, Status> {
         counted(&self.app, "WaitForPropagation", async {
             let who = who(&self.app, &request)?;
-            authorize(&self.app, &who, "writ:WaitForPropagation", Concern::Account)?;
+            authorize(&self.app, &who, "writ:WaitForPropagation", Concern::Account).await?;
             let wait = self.begin(request.get_ref()).await?;
             let (events, receiver) = mpsc::channel(EVENTS_MAX);
             // Ends with the wait, which has a deadline, or with the client.
