@@ -64,7 +64,7 @@ pub struct Caller {
 /// What is known of a request besides its parameters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestContext {
-    /// Where it came from.
+    /// Where it came from; a condition on an address that is not known is unknown.
     pub source_ip: Option<IpAddr>,
     /// Whether it came over TLS.
     pub secure_transport: bool,
@@ -160,10 +160,13 @@ impl Caller {
 pub(crate) fn request_context(request: &RequestContext, now: Timestamp) -> Context {
     let RequestContext { source_ip, secure_transport, region, user_agent } = request;
     let mut context = Context::new();
-    if let Some(ip) = source_ip {
-        context.insert("aws:SourceIp", ip.to_string());
+    match source_ip {
+        Some(ip) => context.insert("aws:SourceIp", ip.to_string()),
+        None => context.insert_unknown("aws:SourceIp"),
     }
     context.insert("aws:SecureTransport", secure_transport.to_string());
+    // AWS: set for every call; no service calls on behalf of others here.
+    context.insert("aws:ViaAWSService", "false");
     for (key, text) in [("aws:RequestedRegion", region), ("aws:UserAgent", user_agent)] {
         if !text.is_empty() {
             context.insert(key, text);
@@ -172,6 +175,10 @@ pub(crate) fn request_context(request: &RequestContext, now: Timestamp) -> Conte
     insert_time(&mut context, now);
     context
 }
+
+/// Whether a session was made with a second factor; there are none yet. AWS: the key is there for
+/// sessions only, and `false` for one that was made without, so that a deny of `false` applies.
+pub(crate) const MFA_PRESENT: &str = "aws:MultiFactorAuthPresent";
 
 /// The context keys of the time.
 pub(crate) fn insert_time(context: &mut Context, now: Timestamp) {
@@ -189,6 +196,7 @@ pub(crate) fn insert_principal(context: &mut Context, identity: &Identity, calle
         Principal::Role(_) => "AssumedRole",
     };
     context.insert("aws:PrincipalType", kind);
+    context.insert("aws:PrincipalIsAWSService", "false");
     match caller.entity() {
         None => context.insert("aws:PrincipalArn", Arn::iam(caller.account, "root").to_string()),
         Some(entity) => insert_entity(context, identity, entity, caller.principal),
@@ -196,6 +204,7 @@ pub(crate) fn insert_principal(context: &mut Context, identity: &Identity, calle
     if let Some(session) = &caller.session {
         let Session { issued, tags, source_identity, name: _, expires: _, .. } = session;
         context.insert("aws:TokenIssueTime", issued.to_string());
+        context.insert(MFA_PRESENT, "false");
         if !source_identity.is_empty() {
             context.insert("aws:SourceIdentity", source_identity);
         }

@@ -147,8 +147,10 @@ fn decide(
     if let Who::Caller(caller, _) = who {
         let account = identity::principal_account(identity, accounts, &request.principal);
         if account.is_some_and(|account| account != caller.account) {
-            let message = "a caller asks about principals of its own account";
-            return Err(Status::permission_denied(message));
+            // Told as what does not exist: else a caller could find out who is in other accounts.
+            let name = request.principal.clone();
+            let missing = identity::Error::NoSuchEntity { noun: identity::Noun::Principal, name };
+            return Err(refused(&missing));
         }
     }
     let decision = identity::check(identity, accounts, clock::wall(), request);
