@@ -1,4 +1,4 @@
-//! May the caller do this? And: may that principal do that?
+//! May the caller do this?
 //!
 //! **Invariants.** Nothing is allowed by default. A caller is asked for every ARN that the resource
 //! may have. Authorization comes before existence, so that refusals tell nothing.
@@ -7,14 +7,14 @@
 //!
 //! **Must not know:** what a call does.
 
-use model::{AccountId, Arn, Timestamp, UniqueId, UniqueIdKind, fold};
-use policy::{Context, ContextValue, Decision, Layer, Request, Verdict, denial_message, evaluate};
+use model::{AccountId, Arn, SessionName, UniqueIdKind};
+use policy::{Context, ContextValue, Decision, Request, Verdict, denial_message, evaluate};
 
 use crate::{
-    Accounts, Caller, Ctx, Error, Identity, Noun, Principal, Session,
+    Ctx, Error, Identity,
     effective::layers,
     entity::{Entity, EntityName, arn},
-    principal::{insert_principal, insert_tags, insert_time, request_context},
+    principal::{insert_principal, insert_tags, request_context},
     tag::Tag,
 };
 
@@ -98,7 +98,7 @@ pub(crate) fn context(identity: &Identity, ctx: &Ctx<'_>, extra: &Extra) -> Cont
 }
 
 /// Root needs no statement.
-fn allowed() -> Decision {
+pub(crate) fn allowed() -> Decision {
     Decision { verdict: Verdict::Allow, statements: Vec::new(), grant: None }
 }
 
@@ -160,119 +160,8 @@ pub(crate) fn tag_keys(keys: impl Iterator<Item = String>) -> Extra {
     vec![("aws:TagKeys".to_owned(), ContextValue::Known(keys))]
 }
 
-/// A question about any principal, as a policy enforcement point asks it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckRequest {
-    /// The ARN of a user, a role, a role session or an account's root, or a unique id.
-    pub principal: String,
-    /// `service:Action`.
-    pub action: String,
-    /// The resource's ARN.
-    pub resource: String,
-    /// Condition keys. Those that are derived from the principal are not taken from here.
-    pub context: Vec<(String, Vec<String>)>,
-}
-
-/// Decides whether a principal may do an action on a resource, by its identity policies.
-///
-/// # Errors
-/// [`Error::NoSuchEntity`] when the principal names nobody in these accounts.
-pub fn check(
-    identity: &Identity,
-    accounts: &Accounts,
-    now: Timestamp,
-    request: &CheckRequest,
-) -> Result<Decision, Error> {
-    let CheckRequest { principal, action, resource, context: given } = request;
-    let caller = resolve(identity, accounts, now, principal)
-        .ok_or_else(|| Error::NoSuchEntity { noun: Noun::Principal, name: principal.clone() })?;
-    if caller.check_can_act(identity).is_err() {
-        let verdict = Verdict::ImplicitDeny { layer: Layer::Identity };
-        return Ok(Decision { verdict, statements: Vec::new(), grant: None });
-    }
-    let Some(layers) = layers(identity, &caller) else { return Ok(allowed()) };
-    let mut context = Context::new();
-    insert_time(&mut context, now);
-    for (key, values) in given {
-        if !is_derived(key) {
-            context.insert_many(key, values.clone());
-        }
-    }
-    insert_principal(&mut context, identity, &caller);
-    Ok(evaluate(&layers, &Request { action, resource, context: &context }))
-}
-
-/// Whether a condition key is the principal's, which the asker does not say.
-fn is_derived(key: &str) -> bool {
-    let key = fold(key);
-    key.starts_with("aws:principal") || key == "aws:username" || key == "aws:userid"
-}
-
-/// The account that a principal's ARN or unique id belongs to, if it exists here.
-pub fn principal_account(
-    identity: &Identity,
-    accounts: &Accounts,
-    principal: &str,
-) -> Option<AccountId> {
-    resolve(identity, accounts, Timestamp::default(), principal).map(|caller| caller.account)
-}
-
-/// Who is meant by an ARN or a unique id.
-fn resolve(identity: &Identity, accounts: &Accounts, now: Timestamp, text: &str) -> Option<Caller> {
-    let (account, principal, session) = if let Ok(arn) = text.parse::<Arn>() {
-        let account = arn.account().parse().ok()?;
-        match (arn.service(), arn.resource()) {
-            ("iam", "root") => (account, Principal::Root, None),
-            _ => {
-                let (entity, session) = find_arn(identity, &arn)?;
-                (account, principal_of(entity.id)?, session)
-            }
-        }
-    } else {
-        // A role session's user id is `AROA…:SESSION`.
-        let (id, session) = text.split_once(':').map_or((text, None), |(id, s)| (id, Some(s)));
-        let id: UniqueId = id.parse().ok()?;
-        if id.kind() == Some(UniqueIdKind::Root) {
-            let account = accounts.0.keys().find(|account| UniqueId::root(**account) == id)?;
-            (*account, Principal::Root, None)
-        } else {
-            let account = identity.index().account_of(id)?;
-            (account, principal_of(id)?, session.map(str::to_owned))
-        }
-    };
-    accounts.0.get(&account)?;
-    let credential = model::Credential::Node(0);
-    let session = session.map(|name| asked_session(name, now));
-    Some(Caller { account, principal, credential, session })
-}
-
-/// A session of which only the name is known.
-fn asked_session(name: String, now: Timestamp) -> Session {
-    Session {
-        name,
-        policies: Vec::new(),
-        policy_arns: Vec::new(),
-        tags: Vec::new(),
-        issued: now,
-        expires: now,
-        source_identity: String::new(),
-    }
-}
-
-fn principal_of(id: UniqueId) -> Option<Principal> {
-    match id.kind()? {
-        UniqueIdKind::User => Some(Principal::User(id)),
-        UniqueIdKind::Role => Some(Principal::Role(id)),
-        UniqueIdKind::Root
-        | UniqueIdKind::Group
-        | UniqueIdKind::Policy
-        | UniqueIdKind::AccessKey
-        | UniqueIdKind::SessionKey => None,
-    }
-}
-
 /// The user or role of an ARN, and the session's name of a role session's.
-pub(crate) fn find_arn(identity: &Identity, arn: &Arn) -> Option<(Entity, Option<String>)> {
+pub(crate) fn find_arn(identity: &Identity, arn: &Arn) -> Option<(Entity, Option<SessionName>)> {
     let account: AccountId = arn.account().parse().ok()?;
     if arn.partition() != "aws" || !arn.region().is_empty() {
         return None;
@@ -283,7 +172,7 @@ pub(crate) fn find_arn(identity: &Identity, arn: &Arn) -> Option<(Entity, Option
         ("iam", "role") => (UniqueIdKind::Role, rest.rsplit('/').next()?, None),
         ("sts", "assumed-role") => {
             let (role, session) = rest.split_once('/')?;
-            (UniqueIdKind::Role, role, Some(session.to_owned()))
+            (UniqueIdKind::Role, role, Some(session.parse().ok()?))
         }
         _ => return None,
     };

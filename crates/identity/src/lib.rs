@@ -16,6 +16,7 @@ pub mod access_key;
 pub mod account;
 pub mod attachment;
 mod authorize;
+mod check;
 mod command;
 mod credential;
 mod effective;
@@ -36,7 +37,8 @@ pub mod tag;
 pub mod user;
 
 pub use access_key::{NewAccessKey, first_root_key};
-pub use authorize::{CheckRequest, authorize, check, principal_account};
+pub use authorize::authorize;
+pub use check::{CheckRequest, check, principal_account};
 pub use command::{Command, ControlChange, Outcome, Query, Reply, execute, query};
 pub use credential::{
     FoundKey, KeyRing, SessionError, authenticate_key, find_key, open_claims, open_session,

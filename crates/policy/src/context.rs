@@ -23,6 +23,8 @@ pub enum ContextValue {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Context {
     values: BTreeMap<String, ContextValue>,
+    /// Folded.
+    unknown_prefixes: Vec<String>,
 }
 
 impl Context {
@@ -51,12 +53,26 @@ impl Context {
         self.values.insert(fold(key), ContextValue::Unknown);
     }
 
-    /// What a key holds, `None` if it is absent.
-    pub fn get(&self, key: &str) -> Option<&ContextValue> {
-        self.values.get(key).or_else(|| self.values.get(&fold(key)))
+    /// Says that any key which begins with `prefix` may have values that nobody knows, in place of
+    /// those that it has.
+    pub fn insert_unknown_under(&mut self, prefix: &str) {
+        let prefix = fold(prefix);
+        self.values.retain(|key, _| !key.starts_with(&prefix));
+        self.unknown_prefixes.push(prefix);
     }
 
-    /// All keys in lower case, with what they hold, in order.
+    /// What a key holds, `None` if it is absent.
+    pub fn get(&self, key: &str) -> Option<&ContextValue> {
+        let found = self.values.get(key).or_else(|| self.values.get(&fold(key)));
+        if found.is_some() || self.unknown_prefixes.is_empty() {
+            return found;
+        }
+        let key = fold(key);
+        let unknown = self.unknown_prefixes.iter().any(|prefix| key.starts_with(prefix));
+        unknown.then_some(&ContextValue::Unknown)
+    }
+
+    /// All keys that were set, folded, with what they hold, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &ContextValue)> {
         self.values.iter().map(|(key, value)| (key.as_str(), value))
     }
@@ -76,6 +92,20 @@ mod tests {
         assert_eq!(context.get("aws:UserName"), Some(&ContextValue::Unknown));
         context.insert_many("AWS:USERNAME", Vec::<String>::new());
         assert_eq!(context.get("aws:UserName"), None);
+    }
+
+    #[test]
+    fn a_key_under_an_unknown_prefix_is_unknown_whatever_it_was_until_it_is_set() {
+        let mut context = Context::new();
+        context.insert("a:tag/x", "1");
+        context.insert("a:tags", "1");
+        context.insert_unknown_under("A:Tag/");
+        for (key, unknown) in [("a:tag/x", true), ("a:TAG/y", true), ("a:tags", false)] {
+            assert_eq!(context.get(key) == Some(&ContextValue::Unknown), unknown, "{key}");
+        }
+        assert_eq!(context.get("a:tag"), None);
+        context.insert("a:tag/y", "2");
+        assert_eq!(context.get("a:tag/y"), Some(&ContextValue::Known(vec!["2".to_owned()])));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What someone with a few rights tries in order to get more.
 
-use expect_test::expect;
+use expect_test::{Expect, expect};
+use model::UniqueIdKind;
 
-use crate::history::check_history;
+use crate::history::{ACCOUNT, History, check_history};
 
 /// Everything of IAM, but nothing on what is tagged `locked`.
 const UNLOCKED: &str = r#"{"Version":"2012-10-17","Statement":[
@@ -58,4 +59,169 @@ fn a_call_on_oneself_meets_the_conditions_that_ones_name_would() {
                 done
         "#]],
     );
+}
+
+/// Much, but less for sessions from before 2024, tagged `out`, or started by `eve`.
+const ROLE: &str = r#"{"Version":"2012-10-17","Statement":[
+    {"Effect":"Allow","Action":"s3:*","Resource":"*"},
+    {"Effect":"Allow","Action":"sqs:*","Resource":"*",
+     "Condition":{"StringNotLike":{"aws:userid":"*:eve"}}},
+    {"Effect":"Deny","Action":"s3:Put*","Resource":"*",
+     "Condition":{"DateLessThan":{"aws:TokenIssueTime":"2024-01-01T00:00:00Z"}}},
+    {"Effect":"Deny","Action":"s3:List*","Resource":"*",
+     "Condition":{"StringEquals":{"aws:PrincipalTag/state":"out"}}},
+    {"Effect":"Deny","Action":"s3:Delete*","Resource":"*",
+     "Condition":{"StringEquals":{"aws:SourceIdentity":"eve"}}},
+    {"Effect":"Deny","Action":"s3:Create*","Resource":"*",
+     "Condition":{"Bool":{"aws:MultiFactorAuthPresent":"false"}}}]}"#;
+
+fn check_role(steps: &str, expected: Expect) {
+    let setup = format!(
+        "quiet root CreateRole r trust:123456789012 state=in
+        quiet root PutRolePolicy r in {}\n",
+        word(ROLE)
+    );
+    let steps = steps
+        .replace("ROLE", "arn:aws:iam::123456789012:role/r")
+        .replace("SESSION", "arn:aws:sts::123456789012:assumed-role/r/me");
+    check_history(&(setup + &steps), expected);
+}
+
+#[test]
+fn what_is_not_known_of_a_role_never_widens_an_answer_about_it() {
+    check_role(
+        "may ROLE s3:GetObject *
+        may ROLE s3:PutObject *
+        may ROLE s3:PutObject * aws:tokenISSUEtime=2024-01-01T00:00:00Z
+        may ROLE s3:PutObject * aws:TokenIssueTime=2023-12-31T23:59:59Z
+        may ROLE s3:PutObject * aws:TokenIssueTime=
+        may ROLE s3:PutObject * aws:TokenIssueTime=soon
+        may ROLE s3:ListBucket *
+        may ROLE s3:DeleteObject *
+        may ROLE s3:DeleteObject * aws:SourceIdentity=eve
+        may ROLE s3:CreateBucket *
+        may ROLE s3:CreateBucket * aws:MultiFactorAuthPresent=true
+        may ROLE sqs:SendMessage *",
+        expect![[r#"
+            may arn:aws:iam::123456789012:role/r s3:GetObject *
+                Allow
+            may arn:aws:iam::123456789012:role/r s3:PutObject *
+                ExplicitDeny { layer: Identity }
+            may arn:aws:iam::123456789012:role/r s3:PutObject * aws:tokenISSUEtime=2024-01-01T00:00:00Z
+                Allow
+            may arn:aws:iam::123456789012:role/r s3:PutObject * aws:TokenIssueTime=2023-12-31T23:59:59Z
+                ExplicitDeny { layer: Identity }
+            may arn:aws:iam::123456789012:role/r s3:PutObject * aws:TokenIssueTime=
+                ExplicitDeny { layer: Identity }
+            may arn:aws:iam::123456789012:role/r s3:PutObject * aws:TokenIssueTime=soon
+                ExplicitDeny { layer: Identity }
+            may arn:aws:iam::123456789012:role/r s3:ListBucket *
+                Allow
+            may arn:aws:iam::123456789012:role/r s3:DeleteObject *
+                Allow
+            may arn:aws:iam::123456789012:role/r s3:DeleteObject * aws:SourceIdentity=eve
+                ExplicitDeny { layer: Identity }
+            may arn:aws:iam::123456789012:role/r s3:CreateBucket *
+                ExplicitDeny { layer: Identity }
+            may arn:aws:iam::123456789012:role/r s3:CreateBucket * aws:MultiFactorAuthPresent=true
+                Allow
+            may arn:aws:iam::123456789012:role/r sqs:SendMessage *
+                ImplicitDeny { layer: Identity }
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_not_known_of_a_session_never_widens_an_answer_about_it() {
+    check_role(
+        "may SESSION s3:GetObject * aws:TokenIssueTime=2024-01-01T00:00:00Z
+        may SESSION s3:PutObject *
+        may SESSION s3:PutObject * aws:TokenIssueTime=2024-01-01T00:00:00Z
+        may SESSION s3:PutObject * aws:TokenIssueTime=2023-12-31T23:59:59Z
+        may SESSION s3:ListBucket *
+        may SESSION s3:ListBucket * aws:PrincipalTag/state=in
+        may SESSION s3:DeleteObject *
+        may SESSION s3:DeleteObject * aws:SourceIdentity=bob
+        may SESSION/more s3:GetObject *
+        may arn:aws:sts::123456789012:assumed-role/r/ s3:GetObject *
+        may arn:aws:sts::123456789012:assumed-role/r s3:GetObject *",
+        expect![[r#"
+            may arn:aws:sts::123456789012:assumed-role/r/me s3:GetObject * aws:TokenIssueTime=2024-01-01T00:00:00Z
+                ImplicitDeny { layer: Session }
+            may arn:aws:sts::123456789012:assumed-role/r/me s3:PutObject *
+                ExplicitDeny { layer: Identity }
+            may arn:aws:sts::123456789012:assumed-role/r/me s3:PutObject * aws:TokenIssueTime=2024-01-01T00:00:00Z
+                ImplicitDeny { layer: Session }
+            may arn:aws:sts::123456789012:assumed-role/r/me s3:PutObject * aws:TokenIssueTime=2023-12-31T23:59:59Z
+                ExplicitDeny { layer: Identity }
+            may arn:aws:sts::123456789012:assumed-role/r/me s3:ListBucket *
+                ExplicitDeny { layer: Identity }
+            may arn:aws:sts::123456789012:assumed-role/r/me s3:ListBucket * aws:PrincipalTag/state=in
+                ExplicitDeny { layer: Identity }
+            may arn:aws:sts::123456789012:assumed-role/r/me s3:DeleteObject *
+                ExplicitDeny { layer: Identity }
+            may arn:aws:sts::123456789012:assumed-role/r/me s3:DeleteObject * aws:SourceIdentity=bob
+                ImplicitDeny { layer: Session }
+            may arn:aws:sts::123456789012:assumed-role/r/me/more s3:GetObject *
+                NoSuchEntity { noun: Principal, name: "arn:aws:sts::123456789012:assumed-role/r/me/more" }
+            may arn:aws:sts::123456789012:assumed-role/r/ s3:GetObject *
+                NoSuchEntity { noun: Principal, name: "arn:aws:sts::123456789012:assumed-role/r/" }
+            may arn:aws:sts::123456789012:assumed-role/r s3:GetObject *
+                NoSuchEntity { noun: Principal, name: "arn:aws:sts::123456789012:assumed-role/r" }
+        "#]],
+    );
+}
+
+#[test]
+fn only_a_role_has_sessions_that_an_id_names() {
+    let mut history = History::new();
+    history.run("root CreateUser bob\nroot CreateRole r trust:123456789012");
+    let account = ACCOUNT.parse().unwrap();
+    let user = history.find(0, account, UniqueIdKind::User, "bob");
+    let role = history.find(0, account, UniqueIdKind::Role, "r");
+    let denied = "ImplicitDeny { layer: Identity }";
+    for (principal, expected) in [
+        (format!("{user}"), Some(denied)),
+        (format!("{user}:me"), None),
+        (format!("{role}"), Some(denied)),
+        (format!("{role}:me"), Some(denied)),
+        (format!("{role}:"), None),
+        (format!("{role}:a b"), None),
+    ] {
+        let said = history.run(&format!("may {} s3:GetObject *", principal.replace(' ', "%")));
+        let expected = expected.unwrap_or("NoSuchEntity");
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+/// Everything of IAM, but some calls for sessions without MFA, directly, or by some services.
+const DIRECT: &str = r#"{"Version":"2012-10-17","Statement":[
+    {"Effect":"Allow","Action":"iam:*","Resource":"*"},
+    {"Effect":"Deny","Action":"iam:GetUser","Resource":"*",
+     "Condition":{"Bool":{"aws:MultiFactorAuthPresent":"false"}}},
+    {"Effect":"Deny","Action":"iam:ListUsers","Resource":"*",
+     "Condition":{"Bool":{"aws:ViaAWSService":"false"}}},
+    {"Effect":"Deny","Action":"iam:ListRoles","Resource":"*",
+     "Condition":{"Bool":{"aws:PrincipalIsAWSService":"false"}}}]}"#;
+
+#[test]
+fn denies_of_sessions_without_mfa_and_of_direct_calls_apply() {
+    let mut history = History::new();
+    let setup = "root CreateUser bob
+        root CreateRole r trust:123456789012
+        root PutUserPolicy bob in POLICY
+        root PutRolePolicy r in POLICY";
+    history.run(&setup.replace("POLICY", &word(DIRECT)));
+    for (call, denied) in [
+        ("role:r GetUser bob", true),
+        ("bob GetUser bob", false),
+        ("role:r ListUsers", true),
+        ("bob ListUsers", true),
+        ("role:r ListRoles", true),
+        ("bob ListRoles", true),
+        ("bob ListGroups", false),
+    ] {
+        let said = history.run(call);
+        assert_eq!(said.contains("with an explicit deny"), denied, "{said}");
+    }
 }

@@ -1,9 +1,9 @@
 //! Runs a history, one step a line, and says what came of each.
 //!
 //! `[a:|b:] CALLER Action arguments…` is a call at a node (a, if none is named); `sync` exchanges
-//! all transactions; `[b:] may PRINCIPAL action resource` asks for a decision, `[b:] auth keyN`
-//! whether the Nth key that was made authenticates. `quiet` before a step leaves it out of what
-//! is said.
+//! all transactions; `[b:] may PRINCIPAL action resource key=value…` asks for a decision, `[b:]
+//! auth keyN` whether the Nth key that was made authenticates. `quiet` before a step leaves it out
+//! of what is said.
 
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
@@ -94,7 +94,14 @@ impl History {
                 self.sync();
                 String::new()
             }
-            ["may", principal, action, resource] => self.may(node, principal, action, resource),
+            ["may", principal, action, resource, context @ ..] => {
+                let context = context.iter().map(|entry| {
+                    let (key, value) = entry.split_once('=').unwrap();
+                    let values = (!value.is_empty()).then(|| value.to_owned());
+                    (key.to_owned(), values.into_iter().collect())
+                });
+                self.may(node, (principal, action, resource), context.collect())
+            }
             ["auth", key] => {
                 let id =
                     &self.made_keys[key.strip_prefix("key").unwrap().parse::<usize>().unwrap() - 1];
@@ -118,12 +125,17 @@ impl History {
         }
     }
 
-    pub(crate) fn may(&self, node: usize, principal: &str, action: &str, resource: &str) -> String {
+    fn may(
+        &self,
+        node: usize,
+        (principal, action, resource): (&str, &str, &str),
+        context: Vec<(String, Vec<String>)>,
+    ) -> String {
         let request = CheckRequest {
             principal: principal.to_owned(),
             action: action.to_owned(),
             resource: resource.to_owned(),
-            context: Vec::new(),
+            context,
         };
         match check(&self.replicas[node].identity, &self.accounts, self.now(), &request) {
             Ok(decision) => format!("{:?}", decision.verdict),

@@ -328,7 +328,7 @@ fn attachments_grant_to_users_groups_and_roles() {
             may arn:aws:iam::123456789012:role/r s3:GetObject arn:aws:s3:::x
                 Allow
             may arn:aws:sts::123456789012:assumed-role/r/me s3:GetObject arn:aws:s3:::x
-                Allow
+                ImplicitDeny { layer: Session }
             may arn:aws:iam::123456789012:root s3:GetObject arn:aws:s3:::x
                 Allow
             may arn:aws:iam::123456789012:user/none s3:GetObject arn:aws:s3:::x

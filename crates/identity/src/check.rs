@@ -1,0 +1,167 @@
+//! May that principal do this? A question about any principal, as a policy enforcement point asks
+//! it.
+//!
+//! **Invariants.** The answer is never wider than what the principal would meet: what a question
+//! leaves open about a role's session is unknown, so that it may deny and cannot allow (DESIGN
+//! §4). What is derived from the principal is not taken from the question.
+//!
+//! **Must not know:** who asks.
+
+use model::{AccountId, Arn, Credential, SessionName, Timestamp, UniqueId, UniqueIdKind, fold};
+use policy::{Context, Decision, Layer, Request, Verdict, evaluate};
+
+use crate::{
+    Accounts, Caller, Error, Identity, Noun, Principal,
+    authorize::{allowed, find_arn},
+    effective::layers,
+    principal::{MFA_PRESENT, insert_principal, insert_time},
+};
+
+/// A question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckRequest {
+    /// The ARN of a user, a role, a role session or an account's root, or a unique id; a role
+    /// session's is `AROA…:SESSION`.
+    pub principal: String,
+    /// `service:Action`.
+    pub action: String,
+    /// The resource's ARN.
+    pub resource: String,
+    /// Condition keys. Those that are derived from the principal are not taken from here.
+    pub context: Vec<(String, Vec<String>)>,
+}
+
+/// Decides whether a principal may do an action on a resource, by its identity policies.
+///
+/// A **user** or **root** is asked about as one that signs with a long-term key.
+///
+/// A **role** acts in sessions only. Asked about by the role's ARN or unique id, the answer is what
+/// a session may do that has neither session policies nor session tags. When the session was issued
+/// (`aws:TokenIssueTime`) is what the question says, else unknown: a deny of older sessions then
+/// applies to a question that does not say how old the session is. `aws:userid`, which has the
+/// session's name in it, is unknown.
+///
+/// A **role session**, asked about by its ARN or user id, has session policies and tags that only
+/// its token tells. They are unknown, as is its source identity unless the question says it. Since
+/// a session policy could forbid anything, nothing is allowed: the answer is an explicit deny if
+/// some policy denies or may deny, else an implicit one of [`Layer::Session`].
+///
+/// # Errors
+/// [`Error::NoSuchEntity`] when the principal names nobody in these accounts.
+pub fn check(
+    identity: &Identity,
+    accounts: &Accounts,
+    now: Timestamp,
+    request: &CheckRequest,
+) -> Result<Decision, Error> {
+    let CheckRequest { principal, action, resource, context: given } = request;
+    let Asked { caller, session } = resolve(identity, accounts, principal)
+        .ok_or_else(|| Error::NoSuchEntity { noun: Noun::Principal, name: principal.clone() })?;
+    if caller.check_can_act(identity).is_err() {
+        let verdict = Verdict::ImplicitDeny { layer: Layer::Identity };
+        return Ok(Decision { verdict, statements: Vec::new(), grant: None });
+    }
+    let Some(mut layers) = layers(identity, &caller) else { return Ok(allowed()) };
+    let mut context = Context::new();
+    insert_time(&mut context, now);
+    for (key, values) in given {
+        if !is_derived(key) {
+            context.insert_many(key, values.clone());
+        }
+    }
+    insert_principal(&mut context, identity, &caller);
+    if let Principal::Role(id) = caller.principal {
+        insert_session(&mut context, id, session.as_ref());
+        // A layer without a source allows nothing.
+        layers.session = session.is_some().then(Vec::new);
+    }
+    Ok(evaluate(&layers, &Request { action, resource, context: &context }))
+}
+
+/// The condition keys of a role's session, as far as a question tells them.
+fn insert_session(context: &mut Context, role: UniqueId, session: Option<&SessionName>) {
+    let mut unless_given = vec!["aws:TokenIssueTime"];
+    match session {
+        Some(session) => {
+            context.insert("aws:userid", format!("{role}:{session}"));
+            context.insert_unknown_under("aws:PrincipalTag/");
+            unless_given.push("aws:SourceIdentity");
+        }
+        None => context.insert_unknown("aws:userid"),
+    }
+    if context.get(MFA_PRESENT).is_none() {
+        context.insert(MFA_PRESENT, "false");
+    }
+    for key in unless_given {
+        if context.get(key).is_none() {
+            context.insert_unknown(key);
+        }
+    }
+}
+
+/// Whether a condition key is the principal's, which the asker does not say.
+fn is_derived(key: &str) -> bool {
+    let key = fold(key);
+    key.starts_with("aws:principal") || key == "aws:username" || key == "aws:userid"
+}
+
+/// The account that a principal's ARN or unique id belongs to, if it exists here.
+pub fn principal_account(
+    identity: &Identity,
+    accounts: &Accounts,
+    principal: &str,
+) -> Option<AccountId> {
+    resolve(identity, accounts, principal).map(|asked| asked.caller.account)
+}
+
+/// Who is asked about.
+struct Asked {
+    caller: Caller,
+    /// Of a role's session its name; all that is known of it.
+    session: Option<SessionName>,
+}
+
+/// Who is meant by an ARN or a unique id.
+fn resolve(identity: &Identity, accounts: &Accounts, text: &str) -> Option<Asked> {
+    let (account, principal, session) = if let Ok(arn) = text.parse::<Arn>() {
+        let account = arn.account().parse().ok()?;
+        match (arn.service(), arn.resource()) {
+            ("iam", "root") => (account, Principal::Root, None),
+            _ => {
+                let (entity, session) = find_arn(identity, &arn)?;
+                (account, principal_of(entity.id)?, session)
+            }
+        }
+    } else {
+        let (id, session) = match text.split_once(':') {
+            None => (text, None),
+            Some((id, session)) => (id, Some(session.parse().ok()?)),
+        };
+        let id: UniqueId = id.parse().ok()?;
+        if id.kind() == Some(UniqueIdKind::Root) {
+            let account = accounts.0.keys().find(|account| UniqueId::root(**account) == id)?;
+            (*account, Principal::Root, session)
+        } else {
+            (identity.index().account_of(id)?, principal_of(id)?, session)
+        }
+    };
+    accounts.0.get(&account)?;
+    match (principal, &session) {
+        (Principal::Root | Principal::User(_), Some(_)) => return None,
+        (Principal::Root | Principal::User(_), None) | (Principal::Role(_), _) => {}
+    }
+    let caller = Caller { account, principal, credential: Credential::Node(0), session: None };
+    Some(Asked { caller, session })
+}
+
+fn principal_of(id: UniqueId) -> Option<Principal> {
+    match id.kind()? {
+        UniqueIdKind::User => Some(Principal::User(id)),
+        UniqueIdKind::Role => Some(Principal::Role(id)),
+        UniqueIdKind::Root
+        | UniqueIdKind::Group
+        | UniqueIdKind::Policy
+        | UniqueIdKind::AccessKey
+        | UniqueIdKind::SessionKey => None,
+    }
+}
