@@ -221,7 +221,7 @@ pub(crate) fn create(
     let owner = Owner::find(identity, ctx, "iam:CreateAccessKey", user.as_ref())?;
     let mut writes = Writes::new(account);
     if let Owner::User(entity) = owner {
-        identity.must_exist(entity, Noun::User, &identity.face(entity).name)?;
+        identity.must_be_meant(entity, Noun::User, &identity.face(entity).name)?;
         writes.reassert_head(identity, entity.id);
     }
     let owner_id = owner.id(account);

@@ -17,7 +17,7 @@ use crate::{
     effective::PolicyRef,
     entity::{Entity, page_key},
     field::{ATTACHMENT, HEAD},
-    policy::{PolicyArn, managed_id},
+    policy::PolicyArn,
     state::Writes,
 };
 
@@ -103,13 +103,9 @@ pub(crate) fn attach<N: EntityName>(
     demand_named(identity, ctx, &action, owner, policy_arn(policy))?;
     let entity = identity.must_find(account, owner)?;
     let mut writes = Writes::new(account);
-    let id = match policy.must_find(identity, account, Noun::AttachablePolicy)? {
-        PolicyRef::Managed(managed) => managed_id(managed.name),
-        PolicyRef::Customer(policy) => {
-            writes.reassert_head(identity, policy.id);
-            policy.id
-        }
-    };
+    // A policy of AWS has no head to re-assert.
+    let id = policy.must_find(identity, account, Noun::AttachablePolicy)?.id();
+    writes.reassert_head(identity, id);
     let attached = identity.read_all(&ATTACHMENT, entity);
     let others = attached.iter().filter(|(other, _)| **other != *id.as_str()).count();
     N::ATTACHED_QUOTA.allow(others + 1)?;
@@ -127,11 +123,7 @@ pub(crate) fn detach<N: EntityName>(
     let action = format!("iam:Detach{}Policy", N::WORD);
     demand_named(identity, ctx, &action, owner, policy_arn(policy))?;
     let entity = identity.may_find(account, owner)?;
-    let id = match policy.may_find(identity, account) {
-        Some(PolicyRef::Managed(managed)) => Some(managed_id(managed.name)),
-        Some(PolicyRef::Customer(policy)) => Some(policy.id),
-        None => None,
-    };
+    let id = policy.may_find(identity, account).map(|policy| policy.id());
     let attached = id.filter(|id| identity.read_of(&ATTACHMENT, entity, id.as_str()).is_possible());
     let missing = || Error::NoSuchEntity { noun: Noun::Attachment, name: policy.to_string() };
     let id = attached.ok_or_else(missing)?;
@@ -181,10 +173,7 @@ pub(crate) fn list_entities(
     let extra = policy.tags(identity, account);
     demand(identity, ctx, "iam:ListEntitiesForPolicy", policy.as_str(), &extra)?;
     let missing = || Error::NoSuchEntity { noun: Noun::Policy, name: policy.to_string() };
-    let id = match policy.may_find(identity, account).ok_or_else(missing)? {
-        PolicyRef::Managed(managed) => managed_id(managed.name),
-        PolicyRef::Customer(policy) => policy.id,
-    };
+    let id = policy.may_find(identity, account).ok_or_else(missing)?.id();
     let wanted = |kind: UniqueIdKind| match filter {
         EntityFilter::All => true,
         EntityFilter::Users => kind == UniqueIdKind::User,

@@ -4,8 +4,9 @@
 //! exist, so that it can be removed; what is *used* must exist.
 //!
 //! Two live entities of a kind can come to have one name, made at two nodes at once: they are
-//! rivals. Both stay listed, and a look-up gives the one whose name has the least dot. Users and
-//! roles that have a rival are refused as principals until one of them is deleted or renamed.
+//! rivals. Both stay listed, and a look-up gives the one whose name has the least dot. Until one of
+//! them is deleted or renamed, users and roles that have a rival are refused as principals, and no
+//! call that gives something relies on the name: it can only be taken from, renamed and deleted.
 //!
 //! **Must not know:** what the nouns have besides.
 
@@ -145,15 +146,31 @@ impl Identity {
         found.ok_or(Error::NoSuchEntity { noun: N::NOUN, name: text })
     }
 
-    /// The entity of a name, if it must exist.
+    /// The entity of a name, if it must exist and has no rival.
     pub(crate) fn must_find<N: EntityName>(
         &self,
         account: AccountId,
         name: &N,
     ) -> Result<Entity, Error> {
         let entity = self.may_find(account, name)?;
-        self.must_exist(entity, N::NOUN, &name.to_string())?;
+        self.must_be_meant(entity, N::NOUN, &name.to_string())?;
         Ok(entity)
+    }
+
+    /// Refuses an entity that must not be relied on by its name: one whose existence is contested,
+    /// or that has a rival. What is given to it, or made its limit, could else be another's: who
+    /// races the making of a policy would choose what an administrator attaches.
+    pub(crate) fn must_be_meant(
+        &self,
+        entity: Entity,
+        noun: Noun,
+        name: &str,
+    ) -> Result<(), Error> {
+        self.must_exist(entity, noun, name)?;
+        if self.has_rival(entity) {
+            return Err(Error::ConcurrentModification { noun, name: name.to_owned() });
+        }
+        Ok(())
     }
 
     /// Refuses an entity whose existence is contested: it can only be taken apart and deleted.

@@ -438,7 +438,7 @@ pub(crate) fn create_version(
     demand_policy(identity, ctx, ACTION, arn)?;
     let document = document(ctx, text)?;
     let entity = changeable(identity, ctx, ACTION, arn)?;
-    identity.must_exist(entity, Noun::Policy, arn.as_str())?;
+    identity.must_be_meant(entity, Noun::Policy, arn.as_str())?;
     Quota::VersionsPerPolicy.allow(identity.read_all(&POLICY_VERSION, entity).len() + 1)?;
     let ever = identity.qualifiers_ever(&POLICY_VERSION, entity);
     let last = ever.iter().filter_map(|id| VersionId::number(id)).max().unwrap_or(0);
@@ -515,7 +515,7 @@ pub(crate) fn set_default_version(
     let VersionOf { arn, version } = command;
     demand_policy(identity, ctx, ACTION, arn)?;
     let entity = changeable(identity, ctx, ACTION, arn)?;
-    identity.must_exist(entity, Noun::Policy, arn.as_str())?;
+    identity.must_be_meant(entity, Noun::Policy, arn.as_str())?;
     let sides = identity.document(&POLICY_VERSION, entity, version.as_str());
     if sides.is_empty() {
         return Err(missing_version(command));

@@ -162,7 +162,7 @@ pub(crate) fn add_to_policy(
     extra.extend(owner.tags(identity, ctx.caller.account));
     demand(identity, ctx, "iam:TagPolicy", owner.as_str(), &extra)?;
     let entity = changeable(identity, ctx, "iam:TagPolicy", owner)?;
-    identity.must_exist(entity, Noun::Policy, owner.as_str())?;
+    identity.must_be_meant(entity, Noun::Policy, owner.as_str())?;
     add_writes(identity, ctx.caller.account, entity, tags)
 }
 
@@ -187,7 +187,8 @@ pub(crate) fn list_of_policy(
 ) -> Result<Listing<Tag>, Error> {
     let extra = owner.tags(identity, ctx.caller.account);
     demand(identity, ctx, "iam:ListPolicyTags", owner.as_str(), &extra)?;
-    match owner.must_find(identity, ctx.caller.account, Noun::Policy)? {
+    let missing = || Error::NoSuchEntity { noun: Noun::Policy, name: owner.to_string() };
+    match owner.may_find(identity, ctx.caller.account).ok_or_else(missing)? {
         PolicyRef::Managed(_) => Ok(page.cut(Vec::new())),
         PolicyRef::Customer(entity) => Ok(page.cut(keyed(identity, entity))),
     }

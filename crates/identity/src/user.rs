@@ -188,7 +188,9 @@ pub(crate) fn rename<N: crate::EntityName>(
     let new_text = new_name.as_ref().unwrap_or(name).to_string();
     let target = arn(account, N::KIND, &path, &new_text);
     demand(identity, ctx, action, target.as_str(), &Vec::new())?;
-    let entity = identity.must_find(account, name)?;
+    // A rename is a way out for rivals.
+    let entity = identity.may_find(account, name)?;
+    identity.must_exist(entity, N::NOUN, &name.to_string())?;
     let mut writes = Writes::new(account);
     if let Some(new_name) = new_name {
         let text = new_name.to_string();

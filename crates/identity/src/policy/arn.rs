@@ -56,7 +56,7 @@ impl PolicyArn {
         same.then_some(PolicyRef::Customer(entity))
     }
 
-    /// The policy, if it must exist.
+    /// The policy, if it must exist and has no rival.
     pub(crate) fn must_find(
         &self,
         identity: &Identity,
@@ -66,7 +66,7 @@ impl PolicyArn {
         let found = self.may_find(identity, account);
         let found = found.ok_or_else(|| Error::NoSuchEntity { noun, name: self.to_string() })?;
         if let PolicyRef::Customer(entity) = found {
-            identity.must_exist(entity, noun, self.as_str())?;
+            identity.must_be_meant(entity, noun, self.as_str())?;
         }
         Ok(found)
     }

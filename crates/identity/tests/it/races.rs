@@ -301,6 +301,63 @@ fn rivals_for_a_name_are_refused_until_one_goes() {
 }
 
 #[test]
+fn rivals_for_a_name_are_given_nothing_and_limit_nobody() {
+    check_race(
+        "quiet root CreateUser bob
+        quiet root CreateRole ops trust:BOB
+        sync
+        quiet a: root CreatePolicy P allow:*
+        quiet b: root CreatePolicy p deny:s3:*
+        quiet a: root CreateGroup g
+        quiet b: root CreateGroup G
+        quiet a: root CreateUser eve
+        quiet b: root CreateUser Eve
+        sync
+        root AttachUserPolicy bob P
+        bob AssumeRole ops 900 arns:P
+        root CreatePolicyVersion P allow:* default
+        root AddUserToGroup g bob
+        root PutGroupPolicy g in allow:*
+        root AttachUserPolicy eve aws/AdministratorAccess
+        root CreateAccessKey eve
+        root DeletePolicy P
+        root AttachUserPolicy bob p
+        root DeleteGroup g
+        root AddUserToGroup g bob
+        root UpdateUser eve ann
+        root AttachUserPolicy eve aws/AdministratorAccess",
+        expect![[r#"
+            root AttachUserPolicy bob P
+                ConcurrentModification { noun: AttachablePolicy, name: "arn:aws:iam::123456789012:policy/P" }
+            bob AssumeRole ops 900 arns:P
+                ConcurrentModification { noun: AttachablePolicy, name: "arn:aws:iam::123456789012:policy/P" }
+            root CreatePolicyVersion P allow:* default
+                ConcurrentModification { noun: Policy, name: "arn:aws:iam::123456789012:policy/P" }
+            root AddUserToGroup g bob
+                ConcurrentModification { noun: Group, name: "g" }
+            root PutGroupPolicy g in allow:*
+                ConcurrentModification { noun: Group, name: "g" }
+            root AttachUserPolicy eve aws/AdministratorAccess
+                ConcurrentModification { noun: User, name: "eve" }
+            root CreateAccessKey eve
+                ConcurrentModification { noun: User, name: "eve" }
+            root DeletePolicy P
+                done
+            root AttachUserPolicy bob p
+                done
+            root DeleteGroup g
+                done
+            root AddUserToGroup g bob
+                done
+            root UpdateUser eve ann
+                done
+            root AttachUserPolicy eve aws/AdministratorAccess
+                done
+        "#]],
+    );
+}
+
+#[test]
 fn a_name_changed_both_ways_is_unknown_in_conditions() {
     check_race(
         "quiet root CreateUser bob
