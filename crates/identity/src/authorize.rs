@@ -47,6 +47,7 @@ pub(crate) fn demand(
     extra: &Extra,
 ) -> Result<(), Error> {
     ctx.caller.check_can_act(identity)?;
+    ctx.caller.check_may_call(action)?;
     let decision = decide(identity, ctx, action, resource, extra);
     if decision.is_allowed() {
         Ok(())

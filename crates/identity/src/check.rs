@@ -14,7 +14,7 @@ use crate::{
     Accounts, Caller, Error, Identity, Noun, Principal,
     authorize::{allowed, find_arn},
     effective::layers,
-    principal::{MFA_PRESENT, insert_principal, insert_time},
+    principal::{ISSUED, MFA_PRESENT, insert_principal, insert_time, is_for_temporary},
 };
 
 /// A question.
@@ -33,7 +33,9 @@ pub struct CheckRequest {
 
 /// Decides whether a principal may do an action on a resource, by its identity policies.
 ///
-/// A **user** or **root** is asked about as one that signs with a long-term key.
+/// A **user** or **root** is asked about as one that signs with a long-term key, unless the
+/// question gives `aws:TokenIssueTime`: then as a session of `GetSessionToken`, which calls nothing
+/// of IAM.
 ///
 /// A **role** acts in sessions only. Asked about by the role's ARN or unique id, the answer is what
 /// a session may do that has neither session policies nor session tags. When the session was issued
@@ -58,10 +60,8 @@ pub fn check(
     let Asked { caller, session } = resolve(identity, accounts, principal)
         .ok_or_else(|| Error::NoSuchEntity { noun: Noun::Principal, name: principal.clone() })?;
     if caller.check_can_act(identity).is_err() {
-        let verdict = Verdict::ImplicitDeny { layer: Layer::Identity };
-        return Ok(Decision { verdict, statements: Vec::new(), grant: None });
+        return Ok(implicit(Layer::Identity));
     }
-    let Some(mut layers) = layers(identity, &caller) else { return Ok(allowed()) };
     let mut context = Context::new();
     insert_time(&mut context, now);
     for (key, values) in given {
@@ -70,17 +70,37 @@ pub fn check(
         }
     }
     insert_principal(&mut context, identity, &caller);
-    if let Principal::Role(id) = caller.principal {
-        insert_session(&mut context, id, session.as_ref());
-        // A layer without a source allows nothing.
-        layers.session = session.is_some().then(Vec::new);
+    match caller.principal {
+        Principal::Role(id) => insert_session(&mut context, id, session.as_ref()),
+        Principal::Root | Principal::User(_) if context.get(ISSUED).is_some() => {
+            if !is_for_temporary(action) {
+                return Ok(implicit(Layer::Session));
+            }
+            insert_mfa(&mut context);
+        }
+        Principal::Root | Principal::User(_) => {}
     }
+    let Some(mut layers) = layers(identity, &caller) else { return Ok(allowed()) };
+    // A layer without a source allows nothing.
+    layers.session = session.is_some().then(Vec::new);
     Ok(evaluate(&layers, &Request { action, resource, context: &context }))
+}
+
+fn implicit(layer: Layer) -> Decision {
+    let verdict = Verdict::ImplicitDeny { layer };
+    Decision { verdict, statements: Vec::new(), grant: None }
+}
+
+/// Sessions are made without a second factor, unless the question knows better.
+fn insert_mfa(context: &mut Context) {
+    if context.get(MFA_PRESENT).is_none() {
+        context.insert(MFA_PRESENT, "false");
+    }
 }
 
 /// The condition keys of a role's session, as far as a question tells them.
 fn insert_session(context: &mut Context, role: UniqueId, session: Option<&SessionName>) {
-    let mut unless_given = vec!["aws:TokenIssueTime"];
+    let mut unless_given = vec![ISSUED];
     match session {
         Some(session) => {
             context.insert("aws:userid", format!("{role}:{session}"));
@@ -89,9 +109,7 @@ fn insert_session(context: &mut Context, role: UniqueId, session: Option<&Sessio
         }
         None => context.insert_unknown("aws:userid"),
     }
-    if context.get(MFA_PRESENT).is_none() {
-        context.insert(MFA_PRESENT, "false");
-    }
+    insert_mfa(context);
     for key in unless_given {
         if context.get(key).is_none() {
             context.insert_unknown(key);

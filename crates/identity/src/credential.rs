@@ -170,6 +170,10 @@ pub enum SessionError {
     /// AWS: `ExpiredToken`.
     #[error("the session token has expired")]
     Expired,
+    /// The access key that the session was made with is gone, inactive or contested. AWS:
+    /// `InvalidClientTokenId`.
+    #[error("the access key that the session was made with is gone or not active")]
+    KeyGone,
     /// The user or role was deleted, even contestedly, or has a rival. AWS: `InvalidClientTokenId`.
     #[error("the session's principal is gone or contested")]
     PrincipalGone,
@@ -206,8 +210,9 @@ pub fn open_claims(
     if now.ms() >= claims.expires_ms { Err(SessionError::Expired) } else { Ok(claims) }
 }
 
-/// The caller that opened claims are about, if its principal can act and the session has not
-/// expired.
+/// The caller that opened claims are about, if its principal can act, the access key that the
+/// session was made with can be used, and the session has not expired. A role made again under the
+/// same name is another principal.
 ///
 /// # Errors
 /// Each [`SessionError`].
@@ -220,6 +225,9 @@ pub fn session_caller(
         return Err(SessionError::Expired);
     }
     let caller = read_claims(claims).ok_or(SessionError::Invalid)?;
+    if !caller.has_parent_key(identity) && caller.entity().is_none_or(|e| identity.can_act(e)) {
+        return Err(SessionError::KeyGone);
+    }
     caller.check_can_act(identity).map_err(|_| SessionError::PrincipalGone)?;
     Ok(caller)
 }
@@ -244,10 +252,22 @@ fn read_claims(claims: &v1::SessionClaims) -> Option<Caller> {
     };
     let tag =
         |tag: &v1::Tag| Some(Tag { key: tag.key.parse().ok()?, value: tag.value.parse().ok()? });
+    let policy_ids: Vec<UniqueId> =
+        claims.policy_ids.iter().map(|id| id.parse().ok()).collect::<Option<_>>()?;
+    // A token of an older node names its policies by ARN only: whose they are is not known.
+    if policy_ids.len() != claims.policy_arns.len() {
+        return None;
+    }
+    let parent_key = match principal {
+        Principal::Root | Principal::User(_) => Some(claims.parent_key.parse().ok()?),
+        Principal::Role(_) if claims.parent_key.is_empty() => None,
+        Principal::Role(_) => return None,
+    };
     let session = Session {
         name: claims.session_name.clone(),
         policies: claims.policies.iter().map(parse).collect(),
-        policy_arns: claims.policy_arns.clone(),
+        policy_ids,
+        parent_key,
         tags: claims.tags.iter().map(tag).collect::<Option<_>>()?,
         issued,
         expires: Timestamp::from_ms(claims.expires_ms),

@@ -12,13 +12,14 @@ use std::{
 };
 
 use model::UniqueId;
-use policy::{Document, Layers, ManagedPolicy, Source, SourceLabel};
+use policy::{Document, DocumentKind, Layers, ManagedPolicy, Source, SourceLabel};
 
 use crate::{
     Identity, Read,
     entity::Entity,
     field::{ATTACHMENT, DEFAULT_VERSION, HEAD, INLINE_POLICY, MEMBERSHIP, POLICY_VERSION},
-    policy::{PolicyArn, managed_id},
+    index::deny_all,
+    policy::managed_id,
     principal::{Caller, Session},
 };
 
@@ -62,6 +63,25 @@ impl PolicyRef {
             Self::Managed(policy) => policy.path.to_owned(),
             Self::Customer(entity) => identity.face(*entity).path,
         }
+    }
+
+    /// Its unique id.
+    pub(crate) fn id(&self) -> UniqueId {
+        match self {
+            Self::Managed(policy) => managed_id(policy.name),
+            Self::Customer(entity) => entity.id,
+        }
+    }
+
+    /// The policy as it limits a session. One that is gone, or may be, denies everything: what it
+    /// would have forbidden nobody knows.
+    fn limit(&self, identity: &Identity) -> Source {
+        let source = self.source(identity, Certainty::Must);
+        if source.certain {
+            return source;
+        }
+        let alternatives = vec![deny_all(DocumentKind::Session)];
+        Source { label: source.label, certain: true, alternatives }
     }
 
     /// The policy as it applies through an edge.
@@ -172,8 +192,8 @@ fn own_sources(identity: &Identity, owner: Entity, certain: Certainty, sources: 
 
 /// The policies that were given when the session was made; `None` if there were none.
 fn session_layer(identity: &Identity, caller: &Caller, session: &Session) -> Option<Vec<Source>> {
-    let Session { policies, policy_arns, .. } = session;
-    if policies.is_empty() && policy_arns.is_empty() {
+    let Session { policies, policy_ids, .. } = session;
+    if policies.is_empty() && policy_ids.is_empty() {
         return None;
     }
     let given = policies.iter().map(|document| Source {
@@ -181,10 +201,8 @@ fn session_layer(identity: &Identity, caller: &Caller, session: &Session) -> Opt
         certain: true,
         alternatives: vec![Arc::clone(document)],
     });
-    let managed = policy_arns.iter().filter_map(|arn| {
-        let arn: PolicyArn = arn.parse().ok()?;
-        let policy = arn.may_find(identity, caller.account)?;
-        Some(policy.source(identity, Certainty::Must))
-    });
+    let managed = policy_ids
+        .iter()
+        .map(|id| PolicyRef::of(Entity { account: caller.account, id: *id }).limit(identity));
     Some(given.chain(managed).collect())
 }

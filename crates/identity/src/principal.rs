@@ -8,11 +8,12 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use model::{AccountAlias, AccountId, Arn, Author, Credential, Entropy, Timestamp, UniqueId};
+use model::{AccountAlias, AccountId, Arn, Author, Credential, Entropy, Timestamp, UniqueId, fold};
 use policy::{Context, Document};
 
 use crate::{
     Error, Identity, KeyRing,
+    credential::find_key,
     entity::Entity,
     field::{NAME, TAG},
     tag::Tag,
@@ -36,8 +37,11 @@ pub struct Session {
     pub name: String,
     /// Session policies, parsed; one that cannot be read is one that denies everything.
     pub policies: Vec<Arc<Document>>,
-    /// ARNs of managed policies that limit the session as well.
-    pub policy_arns: Vec<String>,
+    /// Managed policies that limit the session as well, by unique id: one made later under the
+    /// same name is another.
+    pub policy_ids: Vec<UniqueId>,
+    /// The access key that a session of `GetSessionToken` was made with, and ends with.
+    pub parent_key: Option<UniqueId>,
     /// Session tags, which come before the principal's own.
     pub tags: Vec<Tag>,
     /// When STS issued it.
@@ -147,12 +151,51 @@ impl Caller {
         }
     }
 
-    /// Refuses a principal that must not act.
+    /// Refuses a principal that must not act, and a session whose access key may not be used.
     pub(crate) fn check_can_act(&self, identity: &Identity) -> Result<(), Error> {
-        match self.entity() {
-            Some(entity) if !identity.can_act(entity) => Err(Error::InvalidClientTokenId),
-            Some(_) | None => Ok(()),
+        let principal = self.entity().is_none_or(|entity| identity.can_act(entity));
+        if principal && self.has_parent_key(identity) {
+            Ok(())
+        } else {
+            Err(Error::InvalidClientTokenId)
         }
+    }
+
+    /// Whether the access key that a session was made with, if there is one, is usable and is the
+    /// principal's.
+    pub(crate) fn has_parent_key(&self, identity: &Identity) -> bool {
+        let parent = self.session.as_ref().and_then(|session| session.parent_key);
+        parent.is_none_or(|key| {
+            let found = find_key(identity, key.as_str()).and_then(|found| found.caller());
+            found.is_some_and(|owner| {
+                (owner.account, owner.principal) == (self.account, self.principal)
+            })
+        })
+    }
+
+    /// Refuses what a session of `GetSessionToken` cannot do, whatever policies say. AWS:
+    /// "Permissions for GetSessionToken": nothing of IAM unless it was made with MFA, of which
+    /// there is none yet, and of STS only `AssumeRole` and `GetCallerIdentity`.
+    pub(crate) fn check_may_call(&self, action: &str) -> Result<(), Error> {
+        let temporary = match self.principal {
+            Principal::Root | Principal::User(_) => self.session.is_some(),
+            Principal::Role(_) => false,
+        };
+        if temporary && !is_for_temporary(action) {
+            let message =
+                format!("Cannot call {action} with session credentials of GetSessionToken");
+            return Err(Error::AccessDenied { message });
+        }
+        Ok(())
+    }
+}
+
+/// Whether a session of `GetSessionToken` can do an action, as far as policies let it.
+pub(crate) fn is_for_temporary(action: &str) -> bool {
+    match fold(action).split_once(':') {
+        Some(("iam", _)) | None => false,
+        Some(("sts", name)) => matches!(name, "assumerole" | "getcalleridentity"),
+        Some(_) => true,
     }
 }
 
@@ -175,6 +218,9 @@ pub(crate) fn request_context(request: &RequestContext, now: Timestamp) -> Conte
     insert_time(&mut context, now);
     context
 }
+
+/// When a session was issued; the key is there for sessions only.
+pub(crate) const ISSUED: &str = "aws:TokenIssueTime";
 
 /// Whether a session was made with a second factor; there are none yet. AWS: the key is there for
 /// sessions only, and `false` for one that was made without, so that a deny of `false` applies.
@@ -203,7 +249,7 @@ pub(crate) fn insert_principal(context: &mut Context, identity: &Identity, calle
     }
     if let Some(session) = &caller.session {
         let Session { issued, tags, source_identity, name: _, expires: _, .. } = session;
-        context.insert("aws:TokenIssueTime", issued.to_string());
+        context.insert(ISSUED, issued.to_string());
         context.insert(MFA_PRESENT, "false");
         if !source_identity.is_empty() {
             context.insert("aws:SourceIdentity", source_identity);

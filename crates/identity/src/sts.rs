@@ -2,14 +2,17 @@
 //!
 //! **Invariants.** A session is in its token alone: any node that has the data key opens it,
 //! nothing is written. What a role session may do is what both the role's policies and the
-//! session's allow. A session dies with its principal. Whether a role exists shows only to those
+//! session's allow. A session dies with its principal, and one of `GetSessionToken` is usable only
+//! while the access key is that asked for it. Whether a role exists shows only to those
 //! whom it trusts.
 //!
 //! **Must not know:** how requests are signed.
 
 use std::str::FromStr;
 
-use model::{AccountId, Arn, Constraint, Secret, SessionName, Timestamp, UniqueId, UniqueIdKind};
+use model::{
+    AccountId, Arn, Constraint, Credential, Secret, SessionName, Timestamp, UniqueId, UniqueIdKind,
+};
 use policy::{
     ContextValue, Decision, Document, DocumentKind, Layer, Layers, Request, TrustCaller,
     TrustGrant, Verdict, evaluate, evaluate_trust,
@@ -168,14 +171,10 @@ pub(crate) fn session_token(
     GetSessionToken { duration }: &GetSessionToken,
 ) -> Result<Credentials, Error> {
     ctx.caller.check_can_act(identity)?;
-    let long_term = match ctx.caller.principal {
-        Principal::Root | Principal::User(_) => ctx.caller.session.is_none(),
-        Principal::Role(_) => false,
-    };
-    if !long_term {
+    let Credential::AccessKey(parent) = ctx.caller.credential else {
         let message = "Cannot call GetSessionToken with session credentials".to_owned();
         return Err(Error::AccessDenied { message });
-    }
+    };
     let secs = duration.map_or(43_200, Duration::secs);
     let secs = match ctx.caller.principal {
         Principal::Root => secs.min(3600),
@@ -184,6 +183,7 @@ pub(crate) fn session_token(
     let claims = v1::SessionClaims {
         account: ctx.caller.account.number(),
         principal: ctx.caller.unique_id().to_string(),
+        parent_key: parent.to_string(),
         ..v1::SessionClaims::default()
     };
     issue(ctx, secs, claims)
@@ -223,7 +223,8 @@ pub(crate) fn assume_role(
     let role = permit(identity, ctx, query)?;
     tag::check(&query.tags)?;
     let secs = duration(identity, ctx, query, role)?;
-    let policy_chars = check_session_policies(identity, query, role)?;
+    let policy_chars = check_session_policy(query)?;
+    let policy_ids = session_policies(identity, query, role)?;
     let source_identity = source_identity(ctx, query);
     let name = identity.face(role).name;
     let session = query.session_name.as_str();
@@ -235,6 +236,7 @@ pub(crate) fn assume_role(
         session_name: session.to_owned(),
         policies: query.policy.iter().cloned().collect(),
         policy_arns: query.policy_arns.iter().map(ToString::to_string).collect(),
+        policy_ids: policy_ids.iter().map(ToString::to_string).collect(),
         tags: query.tags.iter().map(to_message).collect(),
         source_identity: source_identity.clone().unwrap_or_default(),
         assumed_by: ctx.caller.arn(identity).to_string(),
@@ -268,16 +270,19 @@ fn duration(
     Ok(secs)
 }
 
-/// Reads the session policies; their characters, if there are any.
-fn check_session_policies(
+/// The unique ids of the managed policies that shall limit the session.
+fn session_policies(
     identity: &Identity,
     query: &AssumeRole,
     role: Entity,
-) -> Result<Option<usize>, Error> {
+) -> Result<Vec<UniqueId>, Error> {
     Quota::SessionPolicyArns.allow(query.policy_arns.len())?;
-    for arn in &query.policy_arns {
-        arn.must_find(identity, role.account, Noun::AttachablePolicy)?;
-    }
+    let find = |arn: &PolicyArn| arn.must_find(identity, role.account, Noun::AttachablePolicy);
+    query.policy_arns.iter().map(|arn| Ok(find(arn)?.id())).collect()
+}
+
+/// Reads the session policy; its characters, if there is one.
+fn check_session_policy(query: &AssumeRole) -> Result<Option<usize>, Error> {
     let Some(text) = &query.policy else { return Ok(None) };
     let chars = text.chars().count();
     Quota::SessionPolicySize.allow(chars)?;

@@ -281,7 +281,9 @@ impl rpc::sigv4::Credentials for Authenticator {
 fn refused_session(error: SessionError) -> Unauthenticated {
     match error {
         SessionError::Expired => Unauthenticated::Expired,
-        SessionError::Invalid | SessionError::PrincipalGone => Unauthenticated::InvalidKey,
+        SessionError::Invalid | SessionError::KeyGone | SessionError::PrincipalGone => {
+            Unauthenticated::InvalidKey
+        }
     }
 }
 

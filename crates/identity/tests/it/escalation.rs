@@ -225,3 +225,22 @@ fn denies_of_sessions_without_mfa_and_of_direct_calls_apply() {
         assert_eq!(said.contains("with an explicit deny"), denied, "{said}");
     }
 }
+
+#[test]
+fn a_user_with_a_time_of_issue_is_asked_about_as_a_session() {
+    let mut history = History::new();
+    history.run("root CreateUser bob\nroot PutUserPolicy bob in allow:*");
+    let issued = "aws:tokenissuetime=2024-01-01T00:00:00Z";
+    for principal in ["user/bob", "root"] {
+        for (question, allowed) in [
+            ("iam:GetUser *", true),
+            (&*format!("iam:GetUser * {issued}"), false),
+            (&*format!("sts:GetSessionToken * {issued}"), false),
+            (&*format!("sts:AssumeRole * {issued}"), true),
+            (&*format!("s3:GetObject * {issued}"), true),
+        ] {
+            let said = history.run(&format!("may arn:aws:iam::{ACCOUNT}:{principal} {question}"));
+            assert_eq!(said.contains("Allow"), allowed, "{said}");
+        }
+    }
+}

@@ -10,7 +10,8 @@ use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 use crdt::{Dot, Hlc, NodeId};
 use identity::{
     AccountInfo, Accounts, Caller, CheckRequest, Command, Ctx, Error, Identity, KeyRing, Outcome,
-    Principal, Query, Reply, RequestContext, Session, authenticate_key, check, execute, query,
+    Principal, Query, Reply, RequestContext, Session, authenticate_key, check, execute,
+    open_session, query,
 };
 use model::{AccountId, Credential, Entropy, Timestamp, UniqueId, UniqueIdKind};
 use wire::transaction::{Meta, Transaction};
@@ -143,18 +144,23 @@ impl History {
         }
     }
 
-    /// The caller named `root`, `root@ACCOUNT`, a user's name or `role:NAME`.
+    /// The caller named `root`, `root@ACCOUNT`, a user's name, `role:NAME`, or `session:` and one
+    /// of the first three for a session of `GetSessionToken`.
     pub(crate) fn caller(&self, node: usize, text: &str) -> Caller {
         let (name, account) = text.split_once('@').unwrap_or((text, ACCOUNT));
         let account: AccountId = account.parse().unwrap();
         let find = |kind, name: &str| self.find(node, account, kind, name);
+        if let Some(owner) = text.strip_prefix("session:") {
+            return self.session(node, owner);
+        }
         let (principal, session) = match name.split_once(':') {
             _ if name == "root" => (Principal::Root, None),
             Some(("role", role)) => {
                 let session = Session {
                     name: "sess".to_owned(),
                     policies: Vec::new(),
-                    policy_arns: Vec::new(),
+                    policy_ids: Vec::new(),
+                    parent_key: None,
                     tags: Vec::new(),
                     issued: self.now(),
                     expires: self.now().plus_ms(1),
@@ -164,8 +170,34 @@ impl History {
             }
             _ => (Principal::User(find(UniqueIdKind::User, name)), None),
         };
-        let credential = Credential::Node(0);
+        let credential = match principal {
+            Principal::Root => self.key(node, account, &[]),
+            Principal::User(_) => self.key(node, account, &[name]),
+            Principal::Role(_) => None,
+        };
+        let credential = credential.map_or(Credential::Node(0), Credential::AccessKey);
         Caller { account, principal, credential, session }
+    }
+
+    /// A session of a caller with an access key.
+    fn session(&self, node: usize, owner: &str) -> Caller {
+        let Call::Query(get) = parse("GetSessionToken", &[], &[]) else { panic!("a query") };
+        let Reply::GetSessionToken(made) =
+            self.query(node, &self.caller(node, owner), &get).unwrap()
+        else {
+            panic!("credentials")
+        };
+        let (identity, key) = (&self.replicas[node].identity, made.access_key_id.to_string());
+        open_session(identity, &self.keys, made.session_token.expose(), &key, self.now()).unwrap().0
+    }
+
+    /// An access key of a user, or of root.
+    fn key(&self, node: usize, account: AccountId, owner: &[&str]) -> Option<UniqueId> {
+        let Call::Query(list) = parse("ListAccessKeys", owner, &[]) else { panic!("a query") };
+        match self.query(node, &root(account), &list) {
+            Ok(Reply::ListAccessKeys(listing)) => listing.items.first().map(|key| key.id),
+            other => panic!("{owner:?}: {other:?}"),
+        }
     }
 
     /// The unique id behind a name, as `root` sees it.
@@ -176,15 +208,9 @@ impl History {
         kind: UniqueIdKind,
         name: &str,
     ) -> UniqueId {
-        let root = Caller {
-            account,
-            principal: Principal::Root,
-            credential: Credential::Node(0),
-            session: None,
-        };
         let action = if kind == UniqueIdKind::User { "GetUser" } else { "GetRole" };
         let Call::Query(get) = parse(action, &[name], &[]) else { panic!("a query") };
-        match self.query(node, &root, &get) {
+        match self.query(node, &root(account), &get) {
             Ok(Reply::GetUser(identity::user::GotUser::User(user))) => user.id,
             Ok(Reply::GetRole(role)) => role.id,
             other => panic!("{name}: {other:?}"),
@@ -295,6 +321,12 @@ impl History {
             assert_eq!(format!("{anew:?}"), format!("{identity:?}"));
         }
     }
+}
+
+/// An account's root user.
+pub(crate) fn root(account: AccountId) -> Caller {
+    let credential = Credential::Node(0);
+    Caller { account, principal: Principal::Root, credential, session: None }
 }
 
 /// A reply without what differs for no reason of the test's: unique ids and dates.

@@ -21,10 +21,23 @@ const SETUP: &str = "root CreateUser nobody
     root AddUserToGroup readers member
     root AttachUserPolicy denied aws/AdministratorAccess
     root PutUserPolicy denied in deny:iam:*
-    root AttachRolePolicy role aws/IAMFullAccess";
+    root AttachRolePolicy role aws/IAMFullAccess
+    root CreateAccessKey
+    root CreateAccessKey admin
+    root CreateAccessKey reader";
 
-const CALLERS: [&str; 8] =
-    ["root", "admin", "reader", "member", "denied", "nobody", "role:role", "root@222222222222"];
+const CALLERS: [&str; 10] = [
+    "root",
+    "admin",
+    "reader",
+    "member",
+    "denied",
+    "nobody",
+    "role:role",
+    "root@222222222222",
+    "session:root",
+    "session:admin",
+];
 
 const CALLS: &str = "GetCallerIdentity
     GetSessionToken

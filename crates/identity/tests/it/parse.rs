@@ -1,6 +1,7 @@
 //! Calls as words.
 //!
-//! Documents are written `allow:ACTION`, `deny:ACTION` (resource `*`), `trust:PRINCIPAL`, or `bad`.
+//! Documents are written `allow:ACTION`, `deny:ACTION` (resource `*`), `trust:PRINCIPAL`, or `bad`;
+//! a session's managed policies `arns:P,aws/Q`.
 
 use identity::{
     Command, ListByPath, Page, Query, Rename, access_key as k, account as c, attachment as at,
@@ -270,8 +271,11 @@ fn query(action: &str, a: &[&str]) -> Option<Query> {
             },
             session_name: name("sess"),
             duration: a.get(1).map(|secs| sts::Duration::new(secs.parse().unwrap()).unwrap()),
-            policy: a.get(2).map(|text| document(text)),
-            policy_arns: Vec::new(),
+            policy: a.get(2).filter(|text| !text.starts_with("arns:")).map(|text| document(text)),
+            policy_arns: match a.get(2).and_then(|text| text.strip_prefix("arns:")) {
+                Some(texts) => texts.split(',').map(arn).collect(),
+                None => Vec::new(),
+            },
             tags: tags(a.get(3..).unwrap_or_default()),
             external_id: None,
             source_identity: None,
