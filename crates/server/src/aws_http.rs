@@ -1,7 +1,8 @@
 //! The AWS Query API over HTTP.
 //!
 //! **Invariants.** Every reply, refusals included, carries a request id and the token of the
-//! state that it is from. A body is read within a size and a time before anything is looked at.
+//! state that it is from. Of a request whose head cannot be answered no body is read; the others'
+//! are read within a size, a time and a room that all share.
 //!
 //! **Must not know:** what an action does.
 
@@ -10,7 +11,7 @@ use std::{net::SocketAddr, sync::Arc, time::Instant};
 use aws_api::{
     ApiError, Fault, Service,
     form::Form,
-    sigv4::{API_SERVICES, HttpRequest, SignedRequest},
+    sigv4::{API_SERVICES, AuthError, HttpRequest, SignedRequest},
 };
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header, request::Parts};
@@ -23,12 +24,10 @@ use crate::{
     api::{self, Answer},
     app::App,
     auth::Authenticator,
-    http::{BodyError, Handler, read_body},
+    http::{Bodies, BodyError, Handler, Limits},
     metrics, random,
 };
 
-/// The longest body, in bytes.
-pub const BODY_BYTES_MAX: usize = 1 << 20;
 /// The longest user agent that conditions see, in bytes.
 const USER_AGENT_BYTES_MAX: usize = 1024;
 
@@ -41,12 +40,13 @@ pub const TOKEN: &str = "x-writ-consistency-token";
 pub struct AwsHttp {
     app: Arc<App>,
     authenticator: Arc<Authenticator>,
+    bodies: Bodies,
 }
 
 impl AwsHttp {
     /// Of this node.
-    pub fn new(app: Arc<App>, authenticator: Arc<Authenticator>) -> Self {
-        Self { app, authenticator }
+    pub fn new(app: Arc<App>, authenticator: Arc<Authenticator>, limits: Limits) -> Self {
+        Self { app, authenticator, bodies: Bodies::new(limits) }
     }
 
     async fn answer(
@@ -56,14 +56,19 @@ impl AwsHttp {
         request_id: &str,
     ) -> Answer {
         let (parts, body) = request.into_parts();
-        let body = match read_body(body, BODY_BYTES_MAX).await {
-            Ok(body) => body,
+        let head = self.bodies.check_length(&body).map_err(body_error);
+        let body = match head.and_then(|()| check_head(&parts)) {
+            Ok(scope) => self.bodies.read(body).await.map(|body| (scope, body)).map_err(body_error),
+            Err(error) => Err(error),
+        };
+        let (scope, body) = match body {
+            Ok(read) => read,
             Err(error) => {
-                let error = body_error(error);
                 return api::refuse(&self.app, Service::Iam, &error, request_id).await;
             }
         };
-        match self.authenticated(peer, &parts, &body, request_id).await {
+        // The body keeps its room until it is answered.
+        match self.authenticated(peer, &parts, scope, &body.bytes, request_id).await {
             Ok(request) => api::call(&self.app, request).await,
             Err((service, error)) => api::refuse(&self.app, service, &error, request_id).await,
         }
@@ -73,30 +78,17 @@ impl AwsHttp {
         &self,
         peer: SocketAddr,
         parts: &Parts,
+        scope: Option<Scope>,
         body: &Bytes,
         request_id: &str,
     ) -> Result<api::Request, (Service, ApiError)> {
         let iam = |error| (Service::Iam, error);
-        if parts.method != Method::POST {
-            let message = "Only POST requests are answered";
-            let (code, fault) = ("MethodNotAllowed", Fault::Sender);
-            let message = message.to_owned();
-            return Err(iam(ApiError { code, status: 405, fault, message }));
-        }
-        let scope = path_scope(parts.uri.path()).map_err(iam)?;
         let content_type = text(parts, header::CONTENT_TYPE.as_str());
         let form = Form::parse(content_type.unwrap_or_default(), body).map_err(iam)?;
         let service = form.service().unwrap_or(Service::Iam);
         let wrong = |error| (service, error);
         let headers = signable_headers(parts);
-        let signed = HttpRequest {
-            method: parts.method.as_str(),
-            path: parts.uri.path(),
-            query: parts.uri.query().unwrap_or_default(),
-            headers: &headers,
-            body,
-        };
-        let signed = SignedRequest::parse(&signed, API_SERVICES);
+        let signed = SignedRequest::parse(&as_signed(parts, &headers, body), API_SERVICES);
         let signed = signed.map_err(|error| wrong(error.into()))?;
         let caller = self.authenticator.authenticate(&signed).await;
         let caller = caller.map_err(|error| wrong(error.into()))?;
@@ -137,10 +129,42 @@ impl Handler for AwsHttp {
     }
 }
 
+/// Refuses what no body could make good; gives whom the endpoint's prefix asks to wait for.
+fn check_head(parts: &Parts) -> Result<Option<Scope>, ApiError> {
+    if parts.method != Method::POST {
+        let message = "Only POST requests are answered".to_owned();
+        let (code, fault) = ("MethodNotAllowed", Fault::Sender);
+        return Err(ApiError { code, status: 405, fault, message });
+    }
+    let scope = path_scope(parts.uri.path())?;
+    match SignedRequest::parse(&as_signed(parts, &signable_headers(parts), &[]), API_SERVICES) {
+        // The hash is the body's, which is not here.
+        Ok(_) | Err(AuthError::PayloadHash) => Ok(scope),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn as_signed<'a>(
+    parts: &'a Parts,
+    headers: &'a [(String, Vec<u8>)],
+    body: &'a [u8],
+) -> HttpRequest<'a> {
+    HttpRequest {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or_default(),
+        headers,
+        body,
+    }
+}
+
 fn body_error(error: BodyError) -> ApiError {
     let (code, status, message) = match error {
         BodyError::TooLarge => {
-            ("RequestEntityTooLarge", 413, format!("A body has at most {BODY_BYTES_MAX} bytes"))
+            ("RequestEntityTooLarge", 413, "The body is over the limit".to_owned())
+        }
+        BodyError::NoRoom => {
+            return ApiError::service_unavailable("too many requests are under way");
         }
         BodyError::Incomplete => {
             ("RequestTimeout", 408, "The body was not received in time".to_owned())
@@ -192,5 +216,40 @@ mod tests {
     fn a_body_that_is_too_large_is_a_413() {
         assert_eq!(body_error(BodyError::TooLarge).status, 413);
         assert_eq!(body_error(BodyError::Incomplete).status, 408);
+        assert_eq!(body_error(BodyError::NoRoom).status, 503);
+    }
+
+    const CREDENTIAL: &str = "AWS4-HMAC-SHA256 \
+        Credential=AKIAIOSFODNN7EXAMPLE/20260301/us-east-1/iam/aws4_request, \
+        SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature=00";
+
+    /// The code that a head is refused with before its body is read.
+    fn check(method: &str, path: &str, authorization: Option<&str>, expected: &str) {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "h")
+            .header("x-amz-date", "20260301T120000Z")
+            .header("x-amz-content-sha256", "0".repeat(64));
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let code = check_head(&parts).map_or_else(|error| error.code, |_| "ok");
+        assert_eq!(code, expected, "{method} {path} {authorization:?}");
+    }
+
+    #[test]
+    fn a_head_that_cannot_be_answered_is_refused_without_its_body() {
+        check("POST", "/", Some(CREDENTIAL), "ok");
+        check("POST", "/~all/", Some(CREDENTIAL), "ok");
+        check("GET", "/", Some(CREDENTIAL), "MethodNotAllowed");
+        check("POST", "/x", Some(CREDENTIAL), "MalformedQueryString");
+        check("POST", "/", None, "MissingAuthenticationToken");
+        check("POST", "/?X-Amz-Signature=0", None, "MissingAuthenticationToken");
+        check("POST", "/", Some("Bearer x"), "IncompleteSignature");
+        check("POST", "/", Some("AWS4-HMAC-SHA256 Credential=x"), "IncompleteSignature");
+        let other = CREDENTIAL.replace("/iam/", "/s3/");
+        check("POST", "/", Some(&other), "SignatureDoesNotMatch");
     }
 }

@@ -22,6 +22,8 @@ pub mod http;
 pub mod membership;
 pub mod metrics;
 pub mod ops;
+pub mod panics;
+pub mod parts;
 pub mod pki;
 pub mod raft;
 pub mod random;

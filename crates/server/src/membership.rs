@@ -29,7 +29,7 @@ pub async fn activate(app: Arc<App>, mut stop: Stop) {
         let leads = app.control.leader() == Some(app.home.node);
         if joining && leads {
             if look(&app, &mut targets).await.is_err() {
-                return;
+                return stop.stopped().await;
             }
         } else {
             targets.clear();
@@ -47,7 +47,8 @@ pub async fn activate(app: Arc<App>, mut stop: Stop) {
             () = pause => {}
         }
         if state.has_changed().is_err() {
-            return;
+            // Raft has stopped: whoever watches it tells why.
+            return stop.stopped().await;
         }
     }
 }
@@ -126,7 +127,7 @@ pub async fn announce(
         };
         tokio::select! {
             () = stop.stopped() => return,
-            goes_on = pause => if !goes_on { return },
+            goes_on = pause => if !goes_on { return stop.stopped().await },
         }
     }
 }

@@ -1,8 +1,9 @@
 //! A node's process: starts its parts in order, waits, stops them in the reverse order.
 //!
 //! **Invariants.** Ports are bound before anything is made, so that a port in use leaves no
-//! trace. Nothing is listened to before the node has its log. When the store or Raft fails, the
-//! process ends with an error: it has nothing more to promise.
+//! trace. Nothing is listened to before the node has its log. When the store or Raft fails, any
+//! part ends early or anything panics, the process ends with an error: it has nothing more to
+//! promise.
 //!
 //! **Must not know:** what the parts do.
 
@@ -23,7 +24,6 @@ use thiserror::Error;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    task::JoinSet,
 };
 use tonic::transport::server::TcpIncoming;
 use wire::v1::{self, control_command::Command};
@@ -40,6 +40,8 @@ use crate::{
     http, membership,
     metrics::Metrics,
     ops::{Condition, Ops},
+    panics,
+    parts::Parts,
     pki::KeyEncryptionKey,
     raft::{ControlPlane, Start, StartError, Timing},
     stop::{self, Stop},
@@ -85,6 +87,12 @@ pub enum ServerError {
     /// A bug.
     #[error("a part of the server failed: {0}")]
     Task(tokio::task::JoinError),
+    /// A part of the server ended that runs until it is told to stop.
+    #[error("a part of the server ended early: {0}")]
+    Ended(&'static str),
+    /// A bug.
+    #[error("a task of the server panicked")]
+    Panicked,
 }
 
 struct Listeners {
@@ -117,7 +125,8 @@ pub async fn run(config: Config) -> Result<(), ServerError> {
     let metrics = Arc::new(Metrics::default());
     let node = replay(&home, &store)?;
     let (core, task) = core::new(node, store.handle(), Arc::clone(&metrics));
-    let core_task = tokio::spawn(task.run());
+    let mut panics = panics::watch();
+    let mut core_task = tokio::spawn(task.run());
     let control = Arc::new(start_raft(&home, store.handle()).await?);
     let saved = init.is_none();
     if let Some(init) = init {
@@ -129,31 +138,40 @@ pub async fn run(config: Config) -> Result<(), ServerError> {
     tracing::info!(node = home.node, cluster = home.cluster_id, "the node starts");
     let app = Arc::new(App { core, control: Arc::clone(&control), home, kek });
     let (stopper, stop) = stop::pair();
-    let mut parts = JoinSet::new();
+    let mut parts = Parts::default();
     spawn_parts(&mut parts, &app, &metrics, &config, listeners, store.handle(), &stop)?;
-    let mut core_task = core_task;
-    let mut ended = false;
-    let result = tokio::select! {
+    let mut core_ended = None;
+    let ended = tokio::select! {
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
         result = &mut core_task => {
-            ended = true;
-            flatten(result)
+            core_ended = Some(flatten(result));
+            Err(ServerError::Ended("the node's task"))
         }
         why = control.stopped() => Err(ServerError::RaftStopped(why)),
-        result = first_failure(&mut parts) => result,
+        error = parts.first_end() => Err(error),
+        () = panics.any() => Err(ServerError::Panicked),
     };
     tracing::info!("the node stops");
     stopper.stop();
-    let drained = tokio::time::timeout(2 * DRAIN_WITHIN + http_drain(), parts.join_all());
-    if drained.await.is_err() {
-        tracing::warn!("parts of the server did not stop in time");
-    }
+    let parts = parts.stopped(2 * DRAIN_WITHIN + http_drain()).await;
     control.shutdown().await;
-    let stopped = app.core.stop().await;
-    let result =
-        if ended || stopped.is_err() { result } else { result.and(flatten(core_task.await)) };
-    close(store, result).await
+    let core = match core_ended {
+        Some(result) => result,
+        None => {
+            // It may have ended meanwhile, with an error that counts as well.
+            let _ended = app.core.stop().await;
+            flatten(core_task.await)
+        }
+    };
+    let closed = close(store).await;
+    outcome([core, ended, parts, closed], panics.happened())
+}
+
+/// Of all that went wrong the first counts: what fails first makes others end.
+fn outcome(results: [Result<(), ServerError>; 4], panicked: bool) -> Result<(), ServerError> {
+    results.into_iter().collect::<Result<(), _>>()?;
+    if panicked { Err(ServerError::Panicked) } else { Ok(()) }
 }
 
 /// The listeners' own limit, with a margin.
@@ -167,18 +185,8 @@ fn flatten(
     result.map_err(ServerError::Task)?.map_err(ServerError::Store)
 }
 
-async fn close(store: Store, result: Result<(), ServerError>) -> Result<(), ServerError> {
-    let closed = tokio::task::spawn_blocking(move || store.close()).await;
-    result.and(flatten(closed))
-}
-
-/// Returns when a part ends that should not have.
-async fn first_failure(parts: &mut JoinSet<Result<(), ServerError>>) -> Result<(), ServerError> {
-    match parts.join_next().await {
-        Some(Ok(result)) => result,
-        Some(Err(error)) => Err(ServerError::Task(error)),
-        None => Ok(()),
-    }
+async fn close(store: Store) -> Result<(), ServerError> {
+    flatten(tokio::task::spawn_blocking(move || store.close()).await)
 }
 
 fn replay(home: &crate::home::Home, store: &Store) -> Result<Node, ServerError> {
@@ -230,8 +238,6 @@ async fn initialize(
     Ok(())
 }
 
-type Parts = JoinSet<Result<(), ServerError>>;
-
 fn spawn_parts(
     parts: &mut Parts,
     app: &Arc<App>,
@@ -242,17 +248,21 @@ fn spawn_parts(
     stop: &Stop,
 ) -> Result<(), ServerError> {
     let authenticator = Arc::new(Authenticator::new(Arc::clone(app)));
-    parts.spawn(feed_control(Arc::clone(app), stop.clone()));
-    parts.spawn(done(streams::dial_all(Arc::clone(app), stop.clone())));
-    parts.spawn(done(membership::activate(Arc::clone(app), stop.clone())));
+    parts.spawn("control feed", feed_control(Arc::clone(app), stop.clone()));
+    parts.spawn("dialers", done(streams::dial_all(Arc::clone(app), stop.clone())));
+    parts.spawn("activation", done(membership::activate(Arc::clone(app), stop.clone())));
     let addresses = (config.grpc_address(), config.aws_address());
-    parts.spawn(done(membership::announce(Arc::clone(app), addresses, stop.clone())));
+    parts.spawn(
+        "announcement",
+        done(membership::announce(Arc::clone(app), addresses, stop.clone())),
+    );
     let Listeners { aws, grpc, ops } = listeners;
-    parts.spawn(serve_grpc(grpc, app, Arc::clone(&authenticator), stop.clone())?);
-    let handler = Arc::new(AwsHttp::new(Arc::clone(app), authenticator));
-    parts.spawn(done(http::serve(aws, handler, stop.clone())));
+    parts.spawn("gRPC listener", serve_grpc(grpc, app, Arc::clone(&authenticator), stop.clone())?);
+    let limits = http::Limits::default();
+    let handler = Arc::new(AwsHttp::new(Arc::clone(app), authenticator, limits));
+    parts.spawn("AWS listener", done(http::serve(aws, handler, limits, stop.clone())));
     let ops_handler = Arc::new(ops_handler(app, metrics, store));
-    parts.spawn(done(http::serve(ops, ops_handler, stop.clone())));
+    parts.spawn("operations listener", done(http::serve(ops, ops_handler, limits, stop.clone())));
     Ok(())
 }
 
@@ -273,6 +283,8 @@ async fn feed_control(app: Arc<App>, mut stop: Stop) -> Result<(), ServerError> 
             let data_keys = open_keys(app.kek.as_ref(), &message).map_err(ServerError::Keys)?;
             let input = Input::Control { state: Box::new(message), data_keys };
             if app.core.input(input).await.is_err() {
+                // The node's task has ended: whoever awaits it tells why.
+                stop.stopped().await;
                 return Ok(());
             }
         }
@@ -398,5 +410,24 @@ fn refresh_gauges(app: &App) {
             let lag = i64::try_from(status.lag).unwrap_or(i64::MAX);
             metrics.lag.get_or_create(&peer).set(lag);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_first_is_told_and_nothing_that_failed_is_a_success() {
+        let told = |results, panicked| outcome(results, panicked).map_err(|e| e.to_string());
+        let store = || Err(ServerError::Store(store::Error::Closed));
+        let early = || Err(ServerError::Ended("dialers"));
+        let text = |result: Result<(), ServerError>| result.map_err(|error| error.to_string());
+        assert_eq!(told([Ok(()), Ok(()), Ok(()), Ok(())], false), Ok(()));
+        assert_eq!(told([store(), early(), Ok(()), Ok(())], false), text(store()));
+        assert_eq!(told([Ok(()), early(), Ok(()), store()], true), text(early()));
+        assert_eq!(told([Ok(()), Ok(()), Ok(()), store()], false), text(store()));
+        let panicked = Err("a task of the server panicked".to_owned());
+        assert_eq!(told([Ok(()), Ok(()), Ok(()), Ok(())], true), panicked);
     }
 }

@@ -61,7 +61,11 @@ pub async fn dial_all(app: Arc<App>, mut stop: Stop) {
         }
         tokio::select! {
             () = stop.stopped() => break,
-            changed = state.changed() => if changed.is_err() { break },
+            changed = state.changed() => if changed.is_err() {
+                // Raft has stopped: whoever watches it tells why.
+                stop.stopped().await;
+                break;
+            },
             Some(ended) = tasks.join_next() => {
                 if let Err(error) = ended && !error.is_cancelled() {
                     tracing::error!(%error, "a dialer failed");

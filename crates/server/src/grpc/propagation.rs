@@ -4,13 +4,18 @@
 //!
 //! **Must not know:** how it is known.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use crdt::VersionVector;
 use node::{NodeWait, Stage, WaitOutcome};
 use rpc::v1::propagation_server::Propagation;
-use tokio::sync::mpsc;
-use tokio_stream::{Stream, wrappers::ReceiverStream};
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 use wire::v1::{self, wait_event::Event, wait_outcome::Result as WireResult};
 
@@ -68,8 +73,19 @@ impl Propagations {
     }
 }
 
-/// A wait's events.
-type Events = Pin<Box<dyn Stream<Item = Result<v1::WaitEvent, Status>> + Send>>;
+/// A wait's events. The task that tells them ends with the wait, or with this.
+pub struct Events {
+    events: mpsc::Receiver<Result<v1::WaitEvent, Status>>,
+    _reporter: JoinSet<()>,
+}
+
+impl Stream for Events {
+    type Item = Result<v1::WaitEvent, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.events.poll_recv(context)
+    }
+}
 
 #[tonic::async_trait]
 impl Propagation for Propagations {
@@ -84,9 +100,9 @@ impl Propagation for Propagations {
             authorize(&self.app, &who, "writ:WaitForPropagation", Concern::Account).await?;
             let wait = self.begin(request.get_ref()).await?;
             let (events, receiver) = mpsc::channel(EVENTS_MAX);
-            // Ends with the wait, which has a deadline, or with the client.
-            tokio::spawn(report(Arc::clone(&self.app), wait, events));
-            Ok(Box::pin(ReceiverStream::new(receiver)) as Events)
+            let mut reporter = JoinSet::new();
+            reporter.spawn(report(Arc::clone(&self.app), wait, events));
+            Ok(Events { events: receiver, _reporter: reporter })
         })
         .await
     }
