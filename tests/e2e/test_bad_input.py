@@ -123,6 +123,10 @@ def test_a_request_without_authentication_is_refused(cluster):
     assert (status, code_of(answer)) == (403, "MissingAuthenticationToken"), answer
 
 
+def test_a_request_without_authentication_is_refused_before_its_body_is_sent(cluster):
+    assert status_of_announced_body(cluster, 1000) == 403
+
+
 def test_a_body_other_than_the_signed_one_is_refused(cluster):
     digest = hashlib.sha256(b"another").hexdigest()
     headers = {"x-amz-content-sha256": digest}
