@@ -377,6 +377,19 @@ impl Core {
         self.send(Message::Stop).await
     }
 
+    /// Brings the gauges that are read off the node up to date.
+    pub fn refresh_gauges(&self) {
+        let metrics = self.metrics();
+        let waiting = self.sender.max_capacity() - self.sender.capacity();
+        metrics.inputs_waiting.set(count(waiting));
+        let read = |node: &Node| (node.applied_lsn(), node.staleness_ms(self.now()));
+        // Of a node that ended the last values stay.
+        if let Ok((lsn, staleness_ms)) = self.peek(read) {
+            metrics.log_last.set(lsn);
+            metrics.staleness.set(Duration::from_millis(staleness_ms).as_secs_f64());
+        }
+    }
+
     /// Resolves when the node has changed since the last call on this receiver.
     pub fn changes(&self) -> Changes {
         Changes(self.shared.progress.subscribe())
@@ -412,6 +425,10 @@ impl Changes {
         self.0.changed().await.map_err(|_| Stopping)?;
         if ended(self) { Err(Stopping) } else { Ok(()) }
     }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 fn execute_input(ticket: u64, request: Execute) -> Input {

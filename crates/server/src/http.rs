@@ -23,7 +23,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::stop::Stop;
+use crate::{metrics::Count, stop::Stop};
 
 /// What clients may take up.
 #[derive(Clone, Copy, Debug)]
@@ -73,11 +73,13 @@ pub async fn serve(
     listener: TcpListener,
     handler: Arc<impl Handler>,
     limits: Limits,
+    open: Count,
     mut stop: Stop,
 ) {
     let permits = Arc::new(Semaphore::new(limits.connections_max));
     let mut connections = JoinSet::new();
     loop {
+        open.set(u64::try_from(connections.len()).unwrap_or(u64::MAX));
         let accepted = tokio::select! {
             () = stop.stopped() => break,
             Some(ended) = connections.join_next() => {

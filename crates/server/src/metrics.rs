@@ -16,9 +16,11 @@ use prometheus_client::{
         histogram::{Histogram, exponential_buckets},
         info::Info,
     },
-    registry::Registry,
+    registry::{Metric, Registry},
 };
 
+/// The content type of [`Metrics::render`].
+pub const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Seconds, from a quarter of a millisecond to ten seconds.
 const SECONDS: [f64; 12] =
     [0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0];
@@ -57,7 +59,19 @@ pub struct Peer {
     pub peer: u32,
 }
 
-/// All metrics of the process.
+/// A listener that speaks HTTP/1.1.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Listener {
+    /// `aws` or `ops`.
+    pub listener: &'static str,
+}
+
+/// A gauge of what is counted without a sign.
+pub type Count = Gauge<u64, AtomicU64>;
+/// A gauge of seconds.
+pub type Seconds = Gauge<f64, AtomicU64>;
+
+/// All metrics of the process. `docs/metrics.md` says what they tell.
 pub struct Metrics {
     registry: Registry,
     /// Requests answered.
@@ -66,16 +80,44 @@ pub struct Metrics {
     pub durations: Family<Operation, Histogram, fn() -> Histogram>,
     /// Answers to checks, by verdict.
     pub decisions: Family<Outcome, Counter>,
+    /// Connections of an HTTP/1.1 listener.
+    pub connections: Family<Listener, Count>,
     /// Transactions a peer is not known to have.
-    pub lag: Family<Peer, Gauge>,
+    pub lag: Family<Peer, Count>,
+    /// 1 while a stream to a peer is open.
+    pub connected: Family<Peer, Count>,
+    /// Seconds since anything was heard of a peer.
+    pub silence: Family<Peer, Seconds>,
+    /// 1 if a peer's state differs from this node's though both have the same transactions.
+    pub diverged: Family<Peer, Count>,
+    /// Seconds that checks here may be behind.
+    pub staleness: Seconds,
     /// Seconds from asking until a change had propagated.
     pub propagation: Histogram,
     /// Waits, by how they ended.
     pub waits: Family<Outcome, Counter>,
+    /// Waits under way.
+    pub waits_open: Count,
+    /// Streams that are open.
+    pub streams_open: Count,
+    /// Inputs that wait for the node's task.
+    pub inputs_waiting: Count,
+    /// Answers that wait for the disk.
+    pub answers_held: Count,
+    /// Bytes of transactions that wait for the disk.
+    pub disk_waiting: Count,
+    /// The number of the log's last transaction.
+    pub log_last: Count,
     /// Raft's term.
-    pub raft_term: Gauge<u64, AtomicU64>,
+    pub raft_term: Count,
     /// The leader's node number; 0 for none known.
-    pub raft_leader: Gauge<u64, AtomicU64>,
+    pub raft_leader: Count,
+    /// Raft's last entry here.
+    pub raft_last: Count,
+    /// The last entry that is in the state here.
+    pub raft_applied: Count,
+    /// Nodes that vote.
+    pub raft_voters: Count,
     /// Seconds of one group commit: from handing it to the store until it is synced.
     pub commit_seconds: Histogram,
     /// Transactions in one group commit.
@@ -99,11 +141,25 @@ impl Default for Metrics {
             requests: Family::default(),
             durations: Family::new_with_constructor(seconds),
             decisions: Family::default(),
+            connections: Family::default(),
             lag: Family::default(),
+            connected: Family::default(),
+            silence: Family::default(),
+            diverged: Family::default(),
+            staleness: Gauge::default(),
             propagation: seconds(),
             waits: Family::default(),
+            waits_open: Gauge::default(),
+            streams_open: Gauge::default(),
+            inputs_waiting: Gauge::default(),
+            answers_held: Gauge::default(),
+            disk_waiting: Gauge::default(),
+            log_last: Gauge::default(),
             raft_term: Gauge::default(),
             raft_leader: Gauge::default(),
+            raft_last: Gauge::default(),
+            raft_applied: Gauge::default(),
+            raft_voters: Gauge::default(),
             commit_seconds: seconds(),
             commit_transactions: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
             commit_bytes: Histogram::new(exponential_buckets(256.0, 4.0, 8)),
@@ -117,26 +173,40 @@ impl Default for Metrics {
 
 impl Metrics {
     fn register(&mut self) {
-        let Self { registry, requests, durations, decisions, lag, propagation, waits, .. } = self;
-        registry.register("requests", "Requests answered", requests.clone());
-        registry.register("request_duration_seconds", "Their duration", durations.clone());
-        registry.register("authorization_decisions", "Checks answered", decisions.clone());
-        registry.register("replication_lag", "Transactions a peer lacks", lag.clone());
-        registry.register("propagation_seconds", "Time to propagate", propagation.clone());
-        registry.register("wait_outcomes", "How waits ended", waits.clone());
-        registry.register("raft_term", "Raft's term", self.raft_term.clone());
-        registry.register("raft_leader", "The leader's node, 0: none", self.raft_leader.clone());
-        registry.register("commit_seconds", "Group commits", self.commit_seconds.clone());
-        let transactions = self.commit_transactions.clone();
-        registry.register("commit_transactions", "Transactions in a group commit", transactions);
-        registry.register("commit_bytes", "Bytes of a group commit", self.commit_bytes.clone());
-        registry.register("store_poisoned", "1: the store failed", self.store_poisoned.clone());
-        registry.register("alarms", "Divergence, refused transactions", self.alarms.clone());
-        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "What runs", version);
+        let mut registry = std::mem::take(&mut self.registry);
+        let r = &mut registry;
+        add(r, "requests", "Requests answered", &self.requests);
+        add(r, "request_duration_seconds", "Time to answer", &self.durations);
+        add(r, "authorization_decisions", "Checks answered", &self.decisions);
+        add(r, "http_connections", "Open connections", &self.connections);
+        add(r, "replication_lag", "Transactions a peer lacks", &self.lag);
+        add(r, "replication_connected", "1: a stream is open", &self.connected);
+        add(r, "replication_silence_seconds", "Since a peer was heard of", &self.silence);
+        add(r, "replication_diverged", "1: a peer's state differs", &self.diverged);
+        add(r, "replication_streams_open", "Open streams", &self.streams_open);
+        add(r, "staleness_seconds", "How far checks may be behind", &self.staleness);
+        add(r, "propagation_seconds", "Time to propagate", &self.propagation);
+        add(r, "wait_outcomes", "How waits ended", &self.waits);
+        add(r, "waits_open", "Waits under way", &self.waits_open);
+        add(r, "inputs_waiting", "Inputs that wait for the node", &self.inputs_waiting);
+        add(r, "answers_held", "Answers that wait for the disk", &self.answers_held);
+        add(r, "disk_waiting_bytes", "Bytes that wait for the disk", &self.disk_waiting);
+        add(r, "log_last", "The log's last transaction", &self.log_last);
+        add(r, "raft_term", "Raft's term", &self.raft_term);
+        add(r, "raft_leader", "The leader's node, 0: none", &self.raft_leader);
+        add(r, "raft_last_index", "Raft's last entry", &self.raft_last);
+        add(r, "raft_applied_index", "Raft's last applied entry", &self.raft_applied);
+        add(r, "raft_voters", "Nodes that vote", &self.raft_voters);
+        add(r, "commit_seconds", "Time until a commit is synced", &self.commit_seconds);
+        add(r, "commit_transactions", "Size of a group commit", &self.commit_transactions);
+        add(r, "commit_bytes", "Bytes of a group commit", &self.commit_bytes);
+        add(r, "store_poisoned", "1: the store failed", &self.store_poisoned);
+        add(r, "alarms", "Divergence, refused transactions", &self.alarms);
+        r.register("build", "What runs", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        self.registry = registry;
     }
 
-    /// Everything in Prometheus' text format.
+    /// Everything in [`FORMAT`].
     pub fn render(&self) -> String {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("a String takes any text");
@@ -158,21 +228,66 @@ impl Metrics {
     }
 }
 
+fn add(registry: &mut Registry, name: &str, help: &str, metric: &(impl Metric + Clone)) {
+    registry.register(name, help, metric.clone());
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
-    #[test]
-    fn every_metric_has_the_prefix() {
+    /// One sample of each metric.
+    fn touched() -> Metrics {
         let metrics = Metrics::default();
         let request = Request { api: "aws", op: "GetUser", code: "ok" };
         metrics.answered(request, std::time::Duration::from_millis(1));
-        metrics.lag.get_or_create(&Peer { peer: 2 }).set(7);
-        let text = metrics.render();
+        let (peer, outcome) = (Peer { peer: 2 }, Outcome { result: "allow" });
+        metrics.lag.get_or_create(&peer).set(7);
+        metrics.connected.get_or_create(&peer).set(1);
+        metrics.silence.get_or_create(&peer).set(0.5);
+        metrics.diverged.get_or_create(&peer).set(0);
+        metrics.connections.get_or_create(&Listener { listener: "aws" }).set(1);
+        metrics.decisions.get_or_create(&outcome).inc();
+        metrics.waits.get_or_create(&outcome).inc();
+        metrics
+    }
+
+    #[test]
+    fn every_metric_has_the_prefix() {
+        let text = touched().render();
         assert!(text.contains("writ_requests_total{api=\"aws\",op=\"GetUser\",code=\"ok\"} 1"));
         assert!(text.contains("writ_replication_lag{peer=\"2\"} 7"));
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             assert!(line.starts_with("writ_"), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_documentation_lists_exactly_what_is_exported() {
+        let text = touched().render();
+        let exported: BTreeSet<String> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
+            .map(|(name, kind)| format!("| `{name}` | {kind} |"))
+            .collect();
+        let documented: BTreeSet<String> = include_str!("../../../docs/metrics.md")
+            .lines()
+            .filter(|line| line.starts_with("| `writ_"))
+            .map(|line| line.split_inclusive('|').take(3).collect())
+            .collect();
+        assert_eq!(exported, documented);
+        assert_eq!(text.matches("# TYPE").count(), exported.len());
+    }
+
+    #[test]
+    fn a_group_commit_is_counted_with_its_size_and_its_time() {
+        let metrics = Metrics::default();
+        metrics.committed(3, 700, std::time::Duration::from_millis(2));
+        let text = metrics.render();
+        for sample in ["seconds_sum 0.002", "transactions_sum 3.0", "bytes_sum 700.0"] {
+            assert!(text.contains(&format!("writ_commit_{sample}")), "{sample}: {text}");
         }
     }
 }

@@ -12,7 +12,10 @@ use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
-use crate::{http::Handler, metrics::Metrics};
+use crate::{
+    http::Handler,
+    metrics::{self, Metrics},
+};
 
 /// One thing that must be so before the node is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,17 +46,30 @@ impl Ops {
         Self { metrics, readiness, refresh }
     }
 
-    fn answer(&self, method: &Method, path: &str, query: Option<&str>) -> (StatusCode, String) {
+    fn answer(
+        &self,
+        method: &Method,
+        path: &str,
+        query: Option<&str>,
+    ) -> (StatusCode, &'static str, String) {
+        let (status, text) = match path {
+            "/metrics" if *method == Method::GET => {
+                (self.refresh)();
+                return (StatusCode::OK, metrics::FORMAT, self.metrics.render());
+            }
+            _ => self.plain(method, path, query),
+        };
+        (status, "text/plain; charset=utf-8", text)
+    }
+
+    fn plain(&self, method: &Method, path: &str, query: Option<&str>) -> (StatusCode, String) {
         if method != Method::GET && method != Method::HEAD {
             return (StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
         }
         match path {
             "/livez" => (StatusCode::OK, "ok\n".to_owned()),
             "/readyz" => readyz(&(self.readiness)(), query == Some("verbose")),
-            "/metrics" => {
-                (self.refresh)();
-                (StatusCode::OK, self.metrics.render())
-            }
+            "/metrics" => (StatusCode::OK, String::new()),
             _ => (StatusCode::NOT_FOUND, "try /livez, /readyz, /metrics\n".to_owned()),
         }
     }
@@ -78,10 +94,10 @@ fn readyz(conditions: &[Condition], verbose: bool) -> (StatusCode, String) {
 impl Handler for Ops {
     async fn handle(&self, _peer: SocketAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let uri = request.uri();
-        let (status, text) = self.answer(request.method(), uri.path(), uri.query());
+        let (status, kind, text) = self.answer(request.method(), uri.path(), uri.query());
         Response::builder()
             .status(status)
-            .header(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")
+            .header(CONTENT_TYPE, kind)
             .body(Full::from(text))
             .expect("the header is well formed")
     }
@@ -97,7 +113,7 @@ mod tests {
             Box::new(move || vec![Condition { name: "store", missing: missing.clone() }]);
         let ops = Ops::new(Arc::default(), readiness, Box::new(|| ()));
         let (path, query) = target.split_once('?').map_or((target, None), |(p, q)| (p, Some(q)));
-        let (status, text) = ops.answer(&Method::GET, path, query);
+        let (status, _, text) = ops.answer(&Method::GET, path, query);
         (status.as_u16(), text)
     }
 

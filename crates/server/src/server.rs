@@ -38,7 +38,7 @@ use crate::{
     core,
     grpc::{Authorizations, Clusters, Joins, Peers, Propagations, ReadCalls},
     http, membership,
-    metrics::Metrics,
+    metrics::{Listener, Metrics},
     ops::{Condition, Ops},
     panics,
     parts::Parts,
@@ -259,10 +259,14 @@ fn spawn_parts(
     let Listeners { aws, grpc, ops } = listeners;
     parts.spawn("gRPC listener", serve_grpc(grpc, app, Arc::clone(&authenticator), stop.clone())?);
     let limits = http::Limits::default();
+    let open = |listener| metrics.connections.get_or_create_owned(&Listener { listener });
     let handler = Arc::new(AwsHttp::new(Arc::clone(app), authenticator, limits));
-    parts.spawn("AWS listener", done(http::serve(aws, handler, limits, stop.clone())));
+    parts.spawn("AWS listener", done(http::serve(aws, handler, limits, open("aws"), stop.clone())));
     let ops_handler = Arc::new(ops_handler(app, metrics, store));
-    parts.spawn("operations listener", done(http::serve(ops, ops_handler, limits, stop.clone())));
+    parts.spawn(
+        "operations listener",
+        done(http::serve(ops, ops_handler, limits, open("ops"), stop.clone())),
+    );
     Ok(())
 }
 
@@ -396,21 +400,34 @@ fn conditions(app: &App, store: &StoreHandle) -> Vec<Condition> {
 }
 
 fn refresh_gauges(app: &App) {
-    let raft = app.control.metrics();
     let metrics = app.core.metrics();
+    app.core.refresh_gauges();
+    let raft = app.control.metrics();
     metrics.raft_term.set(raft.term);
     metrics.raft_leader.set(raft.leader.map_or(0, u64::from));
+    metrics.raft_last.set(raft.last_index);
+    metrics.raft_applied.set(raft.applied_index);
+    metrics.raft_voters.set(u64::try_from(raft.voters.len()).unwrap_or(u64::MAX));
     let status = app.core.peek(|node| node.status(app.core.now())).unwrap_or_default();
     let others = status.into_iter().filter(|status| status.entry.node.0 != app.home.node);
-    for status in others {
-        let peer = crate::metrics::Peer { peer: status.entry.node.0 };
-        if status.entry.state == node::NodeState::Removed {
-            metrics.lag.remove(&peer);
-        } else {
-            let lag = i64::try_from(status.lag).unwrap_or(i64::MAX);
-            metrics.lag.get_or_create(&peer).set(lag);
-        }
+    others.for_each(|status| refresh_peer(metrics, &status));
+}
+
+fn refresh_peer(metrics: &Metrics, status: &node::NodeStatus) {
+    let peer = crate::metrics::Peer { peer: status.entry.node.0 };
+    if status.entry.state == node::NodeState::Removed {
+        metrics.lag.remove(&peer);
+        metrics.connected.remove(&peer);
+        metrics.silence.remove(&peer);
+        metrics.diverged.remove(&peer);
+        return;
     }
+    let silence = Duration::from_millis(status.heard_ms).as_secs_f64();
+    let diverged = status.digest == node::DigestState::Different;
+    metrics.lag.get_or_create(&peer).set(status.lag);
+    metrics.connected.get_or_create(&peer).set(u64::from(status.connected));
+    metrics.silence.get_or_create(&peer).set(silence);
+    metrics.diverged.get_or_create(&peer).set(u64::from(diverged));
 }
 
 #[cfg(test)]

@@ -26,8 +26,8 @@ use tokio::{
 use wire::v1;
 
 use super::{
-    Executed, Journal, Message, Progress, Room, Shared, WaitSender, execute_input, root_key_input,
-    wait_input,
+    Executed, Journal, Message, Progress, Room, Shared, WaitSender, count, execute_input,
+    root_key_input, wait_input,
 };
 
 /// Inputs that are handled under one lock, at most: readers wait as long.
@@ -289,11 +289,20 @@ impl Task {
         for held in std::mem::replace(&mut self.held, later).into_values().flatten() {
             held.release();
         }
+        self.set_gauges();
         self.shared.progress.send_modify(|progress| {
             let Progress { changes, durable_lsn: known, ended: _ } = progress;
             *changes = changes.wrapping_add(1);
             *known = durable_lsn;
         });
+    }
+
+    fn set_gauges(&self) {
+        let metrics = &self.shared.metrics;
+        metrics.answers_held.set(count(self.held.values().map(Vec::len).sum()));
+        metrics.disk_waiting.set(count(self.waiting_bytes()));
+        metrics.streams_open.set(count(self.streams.len()));
+        metrics.waits_open.set(count(self.waits.len()));
     }
 
     fn handle_inbox(&mut self, now: Timestamp, node: &mut Node, effects: &mut Vec<Effect>) {

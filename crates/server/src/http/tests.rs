@@ -52,7 +52,8 @@ async fn start(limits: Limits) -> Running {
     let released = Semaphore::new(0);
     let handler = Arc::new(Lengths { bodies: Bodies::new(limits), arrived: sender, released });
     let (stopper, stop) = stop::pair();
-    let served = tokio::spawn(serve(listener, Arc::clone(&handler), limits, stop));
+    let served =
+        tokio::spawn(serve(listener, Arc::clone(&handler), limits, Count::default(), stop));
     Running { address, handler, arrived, stopper, served }
 }
 
