@@ -19,6 +19,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use identity::RequestContext;
 use node::Scope;
+use tracing::{Instrument as _, field::Empty};
 
 use crate::{
     api::{self, Answer},
@@ -110,8 +111,10 @@ impl Handler for AwsHttp {
     async fn handle(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let started = Instant::now();
         let request_id = random::uuid();
-        let answer = self.answer(peer, request, &request_id).await;
+        let span = tracing::info_span!("aws", request_id, action = Empty, code = Empty);
+        let answer = self.answer(peer, request, &request_id).instrument(span.clone()).await;
         let Answer { xml, status, token, action, code } = answer;
+        span.record("action", action).record("code", code);
         let labels = metrics::Request { api: "aws", op: action, code };
         self.app.core.metrics().answered(labels, started.elapsed());
         tracing::debug!(request_id, action, code, "answered");

@@ -21,6 +21,7 @@ use identity::{Caller, RequestContext};
 use node::{Node, NodeState};
 use rpc::{peer::fingerprint, sigv4::AuthenticatedBy};
 use tonic::{Code, Request, Response, Status};
+use tracing::Instrument as _;
 
 pub use self::{
     authorization::Authorizations, cluster::Clusters, join::Joins, peer::Peers,
@@ -156,8 +157,10 @@ async fn counted<T>(
     call: impl Future<Output = Result<T, Status>>,
 ) -> Result<Response<T>, Status> {
     let started = Instant::now();
-    let result = call.await;
+    let span = tracing::info_span!("grpc", op, code = tracing::field::Empty);
+    let result = call.instrument(span.clone()).await;
     let code = result.as_ref().map_or_else(|status| code_name(status.code()), |_| "ok");
+    span.record("code", code);
     app.core.metrics().answered(metrics::Request { api: "grpc", op, code }, started.elapsed());
     result.map(Response::new)
 }
