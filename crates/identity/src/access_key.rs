@@ -5,7 +5,9 @@
 //!
 //! **Must not know:** signatures.
 
-use model::{AccountId, Constraint, Entropy, Secret, Timestamp, UniqueId, UniqueIdKind, UserName};
+use model::{
+    AccountId, Constraint, Entropy, Key, Secret, Timestamp, UniqueId, UniqueIdKind, UserName,
+};
 use wire::v1;
 
 use crate::{
@@ -193,6 +195,16 @@ fn write_new(
     let status = v1::Text { text: Status::Active.word().to_owned() };
     writes.put(&ACCESS_KEY_STATUS, id, &status);
     Ok((id, secret))
+}
+
+/// Whether nothing was ever written to an account, as far as this state knows: what is removed
+/// leaves a trace.
+///
+/// Only such an account may be given a root key by `CreateAccount`. An account whose root key was
+/// deleted is not: who may create accounts would else be root of every account that keeps no root
+/// key, as AWS recommends.
+pub fn is_untouched(identity: &Identity, account: AccountId) -> bool {
+    identity.state().range(&Key::account_prefix(account)).next().is_none()
 }
 
 /// The first key of an account's root user: what `CreateAccount` writes to the data plane.

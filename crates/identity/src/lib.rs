@@ -36,7 +36,7 @@ pub mod sts;
 pub mod tag;
 pub mod user;
 
-pub use access_key::{NewAccessKey, first_root_key};
+pub use access_key::{NewAccessKey, first_root_key, is_untouched};
 pub use authorize::authorize;
 pub use check::{CheckRequest, check, principal_account};
 pub use command::{Command, ControlChange, Outcome, Query, Reply, execute, query};

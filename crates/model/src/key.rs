@@ -68,9 +68,14 @@ impl Key {
     /// What all keys of an entity begin with.
     pub fn entity_prefix(account: AccountId, id: UniqueId) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(Self::QUALIFIER_AT + 24);
-        bytes.extend(account.number().to_be_bytes());
+        bytes.extend(Self::account_prefix(account));
         bytes.extend(id.to_bytes());
         bytes
+    }
+
+    /// What all keys of an account begin with.
+    pub fn account_prefix(account: AccountId) -> [u8; Self::ID_AT] {
+        account.number().to_be_bytes()
     }
 
     /// What all keys of an entity's fields with this tag begin with.

@@ -232,6 +232,9 @@ pub enum Refusal {
     /// There is no such account.
     #[error("there is no account {0}")]
     NoAccount(AccountId),
+    /// The account has had its root key, or anything else.
+    #[error("the account {0} exists already")]
+    AccountInUse(AccountId),
 }
 
 /// Where a writer is reached.

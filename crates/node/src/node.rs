@@ -200,6 +200,9 @@ impl Node {
         if !self.accounts.0.contains_key(&account) {
             return Err(Refusal::NoAccount(account));
         }
+        if !identity::is_untouched(&self.identity, account) {
+            return Err(Refusal::AccountInUse(account));
+        }
         let (writes, key) = identity::first_root_key(account, entropy, &self.keys, now)
             .map_err(Refusal::Identity)?;
         let principal = UniqueId::root(account);

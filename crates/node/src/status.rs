@@ -46,6 +46,17 @@ impl Node {
         self.control.roster().values().map(status).collect()
     }
 
+    /// Whether this node has all that it knows any writer to have, and hears of each of them: what
+    /// it does not find then, no writer wrote, but for what was written since they last told.
+    pub fn is_level(&self) -> bool {
+        let own = self.replication.durable();
+        self.control.writers().filter(|entry| entry.node != self.me).all(|entry| {
+            let peer = self.replication.peer_status(entry.node);
+            let told = own.is_empty() || !peer.progress.durable.is_empty();
+            peer.connected && told && crdt::dominates(own, &peer.progress.durable)
+        })
+    }
+
     /// Milliseconds since this node last heard of each writer; the greatest. 0 at a writer alone.
     pub fn staleness_ms(&self, now: Timestamp) -> u64 {
         let writers = self.control.writers().filter(|entry| entry.node != self.me);

@@ -209,6 +209,7 @@ fn refusal_error(refusal: &Refusal) -> ApiError {
         }
         Refusal::TooLarge => ApiError::limit_exceeded(refusal.to_string()),
         Refusal::NoAccount(_) => ApiError::no_such_entity(refusal.to_string()),
+        Refusal::AccountInUse(_) => ApiError::entity_already_exists(refusal.to_string()),
     }
 }
 

@@ -215,6 +215,29 @@ async fn an_answer_is_durable_and_its_token_is_reached() {
 }
 
 #[tokio::test]
+async fn an_account_that_exists_gets_its_root_key_once_and_never_after_it_was_deleted() {
+    let running = start().await;
+    let core = &running.core;
+    let made = core.root_key(account(), "r".to_owned()).await.unwrap().unwrap();
+    let again = core.root_key(account(), "r".to_owned()).await.unwrap();
+    assert_eq!(again.map(drop), Err(Refusal::AccountInUse(account())));
+    let key = made.reply.id;
+    let delete = execute(&format!("DeleteAccessKey&AccessKeyId={key}"));
+    core.execute(delete).await.unwrap().unwrap();
+    let again = core.root_key(account(), "r".to_owned()).await.unwrap();
+    assert_eq!(again.map(drop), Err(Refusal::AccountInUse(account())));
+}
+
+#[tokio::test]
+async fn a_node_is_level_with_itself_and_not_with_a_writer_that_says_nothing() {
+    let running = start().await;
+    assert!(running.core.peek(Node::is_level).unwrap());
+    running.core.input(with_silent_writer()).await.unwrap();
+    settled(&running.core).await;
+    assert!(!running.core.peek(Node::is_level).unwrap());
+}
+
+#[tokio::test]
 async fn writes_that_come_together_share_flushes() {
     let running = start().await;
     let mut writes = tokio::task::JoinSet::new();

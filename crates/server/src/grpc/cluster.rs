@@ -1,7 +1,8 @@
 //! `Cluster`: its state, and what changes it.
 //!
 //! **Invariants.** A join token is known to the cluster by its hash only; the token itself is
-//! shown once.
+//! shown once. An account is given a root key while nothing was ever written to it, and not
+//! again: a call that ended between the two steps of `CreateAccount` is made again to end it.
 //!
 //! **Must not know:** how Raft agrees.
 
@@ -9,7 +10,7 @@ use std::{fmt::Write as _, sync::Arc};
 
 use identity::NewAccessKey;
 use model::AccountId;
-use node::{Answer, DigestState, NodeStatus};
+use node::{Answer, DigestState, Node, NodeStatus, Refusal};
 use rpc::v1::cluster_server::Cluster;
 use sha2::{Digest as _, Sha256};
 use tonic::{Request, Response, Status};
@@ -98,11 +99,18 @@ impl Clusters {
             .map_err(|_| Status::invalid_argument("an account id has twelve digits"))?;
         let create =
             v1::CreateAccount { account: account.number(), created_ms: clock::wall().ms() };
-        self.propose(Command::CreateAccount(create)).await?;
+        let proposed =
+            control::propose(&self.app.control, Command::CreateAccount(create)).await.map(drop);
+        let made = made(proposed)?;
         self.known(account).await?;
+        if made == Made::Before && !self.app.core.peek(Node::is_level).map_err(stopping)? {
+            let message = "the account exists, and whether it has a key is known only when all \
+                           writers are connected and this node has what they have";
+            return Err(Status::unavailable(message));
+        }
         let written = self.app.core.root_key(account, random::uuid()).await.map_err(stopping)?;
         let Answer { reply: NewAccessKey { id, secret, .. }, token, lsn: _ } =
-            written.map_err(|refusal| Status::failed_precondition(refusal.to_string()))?;
+            written.map_err(|refusal| root_key_status(&refusal))?;
         Ok(v1::CreateAccountReply {
             access_key_id: id.to_string(),
             secret_access_key: secret.expose().clone(),
@@ -129,6 +137,35 @@ impl Clusters {
     async fn propose(&self, command: Command) -> Result<(), Status> {
         let proposed = control::propose(&self.app.control, command).await;
         proposed.map(drop).map_err(|error| command_status(&error))
+    }
+}
+
+/// When an account was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Made {
+    Now,
+    /// By an earlier call, which may have ended before the account had its root key.
+    Before,
+}
+
+fn made(proposed: Result<(), CommandError>) -> Result<Made, Status> {
+    match proposed {
+        Ok(()) => Ok(Made::Now),
+        Err(CommandError::Refused(ControlRefusal::AccountExists)) => Ok(Made::Before),
+        Err(error) => Err(command_status(&error)),
+    }
+}
+
+fn root_key_status(refusal: &Refusal) -> Status {
+    match refusal {
+        Refusal::AccountInUse(_) => Status::already_exists(refusal.to_string()),
+        Refusal::Identity(_)
+        | Refusal::NotAWriter { .. }
+        | Refusal::NotReady
+        | Refusal::Removed
+        | Refusal::CutOff
+        | Refusal::TooLarge
+        | Refusal::NoAccount(_) => Status::failed_precondition(refusal.to_string()),
     }
 }
 
