@@ -11,7 +11,7 @@ use wire::v1;
 use crate::{
     Ctx, Error, Identity, ListByPath, Listing, Noun, Obstacle, Outcome, Principal, Quota, Rename,
     Reply,
-    authorize::{demand, demand_entity, demand_named, request_tags},
+    authorize::{demand, demand_entity, demand_named, request_tags, resource_tags},
     entity::{self, Entity, arn},
     field::{ATTACHMENT, INLINE_POLICY, MEMBERSHIP, NAME, PATH},
     state::Writes,
@@ -171,6 +171,7 @@ pub(crate) fn update(
 }
 
 /// `UpdateUser`, `UpdateGroup`: AWS asks for permission on the entity as it is and as it will be.
+/// The tags go with it; with a contested path it will be at any of its paths.
 pub(crate) fn rename<N: crate::EntityName>(
     identity: &Identity,
     ctx: &Ctx<'_>,
@@ -180,14 +181,22 @@ pub(crate) fn rename<N: crate::EntityName>(
     let account = ctx.caller.account;
     demand_named(identity, ctx, action, name, Vec::new())?;
     let found = identity.find(account, N::KIND, &name.to_string());
-    let path = match (new_path, found) {
-        (Some(path), _) => path.to_string(),
-        (None, Some(entity)) => identity.face(entity).path,
-        (None, None) => "/".to_owned(),
+    let mut paths: Vec<String> = match (new_path, found) {
+        (Some(path), _) => vec![path.to_string()],
+        (None, Some(entity)) => {
+            identity.read(&PATH, entity).may().map(|t| t.text.clone()).collect()
+        }
+        (None, None) => Vec::new(),
     };
+    if paths.is_empty() {
+        paths.push("/".to_owned());
+    }
     let new_text = new_name.as_ref().unwrap_or(name).to_string();
-    let target = arn(account, N::KIND, &path, &new_text);
-    demand(identity, ctx, action, target.as_str(), &Vec::new())?;
+    let tags = found.map_or_else(Vec::new, |entity| resource_tags(identity, entity));
+    for path in paths {
+        let target = arn(account, N::KIND, &path, &new_text);
+        demand(identity, ctx, action, target.as_str(), &tags)?;
+    }
     // A rename is a way out for rivals.
     let entity = identity.may_find(account, name)?;
     identity.must_exist(entity, N::NOUN, &name.to_string())?;
