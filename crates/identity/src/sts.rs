@@ -313,14 +313,18 @@ fn permit(identity: &Identity, ctx: &Ctx<'_>, query: &AssumeRole) -> Result<Enti
     if !query.tags.is_empty() {
         actions.push("sts:TagSession");
     }
-    if let Some(wanted) = &query.source_identity {
+    // AWS: a role takes the source identity of the session that assumes it, and its trust policy
+    // must allow that as if the call set it.
+    let source = source_identity(ctx, query);
+    if source.is_some() {
         actions.push("sts:SetSourceIdentity");
-        let earlier = ctx.caller.session.as_ref().map_or("", |s| s.source_identity.as_str());
-        if !earlier.is_empty() && earlier != wanted.as_str() {
-            return Err(denied(identity, ctx, &untrusted(), "sts:SetSourceIdentity", resource));
-        }
     }
-    let extra = extra(identity, query, role);
+    if let Some(wanted) = &query.source_identity
+        && source.as_deref() != Some(wanted.as_str())
+    {
+        return Err(denied(identity, ctx, &untrusted(), "sts:SetSourceIdentity", resource));
+    }
+    let extra = extra(identity, query, role, source);
     for action in actions {
         permit_action(identity, ctx, (action, resource), role, &extra)?;
     }
@@ -333,7 +337,12 @@ fn untrusted() -> Decision {
     Decision { verdict, statements: Vec::new(), grant: None }
 }
 
-fn extra(identity: &Identity, query: &AssumeRole, role: Option<Entity>) -> Extra {
+fn extra(
+    identity: &Identity,
+    query: &AssumeRole,
+    role: Option<Entity>,
+    source: Option<String>,
+) -> Extra {
     let mut extra = request_tags(&query.tags);
     let mut add = |key: &str, value: String| {
         extra.push((key.to_owned(), ContextValue::Known(vec![value])));
@@ -342,8 +351,8 @@ fn extra(identity: &Identity, query: &AssumeRole, role: Option<Entity>) -> Extra
     if let Some(ExternalId(id)) = &query.external_id {
         add("sts:ExternalId", id.clone());
     }
-    if let Some(source) = &query.source_identity {
-        add("sts:SourceIdentity", source.to_string());
+    if let Some(source) = source {
+        add("sts:SourceIdentity", source);
     }
     if let Some(role) = role {
         extra.extend(resource_tags(identity, role));
