@@ -177,8 +177,10 @@ pub(crate) fn find_arn(identity: &Identity, arn: &Arn) -> Option<(Entity, Option
         }
         _ => return None,
     };
-    let entity = identity.find(account, kind, name)?;
-    // Names are unique without their path, but an ARN with another path names nobody.
-    let same = session.is_some() || identity.arns(entity).iter().any(|own| own == arn);
-    same.then_some((entity, session))
+    let entity = match session {
+        None => identity.find_by_arn(account, kind, name, arn)?,
+        // A session's ARN has no path.
+        Some(_) => identity.find(account, kind, name)?,
+    };
+    Some((entity, session))
 }

@@ -124,6 +124,29 @@ impl Identity {
         kind: UniqueIdKind,
         name: &str,
     ) -> Option<Entity> {
+        self.find_among(account, kind, name, |_| true)
+    }
+
+    /// The entity of an ARN, of which `name` is the last part, as [`Identity::find`] has it. Names
+    /// are unique without their path, but an ARN with another path names nobody; of rivals at two
+    /// paths each is found by its own.
+    pub(crate) fn find_by_arn(
+        &self,
+        account: AccountId,
+        kind: UniqueIdKind,
+        name: &str,
+        arn: &Arn,
+    ) -> Option<Entity> {
+        self.find_among(account, kind, name, |entity| self.arns(*entity).contains(arn))
+    }
+
+    fn find_among(
+        &self,
+        account: AccountId,
+        kind: UniqueIdKind,
+        name: &str,
+        wanted: impl Fn(&Entity) -> bool,
+    ) -> Option<Entity> {
         let dot = |entity: &Entity| {
             let siblings = self.state().get(&NAME.key(entity.account, entity.id));
             siblings.iter().map(|s| (s.dot.actor, s.dot.counter)).min()
@@ -131,7 +154,7 @@ impl Identity {
         self.index()
             .named(account, kind, &fold(name))
             .map(|id| Entity { account, id })
-            .filter(|entity| self.read(&HEAD, *entity).is_possible())
+            .filter(|entity| self.read(&HEAD, *entity).is_possible() && wanted(entity))
             .min_by_key(|entity| (self.read(&HEAD, *entity).must().is_none(), dot(entity)))
     }
 

@@ -51,9 +51,8 @@ impl PolicyArn {
             return None;
         }
         let name = self.0.resource().rsplit('/').next()?;
-        let entity = identity.find(account, UniqueIdKind::Policy, name)?;
-        let same = identity.arns(entity).contains(&self.0);
-        same.then_some(PolicyRef::Customer(entity))
+        let found = identity.find_by_arn(account, UniqueIdKind::Policy, name, &self.0);
+        found.map(PolicyRef::Customer)
     }
 
     /// The policy, if it must exist and has no rival.
