@@ -225,7 +225,7 @@ pub fn session_caller(
         return Err(SessionError::Expired);
     }
     let caller = read_claims(claims).ok_or(SessionError::Invalid)?;
-    if !caller.has_parent_key(identity) && caller.entity().is_none_or(|e| identity.can_act(e)) {
+    if !caller.has_usable_key(identity) && caller.entity().is_none_or(|e| identity.can_act(e)) {
         return Err(SessionError::KeyGone);
     }
     caller.check_can_act(identity).map_err(|_| SessionError::PrincipalGone)?;

@@ -151,21 +151,28 @@ impl Caller {
         }
     }
 
-    /// Refuses a principal that must not act, and a session whose access key may not be used.
+    /// Refuses a principal that must not act, and an access key, be it the caller's or that which
+    /// its session was made with, that may not be used. A call can wait between the moment its
+    /// signature was checked and this one.
     pub(crate) fn check_can_act(&self, identity: &Identity) -> Result<(), Error> {
         let principal = self.entity().is_none_or(|entity| identity.can_act(entity));
-        if principal && self.has_parent_key(identity) {
+        if principal && self.has_usable_key(identity) {
             Ok(())
         } else {
             Err(Error::InvalidClientTokenId)
         }
     }
 
-    /// Whether the access key that a session was made with, if there is one, is usable and is the
-    /// principal's.
-    pub(crate) fn has_parent_key(&self, identity: &Identity) -> bool {
-        let parent = self.session.as_ref().and_then(|session| session.parent_key);
-        parent.is_none_or(|key| {
+    /// Whether the access key that the caller, or its session, depends on is usable and is the
+    /// principal's. Role sessions, certificates and nodes depend on none.
+    pub(crate) fn has_usable_key(&self, identity: &Identity) -> bool {
+        let key = match &self.credential {
+            Credential::AccessKey(key) => Some(*key),
+            Credential::Session { .. } | Credential::Certificate(_) | Credential::Node(_) => {
+                self.session.as_ref().and_then(|session| session.parent_key)
+            }
+        };
+        key.is_none_or(|key| {
             let found = find_key(identity, key.as_str()).and_then(|found| found.caller());
             found.is_some_and(|owner| {
                 (owner.account, owner.principal) == (self.account, self.principal)

@@ -1,9 +1,13 @@
 //! What someone with a few rights tries in order to get more.
 
 use expect_test::{Expect, expect};
+use identity::Error;
 use model::UniqueIdKind;
 
-use crate::history::{ACCOUNT, History, check_history};
+use crate::{
+    history::{ACCOUNT, History, check_history},
+    parse::{Call, parse},
+};
 
 /// Everything of IAM, but nothing on what is tagged `locked`.
 const UNLOCKED: &str = r#"{"Version":"2012-10-17","Statement":[
@@ -242,5 +246,105 @@ fn a_user_with_a_time_of_issue_is_asked_about_as_a_session() {
             let said = history.run(&format!("may arn:aws:iam::{ACCOUNT}:{principal} {question}"));
             assert_eq!(said.contains("Allow"), allowed, "{said}");
         }
+    }
+}
+
+/// Renames anybody, but none of the tagged into the vault, and nobody to the vault's boss.
+const MOVER: &str = r#"{"Version":"2012-10-17","Statement":[
+    {"Effect":"Allow","Action":"iam:UpdateUser","Resource":"*"},
+    {"Effect":"Deny","Action":"iam:UpdateUser","Resource":"arn:aws:iam::*:user/vault/boss"},
+    {"Effect":"Deny","Action":"iam:UpdateUser","Resource":"arn:aws:iam::*:user/vault/*",
+     "Condition":{"StringEquals":{"aws:ResourceTag/hot":"yes"}}}]}"#;
+
+#[test]
+fn a_rename_meets_the_conditions_on_what_it_makes_of_a_user() {
+    let mut history = History::new();
+    let setup = "root CreateUser eve
+        root CreateUser bob / hot=yes
+        root CreateUser tom
+        root PutUserPolicy eve in POLICY";
+    history.run(&setup.replace("POLICY", &word(MOVER)));
+    for (call, denied) in [
+        ("eve UpdateUser bob bob /vault/", true),
+        ("eve UpdateUser tom tom /vault/", false),
+        ("eve UpdateUser tom boss", true),
+        ("eve UpdateUser tom boss /", false),
+    ] {
+        let said = history.run(call);
+        assert_eq!(said.contains("with an explicit deny"), denied, "{said}");
+    }
+    history.run(
+        "root UpdateUser boss tom
+        sync
+        a: root UpdateUser tom tom /
+        b: root UpdateUser tom tom /vault/
+        sync",
+    );
+    let said = history.run("eve UpdateUser tom boss");
+    assert!(said.contains("with an explicit deny"), "{said}");
+}
+
+#[test]
+fn a_call_whose_key_was_switched_off_since_it_was_signed_is_refused() {
+    let mut history = History::new();
+    history.run(
+        "root CreateUser bob
+        root CreateUser eve
+        root AttachUserPolicy bob aws/AdministratorAccess
+        root CreateAccessKey bob
+        root CreateAccessKey eve",
+    );
+    let bob = history.caller(0, "bob");
+    let mut forged = history.caller(0, "eve");
+    forged.principal = bob.principal;
+    let Call::Command(create) = parse("CreateUser", &["new"], &[]) else { panic!("a command") };
+    let gone = Err(Error::InvalidClientTokenId);
+    assert_eq!(history.execute(0, &forged, &create), gone);
+    history.run("root UpdateAccessKey bob key1 Inactive");
+    assert_eq!(history.execute(0, &bob, &create), gone);
+    history.run("root UpdateAccessKey bob key1 Active");
+    assert!(history.execute(0, &bob, &create).is_ok());
+    history.run("root DeleteAccessKey bob key1");
+    assert_eq!(history.execute(0, &bob, &create), gone);
+}
+
+#[test]
+fn a_source_identity_goes_only_to_roles_that_take_it() {
+    let mut history = History::new();
+    let taking = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow",
+        "Principal":{"AWS":"arn:aws:iam::123456789012:role/first"},
+        "Action":["sts:AssumeRole","sts:SetSourceIdentity"],
+        "Condition":{"StringEquals":{"sts:SourceIdentity":"bob"}}}}"#;
+    history.run("root CreateRole first trust:123456789012");
+    history.run("root CreateRole plain trust:arn:aws:iam::123456789012:role/first");
+    history.run(&format!("root CreateRole taking {}", word(taking)));
+    for (role, source, allowed) in [
+        ("plain", "", true),
+        ("plain", "bob", false),
+        ("taking", "", false),
+        ("taking", "bob", true),
+        ("taking", "eve", false),
+    ] {
+        let mut caller = history.caller(0, "role:first");
+        caller.session.as_mut().unwrap().source_identity = source.to_owned();
+        let Call::Query(assume) = parse("AssumeRole", &[role], &[]) else { panic!("a query") };
+        let assumed = history.query(0, &caller, &assume);
+        assert_eq!(assumed.is_ok(), allowed, "{role} {source}: {assumed:?}");
+    }
+}
+
+#[test]
+fn rivals_with_other_paths_are_each_found_by_their_arn() {
+    let mut history = History::new();
+    history.run(
+        "root CreateUser bob
+        sync
+        a: root CreateUser eve /a/
+        b: root CreateUser Eve /b/
+        sync",
+    );
+    for path in ["a/eve", "b/Eve"] {
+        let said = history.run(&format!("may arn:aws:iam::{ACCOUNT}:user/{path} s3:GetObject *"));
+        assert!(said.contains("ImplicitDeny"), "{said}");
     }
 }

@@ -10,8 +10,9 @@ use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 use crdt::{Dot, Hlc, NodeId};
 use identity::{
     AccountInfo, Accounts, Caller, CheckRequest, Command, Ctx, Error, Identity, KeyRing, Outcome,
-    Principal, Query, Reply, RequestContext, Session, authenticate_key, check, execute,
-    open_session, query,
+    Principal, Query, Reply, RequestContext, Session,
+    access_key::{AccessKey, Status},
+    authenticate_key, check, execute, open_session, query,
 };
 use model::{AccountId, Credential, Entropy, Timestamp, UniqueId, UniqueIdKind};
 use wire::transaction::{Meta, Transaction};
@@ -191,11 +192,14 @@ impl History {
         open_session(identity, &self.keys, made.session_token.expose(), &key, self.now()).unwrap().0
     }
 
-    /// An access key of a user, or of root.
+    /// An active access key of a user, or of root.
     fn key(&self, node: usize, account: AccountId, owner: &[&str]) -> Option<UniqueId> {
         let Call::Query(list) = parse("ListAccessKeys", owner, &[]) else { panic!("a query") };
         match self.query(node, &root(account), &list) {
-            Ok(Reply::ListAccessKeys(listing)) => listing.items.first().map(|key| key.id),
+            Ok(Reply::ListAccessKeys(listing)) => {
+                let active = |key: &&AccessKey| key.status == Status::Active;
+                listing.items.iter().find(active).map(|key| key.id)
+            }
             other => panic!("{owner:?}: {other:?}"),
         }
     }

@@ -114,12 +114,7 @@ fn a_users_session_is_the_user_but_calls_nothing_of_iam_and_ends_with_its_key() 
         assert_eq!(lists_and_creates(&mut history, &caller), (false, false), "{owner}");
         let (owner, number) = if owner == "bob" { ("bob", 1) } else { ("-", 2) };
         for (change, ends) in [("Inactive", Err(SessionError::KeyGone)), ("Active", Ok(()))] {
-            if owner == "-" {
-                // Root's key is the caller's own.
-                history.run(&format!("root UpdateAccessKey - key{number} {change}"));
-            } else {
-                history.run(&format!("root UpdateAccessKey {owner} key{number} {change}"));
-            }
+            history.run(&format!("root UpdateAccessKey {owner} key{number} {change}"));
             assert_eq!(open(&history, &made, &key, history.now()).map(drop), ends, "{owner}");
             assert_eq!(may(&history, &caller, "s3:GetObject"), ends.is_ok(), "{owner} {change}");
         }

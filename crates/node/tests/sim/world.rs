@@ -7,7 +7,7 @@ use std::{
 
 use crdt::{NodeId, VersionVector, advance, dominates};
 use identity::{Caller, Command, Principal, Reply, RequestContext, user};
-use model::{Credential, Entropy, Timestamp, UniqueId};
+use model::{Credential, Entropy, Timestamp};
 use node::{
     Answer, ControlState, Effect, Execute, Input, Node, Refusal, Role, Scope, Stage, WaitOutcome,
 };
@@ -381,7 +381,7 @@ impl World {
         let caller = Caller {
             account,
             principal: Principal::Root,
-            credential: Credential::AccessKey(UniqueId::root(account)),
+            credential: Credential::Node(0),
             session: None,
         };
         Input::Execute(Box::new(Execute {

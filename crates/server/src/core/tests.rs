@@ -3,7 +3,6 @@
 
 use std::sync::Mutex;
 
-use model::Entropy;
 use store::{Committed, Done, LogRecord, Store, StoreIdentity};
 use tokio::task::JoinHandle;
 
@@ -172,12 +171,10 @@ async fn settled(core: &Core) {
 }
 
 fn root() -> Caller {
-    let root =
-        model::UniqueId::generate(model::UniqueIdKind::AccessKey, &Entropy::new([1; 32]), "root");
     Caller {
         account: account(),
         principal: identity::Principal::Root,
-        credential: model::Credential::AccessKey(root),
+        credential: model::Credential::Node(1),
         session: None,
     }
 }
