@@ -3,16 +3,18 @@
 //!
 //! **Invariants.** [`ControlState::apply`] is total and deterministic: every node that applies the
 //! same commands holds the same bytes. Node ids are never used twice; a join token admits one node;
-//! an alias belongs to one account. The epoch grows with each change of the roster, never
-//! otherwise.
+//! an alias belongs to one account; a request id has one answer while it is remembered. The epoch
+//! grows with each change of the roster, never otherwise.
 //!
 //! **Must not know:** Raft, clocks: the time in a command is the proposer's.
 //!
 //! Start reading at [`ControlState::apply`].
 
 mod account;
+mod answer;
 mod codec;
 mod join;
+mod proposal;
 mod roster;
 
 use std::{collections::BTreeMap, fmt};
@@ -21,8 +23,11 @@ use crdt::NodeId;
 use model::{AccountAlias, AccountId, Timestamp};
 use wire::v1::{self, ControlRefusal};
 
+use self::answer::Answers;
+pub use answer::{ANSWERS_MAX, RequestId};
 pub use codec::ControlDecodeError;
 pub use join::{JOIN_TOKENS_MAX, JoinToken, TokenHash};
+pub use proposal::{ProposalRefusal, may_propose};
 pub use roster::{ADDRESS_BYTES_MAX, NodeState, REGION_BYTES_MAX, Role, RosterEntry};
 
 /// The control plane's whole state.
@@ -37,6 +42,8 @@ pub struct ControlState {
     ca_certificate: Vec<u8>,
     ca_key: Option<v1::Sealed>,
     accounts: BTreeMap<AccountId, Account>,
+    first_account: Option<AccountId>,
+    answers: Answers,
 }
 
 /// An account.
@@ -55,11 +62,36 @@ fn done() -> Applied {
     Ok(v1::control_reply::Reply::Done(v1::control_reply::Done {}))
 }
 
+fn reply(applied: Applied) -> v1::ControlReply {
+    let reply = applied.unwrap_or_else(|refusal| v1::control_reply::Reply::Refused(refusal.into()));
+    v1::ControlReply { reply: Some(reply) }
+}
+
 impl ControlState {
-    /// Applies one command of the log. A refused command changes nothing.
+    /// Applies one command of the log. A refused command changes nothing. A command whose request
+    /// id is remembered is not applied again: its answer is the first one, a refusal too, so that
+    /// no copy that comes late does what its proposer was told is not done.
     pub fn apply(&mut self, command: &v1::ControlCommand) -> v1::ControlReply {
+        let v1::ControlCommand { command, request_id } = command;
+        if request_id.is_empty() {
+            return reply(self.apply_once(command.as_ref()));
+        }
+        let Ok(request) = RequestId::try_from(request_id.as_slice()) else {
+            return reply(Err(ControlRefusal::Malformed));
+        };
+        if let Some(answer) = self.answers.get(&request) {
+            return answer.clone();
+        }
+        let answer = reply(self.apply_once(command.as_ref()));
+        if !self.cluster_id.is_empty() {
+            self.answers.remember(request, answer.clone());
+        }
+        answer
+    }
+
+    fn apply_once(&mut self, command: Option<&v1::control_command::Command>) -> Applied {
         use v1::control_command::Command as C;
-        let applied = match &command.command {
+        match command {
             Some(C::InitCluster(init)) => self.init_cluster(init),
             // Nothing else makes sense before there is a cluster, and what this version does not
             // know it refuses: commands wait for the cluster's feature level.
@@ -73,10 +105,7 @@ impl ControlState {
             Some(C::CreateAccount(create)) => self.create_account(create),
             Some(C::SetAlias(set)) => self.set_alias(set.account, &set.alias),
             Some(C::RemoveAlias(remove)) => self.remove_alias(remove.account, &remove.alias),
-        };
-        let reply =
-            applied.unwrap_or_else(|refusal| v1::control_reply::Reply::Refused(refusal.into()));
-        v1::ControlReply { reply: Some(reply) }
+        }
     }
 
     fn init_cluster(&mut self, init: &v1::InitCluster) -> Applied {
@@ -131,6 +160,12 @@ impl ControlState {
     /// The accounts.
     pub fn accounts(&self) -> &BTreeMap<AccountId, Account> {
         &self.accounts
+    }
+
+    /// The account that the log created first, whatever the clocks said: its callers may be given
+    /// actions on the whole cluster.
+    pub fn first_account(&self) -> Option<AccountId> {
+        self.first_account
     }
 
     /// Every node that ever was a member, by id.

@@ -16,7 +16,10 @@ use wire::{
     v1::{self, ControlRefusal, control_command::Command, control_reply::Reply},
 };
 
-use crate::raft::{ControlMachine, ControlPlane, Malformed, Member, Part, ProposeError};
+use crate::{
+    raft::{ControlMachine, ControlPlane, Malformed, Member, Part, ProposeError},
+    random,
+};
 
 /// How long a command may take.
 pub const PROPOSE_WITHIN: Duration = Duration::from_secs(10);
@@ -45,12 +48,17 @@ impl ControlMachine for Rules {
         let member = |entry: &node::RosterEntry| Member {
             node: entry.node.0,
             address: entry.grpc_address.clone(),
-            part: match entry.role {
-                node::Role::Writer => Part::Voter,
-                node::Role::Replica => Part::Learner,
-            },
+            part: part(entry.role),
         };
         self.0.present().map(member).collect()
+    }
+}
+
+/// How a node of a role takes part in Raft.
+pub fn part(role: node::Role) -> Part {
+    match role {
+        node::Role::Writer => Part::Voter,
+        node::Role::Replica => Part::Learner,
     }
 }
 
@@ -76,12 +84,15 @@ fn refusal_text(refusal: ControlRefusal) -> &'static str {
         ControlRefusal::AccountUnknown => "there is no such account",
         ControlRefusal::AliasTaken => "the alias is taken",
         ControlRefusal::AliasUnknown => "the account has no such alias",
+        ControlRefusal::LastWriter => {
+            "no serving writer would remain: activate another one before this one is removed"
+        }
         ControlRefusal::Malformed => "the cluster refuses what it was told",
         ControlRefusal::Unspecified => "the cluster refuses, for a reason that this version lacks",
     }
 }
 
-/// Has a command applied.
+/// Has a command applied, once, whoever leads meanwhile.
 ///
 /// # Errors
 /// When the rules refuse it or nobody answered.
@@ -89,7 +100,8 @@ pub async fn propose(
     control: &ControlPlane<Rules>,
     command: Command,
 ) -> Result<Option<v1::RosterEntry>, CommandError> {
-    let command = v1::ControlCommand { command: Some(command) };
+    let request_id = random::bytes::<16>().to_vec();
+    let command = v1::ControlCommand { command: Some(command), request_id };
     match control.propose(&command, PROPOSE_WITHIN).await?.reply {
         Some(Reply::Done(_)) => Ok(None),
         Some(Reply::Added(entry)) => Ok(Some(entry)),

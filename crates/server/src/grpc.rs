@@ -111,7 +111,7 @@ fn authorized(
     concern: Concern,
 ) -> Result<(), Status> {
     let Who::Caller(caller, context) = who else { return Ok(()) };
-    if concern == Concern::Cluster && app::first_account(node) != Some(caller.account) {
+    if concern == Concern::Cluster && node.control().first_account() != Some(caller.account) {
         let message = "only callers of the cluster's first account may be given this action";
         return Err(Status::permission_denied(message));
     }

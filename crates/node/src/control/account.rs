@@ -2,7 +2,8 @@
 //! them.
 //!
 //! **Invariants.** An alias belongs to at most one account, and an account has at most one: a new
-//! one replaces the old (AWS: CreateAccountAlias).
+//! one replaces the old (AWS: CreateAccountAlias). The first account is the log's first: a clock
+//! has no say in whose callers may act on the cluster.
 //!
 //! **Must not know:** what is in an account.
 
@@ -19,6 +20,7 @@ impl ControlState {
         }
         let created = Timestamp::from_ms(create.created_ms);
         self.accounts.insert(id, Account { created, alias: None });
+        self.first_account.get_or_insert(id);
         done()
     }
 

@@ -12,7 +12,7 @@ use model::{AccountId, Timestamp};
 use thiserror::Error;
 use wire::{Message, v1};
 
-use super::{Account, ControlState, RosterEntry};
+use super::{Account, ControlState, RosterEntry, answer::Answers};
 
 /// Bytes or a message that are not a control state.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -52,6 +52,8 @@ impl ControlState {
             ca_certificate,
             ca_key,
             accounts,
+            first_account,
+            answers,
         } = self;
         v1::ControlState {
             cluster_id: cluster_id.clone(),
@@ -77,6 +79,8 @@ impl ControlState {
                     alias: account.alias.as_ref().map_or_else(String::new, ToString::to_string),
                 })
                 .collect(),
+            first_account: first_account.map(AccountId::number),
+            answers: answers.to_message(),
         }
     }
 
@@ -113,6 +117,17 @@ impl ControlState {
                 return Err(Field("accounts"));
             }
         }
+        let first_account = match message.first_account {
+            Some(number) => AccountId::from_number(number)
+                .filter(|first| accounts.contains_key(first))
+                .map(Some)
+                .ok_or(Field("first_account"))?,
+            // A state of before the field was written: it is read as it was then.
+            None => {
+                let first = accounts.iter().min_by_key(|(id, account)| (account.created, **id));
+                first.map(|(id, _)| *id)
+            }
+        };
         Ok(Self {
             cluster_id: message.cluster_id.clone(),
             epoch: message.epoch,
@@ -123,6 +138,8 @@ impl ControlState {
             ca_certificate: message.ca_certificate.clone(),
             ca_key: message.ca_key.clone(),
             accounts,
+            first_account,
+            answers: Answers::from_message(&message.answers).ok_or(Field("answers"))?,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The roster: who belongs to the cluster, and how members come and go.
 //!
 //! **Invariants.** An entry is never deleted and its id never used again. A certificate belongs to
-//! one present node. At least one writer is present.
+//! one present node. At least one writer is serving.
 //!
 //! **Must not know:** how a certificate is made or checked.
 
@@ -145,10 +145,10 @@ impl ControlState {
         if self.roster.get(&node).is_some_and(|entry| entry.state == NodeState::Removed) {
             return done();
         }
-        let last_writer =
-            !self.present().any(|entry| entry.node != node && entry.role == Role::Writer);
+        // A writer that is joining does not count: it may lack what only the last one has.
+        let last_writer = !self.writers().any(|entry| entry.node != node);
         if self.roster.contains_key(&node) && last_writer {
-            return Err(ControlRefusal::Malformed);
+            return Err(ControlRefusal::LastWriter);
         }
         self.change(node, |entry| entry.state = NodeState::Removed)
     }

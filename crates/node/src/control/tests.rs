@@ -60,12 +60,15 @@ fn command(line: &str) -> v1::ControlCommand {
             aws_address: String::new(),
         }),
         "remove" => C::RemoveNode(v1::RemoveNode { node: node(1) }),
-        "account" => C::CreateAccount(v1::CreateAccount { account: number(1), created_ms: 1 }),
+        "account" => C::CreateAccount(v1::CreateAccount {
+            account: number(1),
+            created_ms: words.get(2).map_or(1, |ms| ms.parse().unwrap()),
+        }),
         "alias" => C::SetAlias(v1::SetAlias { account: number(1), alias: words[2].into() }),
         "unalias" => C::RemoveAlias(v1::RemoveAlias { account: number(1), alias: words[2].into() }),
         other => panic!("no command `{other}`"),
     };
-    v1::ControlCommand { command: Some(command) }
+    v1::ControlCommand { command: Some(command), request_id: Vec::new() }
 }
 
 fn role(word: &str) -> i32 {
@@ -181,7 +184,7 @@ fn ids_are_not_used_again_and_the_epoch_counts_changes_of_the_roster() {
          add a 1 writer 0",
         expect![[r#"
             node 1 epoch 1
-            malformed
+            last_writer
             done
             node 2 epoch 2
             done
@@ -252,7 +255,8 @@ fn join_tokens_are_limited_and_the_first_to_expire_makes_room() {
         hash[..8].copy_from_slice(&(number as u64).to_be_bytes());
         let expires_ms = 1_000_000 - number as u64;
         let token = v1::CreateJoinToken { hash, role: role("writer"), expires_ms };
-        v1::ControlCommand { command: Some(C::CreateJoinToken(token)) }
+        let command = Some(C::CreateJoinToken(token));
+        v1::ControlCommand { command, request_id: Vec::new() }
     };
     for number in 0..JOIN_TOKENS_MAX {
         state.apply(&create(number));
@@ -282,5 +286,157 @@ fn malformed_states_are_refused() {
             message.accounts.push(v1::Account { account, created_ms: 0, alias: "abc".into() });
         }
     });
+    refused(&|message| message.first_account = Some(9));
+    let answer = |bytes: u8| v1::ControlAnswer {
+        request_id: vec![bytes; 16],
+        reply: Some(v1::ControlReply { reply: done().ok() }),
+    };
+    refused(&|message| message.answers = vec![answer(1), answer(1)]);
+    refused(&|message| message.answers = vec![v1::ControlAnswer { reply: None, ..answer(1) }]);
+    refused(&|message| {
+        message.answers = vec![v1::ControlAnswer { request_id: vec![1; 15], ..answer(1) }];
+    });
+    refused(&|message| {
+        let request_id = |number: usize| (number as u128).to_be_bytes().to_vec();
+        let answers = (0..=ANSWERS_MAX).map(request_id);
+        let answers =
+            answers.map(|request_id| v1::ControlAnswer { request_id, ..answer(1) }).collect();
+        message.answers = answers;
+    });
     assert!(ControlState::decode(&[0xff]).is_err());
+}
+
+#[test]
+fn the_last_serving_writer_stays() {
+    check(
+        "init c
+         token a writer 100
+         add a 1 writer 0
+         remove 1
+         activate 2
+         remove 1
+         remove 2
+         token b replica 100
+         add b 2 replica 0
+         activate 3
+         remove 2
+         remove 3",
+        expect![[r#"
+            node 1 epoch 1
+            done
+            node 2 epoch 2
+            last_writer
+            done
+            done
+            last_writer
+            done
+            node 3 epoch 5
+            done
+            last_writer
+            done
+            1: Writer Removed host0:1 e4
+            2: Writer Active host1:1 e3
+            3: Replica Removed host2:1 e7
+        "#]],
+    );
+}
+
+/// States with two accounts, the second with the earlier clock.
+fn two_accounts() -> ControlState {
+    let mut state = ControlState::default();
+    for line in ["init c", "account 5 900", "account 7 100", "account 6 100"] {
+        state.apply(&command(line));
+    }
+    state
+}
+
+#[test]
+fn the_first_account_is_the_logs_first_whatever_its_clock() {
+    let state = two_accounts();
+    let first = AccountId::from_number(5);
+    assert_eq!(state.first_account(), first);
+    assert_eq!(ControlState::decode(&state.encode()).unwrap().first_account(), first);
+    assert_eq!(ControlState::default().first_account(), None);
+}
+
+#[test]
+fn an_older_state_has_the_first_account_that_it_was_read_with_then() {
+    let mut message = two_accounts().to_message();
+    message.first_account = None;
+    let mut state = ControlState::from_message(&message).unwrap();
+    assert_eq!(state.first_account(), AccountId::from_number(6), "of equal clocks the least");
+    state.apply(&command("account 1 1"));
+    assert_eq!(state.first_account(), AccountId::from_number(6));
+    message.accounts.clear();
+    let state = ControlState::from_message(&message).unwrap();
+    assert_eq!(state.first_account(), None);
+}
+
+/// A command with a request id.
+fn asked(number: u64, line: &str) -> v1::ControlCommand {
+    let request_id = [[0; 8], number.to_be_bytes()].concat();
+    v1::ControlCommand { request_id, ..command(line) }
+}
+
+#[test]
+fn a_command_that_is_asked_for_again_is_applied_once() {
+    let mut state = ControlState::default();
+    let lines = ["init c", "token a writer 9", "add a 1 writer 0", "account 1", "add a 2 writer 0"];
+    for (number, line) in (1..).zip(lines) {
+        let first = state.apply(&asked(number, line));
+        let before = state.clone();
+        state = ControlState::decode(&state.encode()).unwrap();
+        assert_eq!(state.apply(&asked(number, line)), first, "{line}");
+        assert!(state == before, "{line}");
+    }
+    assert_eq!(state.roster().len(), 2);
+    assert_eq!(state.accounts().len(), 1);
+}
+
+#[test]
+fn a_refusal_stands_for_whoever_asks_again() {
+    let mut state = ControlState::default();
+    state.apply(&command("init c"));
+    state.apply(&command("account 1"));
+    state.apply(&command("account 2"));
+    state.apply(&command("alias 1 acme"));
+    let refused = state.apply(&asked(1, "alias 2 acme"));
+    assert_eq!(refused.reply, Some(Reply::Refused(ControlRefusal::AliasTaken.into())));
+    state.apply(&command("unalias 1 acme"));
+    assert_eq!(state.apply(&asked(1, "alias 2 acme")), refused);
+    assert_eq!(state.apply(&asked(2, "alias 2 acme")).reply, done().ok());
+}
+
+#[test]
+fn the_newest_answers_are_remembered_and_request_ids_have_16_bytes() {
+    let mut state = ControlState::default();
+    state.apply(&command("init c"));
+    let max = ANSWERS_MAX as u64;
+    for number in 0..max {
+        assert_eq!(state.apply(&asked(number, &format!("account {number}"))).reply, done().ok());
+    }
+    assert_eq!(state.apply(&asked(0, "account 0")).reply, done().ok(), "remembered");
+    state.apply(&asked(max, "account 500000"));
+    let exists = Some(Reply::Refused(ControlRefusal::AccountExists.into()));
+    assert_eq!(state.apply(&asked(0, "account 0")).reply, exists, "forgotten");
+    let malformed = Some(Reply::Refused(ControlRefusal::Malformed.into()));
+    for bytes in [1, 15, 17] {
+        let short = v1::ControlCommand { request_id: vec![1; bytes], ..command("account 600000") };
+        assert_eq!(state.apply(&short).reply, malformed);
+    }
+}
+
+#[test]
+fn ids_are_not_used_again_after_a_snapshot() {
+    let mut state = ControlState::default();
+    let lines = ["init c", "token a writer 9", "add a 1 writer 0", "activate 2", "remove 2"];
+    for line in lines {
+        state.apply(&command(line));
+        state = ControlState::decode(&state.encode()).unwrap();
+    }
+    state.apply(&command("token b writer 9"));
+    let Some(Reply::Added(added)) = state.apply(&command("add b 3 writer 0")).reply else {
+        panic!("a node is added");
+    };
+    assert_eq!(added.node, 3);
 }

@@ -124,7 +124,10 @@ fn control() -> ControlState {
     commands.push(C::CreateAccount(v1::CreateAccount { account: ACCOUNT, created_ms: 1 }));
     let mut control = ControlState::default();
     for command in commands {
-        let reply = control.apply(&v1::ControlCommand { command: Some(command) }).reply.unwrap();
+        let reply = control
+            .apply(&v1::ControlCommand { command: Some(command), request_id: Vec::new() })
+            .reply
+            .unwrap();
         assert!(!matches!(reply, v1::control_reply::Reply::Refused(_)), "{reply:?}");
     }
     control
@@ -215,7 +218,7 @@ impl World {
     pub(crate) fn remove(&mut self, at: usize) {
         let remove = v1::RemoveNode { node: id(at).0 };
         let command = Some(v1::control_command::Command::RemoveNode(remove));
-        self.control.apply(&v1::ControlCommand { command });
+        self.control.apply(&v1::ControlCommand { command, request_id: Vec::new() });
         (0..SIZE).for_each(|at| self.tell_control(at));
     }
 

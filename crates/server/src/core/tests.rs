@@ -79,7 +79,8 @@ fn control_of(two: bool) -> Input {
         commands.extend([Command::CreateJoinToken(invite), Command::AddNode(add), activate]);
     }
     for command in commands {
-        let reply = state.apply(&v1::ControlCommand { command: Some(command) });
+        let reply =
+            state.apply(&v1::ControlCommand { command: Some(command), request_id: Vec::new() });
         let refused = matches!(reply.reply, Some(v1::control_reply::Reply::Refused(_)));
         assert!(!refused, "{reply:?}");
     }
