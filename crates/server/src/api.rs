@@ -226,6 +226,7 @@ fn command_error(error: &CommandError) -> ApiError {
             ProposeError::NoLeader
             | ProposeError::Unknown
             | ProposeError::Stopped
+            | ProposeError::Forbidden
             | ProposeError::TooLarge { .. },
         ) => ApiError::service_unavailable(error.to_string()),
     }

@@ -9,19 +9,20 @@ use std::sync::Arc;
 
 use crdt::NodeId;
 use identity::{Caller, Ctx, RequestContext};
-use model::{AccountId, Timestamp};
+use model::Timestamp;
 use node::{Node, RosterEntry};
 use rpc::{
     client::{ServerName, Target, Trust},
     peer::Fingerprint,
 };
+use wire::v1::ControlCommand;
 
 use crate::{
-    control::Rules,
+    control::{self, Rules},
     core::{Core, Stopping},
     home::Home,
     pki::KeyEncryptionKey,
-    raft::ControlPlane,
+    raft::{self, ControlPlane, Peers},
     random,
 };
 
@@ -95,10 +96,27 @@ pub fn member(
     })
 }
 
-/// The account that was created first: its callers may be given actions on the whole cluster.
-pub fn first_account(node: &Node) -> Option<AccountId> {
-    let accounts = node.accounts().0.iter();
-    accounts.min_by_key(|(account, info)| (info.created, **account)).map(|(account, _)| *account)
+/// What Raft is told of callers.
+pub fn raft_peers(core: &Core, home: &Home) -> Peers {
+    let find = {
+        let (core, home) = (core.clone(), home.clone());
+        Arc::new(move |fingerprint: &Fingerprint| {
+            let entry = member(&core, &home, fingerprint).ok().flatten()?;
+            Some(raft::Caller { node: entry.node.0, part: control::part(entry.role) })
+        })
+    };
+    let core = core.clone();
+    let may_propose = Arc::new(move |caller, command: &ControlCommand| {
+        let verdict = core.peek(|node| {
+            let caller = node.control().node(NodeId(caller));
+            caller.map(|caller| node::control::may_propose(caller, command))
+        });
+        match verdict.map_err(|error| error.to_string())? {
+            Some(verdict) => verdict.map_err(|refusal| refusal.to_string()),
+            None => Err("this node does not know the caller".to_owned()),
+        }
+    });
+    Peers { find, may_propose }
 }
 
 /// Whether a caller may do an action of Writ's own.

@@ -322,13 +322,7 @@ fn serve_grpc(
     authenticator: Arc<Authenticator>,
     mut stop: Stop,
 ) -> Result<impl Future<Output = Result<(), ServerError>> + Send + 'static, ServerError> {
-    let peers = {
-        let (core, home) = (app.core.clone(), app.home.clone());
-        Arc::new(move |fingerprint: &rpc::peer::Fingerprint| {
-            let member = app::member(&core, &home, fingerprint).ok().flatten();
-            member.map(|entry| entry.node.0)
-        })
-    };
+    let peers = app::raft_peers(&app.core, &app.home);
     let own = || Arc::clone(app);
     let replication = ReplicationServer::new(Streams::new(own(), stop.clone()))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)

@@ -6,9 +6,9 @@
 //!
 //! **Invariants.** A command that was answered is committed: a majority of the voters has it on
 //! disk. openraft's types do not leave this module, its messages come and go only over mutual TLS
-//! between nodes of the roster. A command is asked for again only if it was surely not taken; in
-//! the rare case that a leader falls in between it may be applied twice, so every command must be
-//! safe to apply twice (the second is refused or changes nothing).
+//! between nodes of the roster. A command without a request id is asked for again only if it was
+//! surely not taken. One with a request id is asked for until it is answered: the machine applies
+//! it once, whoever led when, and gives each copy the first answer.
 //!
 //! **Must not know:** what commands mean: [`ControlMachine`] is `node::control`'s.
 
@@ -50,7 +50,7 @@ use self::{
 };
 pub use self::{
     members::VOTERS_MAX,
-    service::{Peers, RaftService},
+    service::{Caller, Peers, RaftService},
     types::{ControlMachine, Malformed, Member, Part},
 };
 
@@ -68,6 +68,8 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a leader that fell waits for the next one to settle what it wrote.
 const FALLEN_LEADER_GRACE: Duration = Duration::from_secs(1);
+/// How long to wait for news of the leader before a command is asked for again.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// What a node answers that is asked to write and does not lead.
 const NOT_LEADER: &str = "this node does not lead the control plane";
 
@@ -130,6 +132,9 @@ pub enum ProposeError {
     /// Raft is stopped on this node.
     #[error("the control plane is stopped on this node")]
     Stopped,
+    /// The leader does not take this command from this node. It is not applied.
+    #[error("the control plane's leader does not take this command from this node")]
+    Forbidden,
     /// Over [`COMMAND_BYTES_MAX`].
     #[error("a command of {found} bytes, over the limit of {COMMAND_BYTES_MAX}")]
     TooLarge {
@@ -164,6 +169,11 @@ pub(crate) struct Local {
 }
 
 impl Local {
+    /// Whether this node leads, as far as it knows.
+    fn leads(&self) -> bool {
+        self.raft.metrics().borrow().state == ServerState::Leader
+    }
+
     /// Writes a command if this node leads.
     async fn write(&self, command: Vec<u8>) -> Result<v1::ControlReply, ProposeError> {
         match self.raft.client_write(Command(command)).await {
@@ -236,7 +246,7 @@ impl<M: ControlMachine> ControlPlane<M> {
         }
     }
 
-    /// The service that other nodes call. `peers` finds the node of a certificate in the roster.
+    /// The service that other nodes call. `peers` knows the roster.
     pub fn service(&self, peers: Peers) -> RaftServer<RaftService> {
         RaftService::server(self.local.clone(), peers)
     }
@@ -256,6 +266,7 @@ impl<M: ControlMachine> ControlPlane<M> {
         }
         let deadline = Instant::now() + limit;
         let mut metrics = self.local.raft.metrics();
+        let mut unconfirmed = false;
         loop {
             let leader = metrics.borrow_and_update().current_leader;
             let asked = match leader {
@@ -267,16 +278,23 @@ impl<M: ControlMachine> ControlPlane<M> {
             };
             match asked {
                 Err(ProposeError::NoLeader) => {}
+                Err(ProposeError::Unknown) if !command.request_id.is_empty() => unconfirmed = true,
                 answered => return answered,
             }
-            // Whoever was asked does not lead: the next heartbeat or election tells more.
-            match tokio::time::timeout_at(deadline, metrics.changed()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return Err(ProposeError::Stopped),
-                Err(_) => return Err(ProposeError::NoLeader),
+            // Whoever was asked does not lead, or does not say: an election tells more.
+            let again = deadline.min(Instant::now() + ASK_AGAIN_AFTER);
+            if let Ok(Err(_)) = tokio::time::timeout_at(again, metrics.changed()).await {
+                return Err(ProposeError::Stopped);
             }
             if metrics.borrow().running_state.is_err() {
                 return Err(ProposeError::Stopped);
+            }
+            if Instant::now() >= deadline {
+                return Err(if unconfirmed {
+                    ProposeError::Unknown
+                } else {
+                    ProposeError::NoLeader
+                });
             }
         }
     }
@@ -343,10 +361,24 @@ impl<M: ControlMachine> ControlPlane<M> {
         let Ok(Ok(channel)) = channel else { return Err(ProposeError::NoLeader) };
         let request = Request::new(v1::ProposeRequest { command: Some(command.clone()) });
         let mut client = limited(channel);
-        match tokio::time::timeout_at(deadline, client.propose(request)).await {
+        let mut metrics = self.local.raft.metrics();
+        let fallen = async {
+            let fell = metrics.wait_for(|metrics| metrics.current_leader != Some(leader)).await;
+            drop(fell);
+            tokio::time::sleep(FALLEN_LEADER_GRACE).await;
+        };
+        let answered = tokio::select! {
+            answered = tokio::time::timeout_at(deadline, client.propose(request)) => answered,
+            // Worth asking the next leader only if it can tell that it was asked before.
+            () = fallen, if !command.request_id.is_empty() => return Err(ProposeError::Unknown),
+        };
+        match answered {
             Ok(Ok(reply)) => reply.into_inner().reply.ok_or(ProposeError::Unknown),
             Ok(Err(status)) if status.code() == Code::FailedPrecondition => {
                 Err(ProposeError::NoLeader)
+            }
+            Ok(Err(status)) if status.code() == Code::PermissionDenied => {
+                Err(ProposeError::Forbidden)
             }
             Ok(Err(_)) | Err(_) => Err(ProposeError::Unknown),
         }

@@ -1,10 +1,11 @@
 //! Raft's messages from other nodes.
 //!
 //! **Invariants.** Only nodes of the roster are heard, and only as themselves: a leader's or
-//! candidate's message must come with that node's certificate. What openraft would assert of a
+//! candidate's message must come with that node's certificate, and a node that never votes is
+//! neither. A command is taken only from who may propose it. What openraft would assert of a
 //! message is checked before it sees it.
 //!
-//! **Must not know:** the roster; the closure it is given does.
+//! **Must not know:** the roster; the closures it is given do.
 
 use std::sync::Arc;
 
@@ -22,18 +23,36 @@ use serde::Serialize;
 use tonic::{Request, Response, Status};
 use wire::{
     Message as _,
-    v1::{ProposeReply, ProposeRequest, RaftMessage},
+    v1::{ControlCommand, ProposeReply, ProposeRequest, RaftMessage},
 };
 
 use super::{
     COMMAND_BYTES_MAX, Local, NOT_LEADER, ProposeError, codec,
     machine::SNAPSHOT_BYTES_MAX,
     network::SnapshotAnswer,
-    types::{LogId, Raft, RaftId, TypeConfig},
+    types::{LogId, Part, Raft, RaftId, TypeConfig},
 };
 
-/// Finds the node of the roster that a certificate is of.
-pub type Peers = Arc<dyn Fn(&Fingerprint) -> Option<u32> + Send + Sync>;
+/// A node of the roster that calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Its id.
+    pub node: u32,
+    /// How it takes part in Raft.
+    pub part: Part,
+}
+
+type Find = dyn Fn(&Fingerprint) -> Option<Caller> + Send + Sync;
+type MayPropose = dyn Fn(u32, &ControlCommand) -> Result<(), String> + Send + Sync;
+
+/// What the roster says of callers.
+#[derive(Clone)]
+pub struct Peers {
+    /// Finds the node that a certificate is of.
+    pub find: Arc<Find>,
+    /// Whether a node may propose a command, or why not.
+    pub may_propose: Arc<MayPropose>,
+}
 
 /// The gRPC service.
 pub struct RaftService {
@@ -43,15 +62,28 @@ pub struct RaftService {
 
 impl RaftService {
     pub(crate) fn server(local: Local, peers: Peers) -> RaftServer<Self> {
-        RaftServer::new(Self { local, peers }).max_decoding_message_size(MESSAGE_BYTES_MAX)
+        RaftServer::new(Self::new(local, peers)).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    pub(crate) fn new(local: Local, peers: Peers) -> Self {
+        Self { local, peers }
     }
 
     fn raft(&self) -> &Raft {
         &self.local.raft
     }
 
-    fn identify<T>(&self, request: &Request<T>) -> Result<RaftId, Status> {
-        peer::identify(request, |fingerprint| (self.peers)(fingerprint)).map(RaftId::from)
+    fn identify<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+        peer::identify(request, |fingerprint| (self.peers.find)(fingerprint))
+    }
+
+    /// The caller, as a node that may lead: a stolen replica must not win an election.
+    fn identify_voter<T>(&self, request: &Request<T>) -> Result<RaftId, Status> {
+        let Caller { node, part } = self.identify(request)?;
+        match part {
+            Part::Voter => Ok(RaftId::from(node)),
+            Part::Learner => Err(Status::permission_denied("a node that never votes never leads")),
+        }
     }
 }
 
@@ -109,7 +141,7 @@ impl raft_server::Raft for RaftService {
         &self,
         request: Request<RaftMessage>,
     ) -> Result<Response<RaftMessage>, Status> {
-        let sender = self.identify(&request)?;
+        let sender = self.identify_voter(&request)?;
         let rpc: AppendEntriesRequest<TypeConfig> = decode(request.get_ref())?;
         check_sender(sender, &rpc.vote)?;
         check_entries(&rpc)?;
@@ -117,7 +149,7 @@ impl raft_server::Raft for RaftService {
     }
 
     async fn vote(&self, request: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
-        let sender = self.identify(&request)?;
+        let sender = self.identify_voter(&request)?;
         let rpc: VoteRequest<RaftId> = decode(request.get_ref())?;
         check_sender(sender, &rpc.vote)?;
         encode(&self.raft().vote(rpc).await.map_err(|error| stopped(&error))?)
@@ -127,7 +159,7 @@ impl raft_server::Raft for RaftService {
         &self,
         request: Request<RaftMessage>,
     ) -> Result<Response<RaftMessage>, Status> {
-        let sender = self.identify(&request)?;
+        let sender = self.identify_voter(&request)?;
         let rpc: InstallSnapshotRequest<TypeConfig> = decode(request.get_ref())?;
         check_sender(sender, &rpc.vote)?;
         check_piece(&rpc)?;
@@ -144,8 +176,16 @@ impl raft_server::Raft for RaftService {
         &self,
         request: Request<ProposeRequest>,
     ) -> Result<Response<ProposeReply>, Status> {
-        self.identify(&request)?;
+        let caller = self.identify(&request)?;
+        // Only a leader's roster is new enough to judge by.
+        if !self.local.leads() {
+            return Err(Status::failed_precondition(NOT_LEADER));
+        }
         let command = request.into_inner().command.unwrap_or_default();
+        if let Err(why) = (self.peers.may_propose)(caller.node, &command) {
+            tracing::warn!(node = caller.node, why, "a proposal is refused");
+            return Err(Status::permission_denied(why));
+        }
         let command = command.encode_to_vec();
         if command.len() > COMMAND_BYTES_MAX {
             let message = format!("a command over the limit of {COMMAND_BYTES_MAX} bytes");
@@ -156,6 +196,9 @@ impl raft_server::Raft for RaftService {
             Err(ProposeError::NoLeader) => Err(Status::failed_precondition(NOT_LEADER)),
             Err(error @ (ProposeError::Unknown | ProposeError::Stopped)) => {
                 Err(Status::unavailable(error.to_string()))
+            }
+            Err(error @ ProposeError::Forbidden) => {
+                Err(Status::permission_denied(error.to_string()))
             }
             Err(error @ ProposeError::TooLarge { .. }) => {
                 Err(Status::invalid_argument(error.to_string()))

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex as StdMutex},
+    sync::{
+        Arc, Mutex as StdMutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -12,12 +15,15 @@ use rpc::{
     client::{self, ServerName, Target, Trust},
     peer::Fingerprint,
     tls,
-    v1::raft_client::RaftClient,
+    v1::{
+        raft_client::RaftClient,
+        raft_server::{Raft, RaftServer},
+    },
 };
 use store::{Store, StoreIdentity};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
-use tonic::{Code, transport::server::TcpIncoming};
+use tonic::{Code, Request, Response, Status, transport::server::TcpIncoming};
 use wire::{
     Message as _,
     v1::{
@@ -27,7 +33,8 @@ use wire::{
 };
 
 use super::{
-    ControlMachine, ControlPlane, Malformed, Member, Metrics, Part, ProposeError, Start, Timing,
+    Caller, ControlMachine, ControlPlane, Malformed, Member, Metrics, Part, Peers, ProposeError,
+    RaftService, Start, Timing,
     log::LogStore,
     machine::Machine,
     types::{RaftId, StorageError, TypeConfig},
@@ -39,14 +46,20 @@ const CLUSTER: &str = "c1";
 const LIMIT: Duration = Duration::from_secs(30);
 const TIMING: Timing = Timing { heartbeat_ms: 100, election_ms: 600, election_step_ms: 250 };
 
-/// Keeps accounts and a roster; everything else is refused.
+/// Keeps accounts, a roster and answers; everything else is refused.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Toy(ControlState);
 
 impl ControlMachine for Toy {
     fn apply(&mut self, command: &[u8]) -> Vec<u8> {
         let refused = |why: ControlRefusal| R::Refused(why.into());
-        let reply = match ControlCommand::decode(command).ok().and_then(|command| command.command) {
+        let ControlCommand { command, request_id } = ControlCommand::decode(command).unwrap();
+        let mut answers = self.0.answers.iter();
+        let known = answers.find(|known| !request_id.is_empty() && known.request_id == request_id);
+        if let Some(known) = known {
+            return known.reply.as_ref().unwrap().encode_to_vec();
+        }
+        let reply = match command {
             Some(C::CreateAccount(new)) => {
                 if self.0.accounts.iter().any(|account| account.account == new.account) {
                     refused(ControlRefusal::AccountExists)
@@ -72,7 +85,9 @@ impl ControlMachine for Toy {
             }
             _ => refused(ControlRefusal::Malformed),
         };
-        ControlReply { reply: Some(reply) }.encode_to_vec()
+        let reply = ControlReply { reply: Some(reply) };
+        self.0.answers.push(v1::ControlAnswer { request_id, reply: Some(reply.clone()) });
+        reply.encode_to_vec()
     }
 
     fn snapshot(&self) -> Vec<u8> {
@@ -120,7 +135,7 @@ struct Cluster {
     authority: Authority,
     dir: TempDir,
     /// The nodes' certificates.
-    peers: Arc<StdMutex<BTreeMap<Fingerprint, u32>>>,
+    peers: Arc<StdMutex<BTreeMap<Fingerprint, Caller>>>,
     identities: BTreeMap<u32, tls::Identity>,
 }
 
@@ -131,11 +146,52 @@ struct Running {
     plane: Arc<ControlPlane<Toy>>,
     store: Store,
     stop: oneshot::Sender<()>,
+    /// How many answers to proposals are still to be lost on their way.
+    lose: Arc<AtomicUsize>,
     server: JoinHandle<()>,
 }
 
+/// The service, some of whose answers to proposals are lost.
+struct Lossy {
+    inner: RaftService,
+    lose: Arc<AtomicUsize>,
+}
+
+#[tonic::async_trait]
+impl Raft for Lossy {
+    async fn append_entries(
+        &self,
+        request: Request<RaftMessage>,
+    ) -> Result<Response<RaftMessage>, Status> {
+        self.inner.append_entries(request).await
+    }
+
+    async fn vote(&self, request: Request<RaftMessage>) -> Result<Response<RaftMessage>, Status> {
+        self.inner.vote(request).await
+    }
+
+    async fn install_snapshot(
+        &self,
+        request: Request<RaftMessage>,
+    ) -> Result<Response<RaftMessage>, Status> {
+        self.inner.install_snapshot(request).await
+    }
+
+    async fn propose(
+        &self,
+        request: Request<v1::ProposeRequest>,
+    ) -> Result<Response<v1::ProposeReply>, Status> {
+        let reply = self.inner.propose(request).await?;
+        let left = |left: usize| left.checked_sub(1);
+        match self.lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left) {
+            Ok(_) => Err(Status::unavailable("lost on the way")),
+            Err(_) => Ok(reply),
+        }
+    }
+}
+
 fn command(command: C) -> ControlCommand {
-    ControlCommand { command: Some(command) }
+    ControlCommand { command: Some(command), request_id: Vec::new() }
 }
 
 fn create_account(account: u64) -> ControlCommand {
@@ -156,7 +212,8 @@ impl Cluster {
             let key = NodeKey::create().unwrap();
             let request = key.request().unwrap();
             let certificate = authority.sign(&request, node, CLUSTER, now).unwrap();
-            peers.insert(Fingerprint::of_certificate(&certificate).unwrap(), node);
+            let caller = Caller { node, part: Part::Voter };
+            peers.insert(Fingerprint::of_certificate(&certificate).unwrap(), caller);
             identities.insert(node, key.identity(&certificate, authority.certificate()));
         }
         let peers = Arc::new(StdMutex::new(peers));
@@ -185,8 +242,16 @@ impl Cluster {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let peers = Arc::clone(&self.peers);
-        let service = plane
-            .service(Arc::new(move |fingerprint| peers.lock().unwrap().get(fingerprint).copied()));
+        let peers = Peers {
+            find: Arc::new(move |fingerprint| peers.lock().unwrap().get(fingerprint).copied()),
+            may_propose: Arc::new(|_, command| match &command.command {
+                Some(C::InitCluster(_)) => Err("no".to_owned()),
+                _ => Ok(()),
+            }),
+        };
+        let lose = Arc::new(AtomicUsize::new(0));
+        let inner = RaftService::new(plane.local.clone(), peers);
+        let service = RaftServer::new(Lossy { inner, lose: Arc::clone(&lose) });
         let ca_pem = to_pem(self.authority.certificate());
         let router = tls::server(&identity, &ca_pem).unwrap().add_service(service);
         let (stop, stopped) = oneshot::channel::<()>();
@@ -199,7 +264,7 @@ impl Cluster {
                 _ = stopped => {}
             }
         });
-        Running { node, address, plane, store, stop, server }
+        Running { node, address, plane, store, stop, lose, server }
     }
 
     /// Starts a node again and tells the others where it is.
@@ -387,7 +452,13 @@ async fn only_nodes_of_the_roster_are_heard() {
     let second = cluster.identities[&2].clone();
     assert_eq!(ask(None).await, Code::Unauthenticated);
     assert_eq!(ask(Some(second.clone())).await, Code::InvalidArgument, "heard, and malformed");
-    cluster.peers.lock().unwrap().retain(|_, node| *node != 2);
+    let part = |part| {
+        let mut peers = cluster.peers.lock().unwrap();
+        peers.values_mut().filter(|caller| caller.node == 2).for_each(|caller| caller.part = part);
+    };
+    part(Part::Learner);
+    assert_eq!(ask(Some(second.clone())).await, Code::PermissionDenied, "a replica never leads");
+    cluster.peers.lock().unwrap().retain(|_, caller| caller.node != 2);
     assert_eq!(ask(Some(second)).await, Code::Unauthenticated, "removed from the roster");
     node.kill().await;
 }
@@ -406,4 +477,49 @@ async fn a_command_over_the_limit_is_refused() {
     let refused = node.plane.propose(&alias(max + 1), LIMIT).await;
     assert_eq!(refused, Err(ProposeError::TooLarge { found: super::COMMAND_BYTES_MAX + 1 }));
     node.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_whose_answer_is_lost_is_applied_once() {
+    let cluster = Cluster::new(3);
+    let mut nodes = cluster.form(3).await;
+    let leader = nodes[0].plane.leader().unwrap();
+    let leader = nodes.remove(nodes.iter().position(|node| node.node == leader).unwrap());
+    let asked = |byte: u8, account: u64| ControlCommand {
+        request_id: vec![byte; 16],
+        ..create_account(account)
+    };
+    leader.lose.store(2, Ordering::SeqCst);
+    assert_eq!(nodes[0].plane.propose(&asked(1, 10), LIMIT).await, done());
+    assert_eq!(leader.lose.load(Ordering::SeqCst), 0, "the answer was lost twice");
+    leader.lose.store(1, Ordering::SeqCst);
+    let unnamed = nodes[0].plane.propose(&create_account(11), LIMIT).await;
+    assert_eq!(unnamed, Err(ProposeError::Unknown), "asked once without a request id");
+
+    leader.lose.store(usize::MAX, Ordering::SeqCst);
+    let plane = Arc::clone(&nodes[0].plane);
+    let proposed = tokio::spawn(async move { plane.propose(&asked(2, 12), LIMIT).await });
+    nodes[1].until_accounts(&[10, 11, 12]).await;
+    leader.kill().await;
+    assert_eq!(proposed.await.unwrap(), done(), "the next leader knows what was answered");
+    for node in &nodes {
+        node.until_accounts(&[10, 11, 12]).await;
+    }
+    for node in nodes {
+        node.kill().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_takes_only_what_the_caller_may_propose() {
+    let cluster = Cluster::new(2);
+    let nodes = cluster.form(2).await;
+    let leader = nodes[0].plane.leader().unwrap();
+    let follower = nodes.iter().find(|node| node.node != leader).unwrap();
+    let init = command(C::InitCluster(v1::InitCluster::default()));
+    let refused = follower.plane.propose(&init, LIMIT).await;
+    assert_eq!(refused, Err(ProposeError::Forbidden));
+    for node in nodes {
+        node.kill().await;
+    }
 }
