@@ -65,6 +65,9 @@ pub(crate) enum Error {
     /// The floor's server failed.
     #[error("the floor's server failed: {0}")]
     Transport(#[from] tonic::transport::Error),
+    /// The history that is measured could not be made or taken in.
+    #[error("the history: {0}")]
+    History(String),
     /// The report could not be written as JSON.
     #[error("cannot write the report: {0}")]
     Report(#[from] serde_json::Error),

@@ -4,6 +4,8 @@
 //! own with `writ dev`, measures, and stops it. The program is `WRIT_BIN`, else the `writ` beside
 //! this one.
 //!
+//! `replay` measures in this process what needs no cluster: what a transaction and a user cost a node.
+//!
 //! **Invariants.** Only what the server acknowledged counts; a refusal ends the run. Every number
 //! is printed with its setting and, in the same run, with what the bare machine can do.
 //!
@@ -15,12 +17,15 @@ mod cluster;
 mod error;
 mod floor;
 mod grpc;
+mod history;
 mod load;
 mod propagation;
+mod replay;
 mod report;
 mod writes;
 
 use std::{
+    fmt::Display,
     io::Write as _,
     path::PathBuf,
     process::ExitCode,
@@ -28,8 +33,13 @@ use std::{
 };
 
 use clap::{Parser, ValueEnum};
+use serde::Serialize;
 
-use crate::{cluster::Cluster, error::Error, report::Report};
+use crate::{
+    cluster::Cluster,
+    error::Error,
+    report::{Measured, Report},
+};
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -40,6 +50,8 @@ enum Benchmark {
     Propagation,
     /// Authorization checks at a read replica.
     Checks,
+    /// What a transaction costs a node in CPU, and a user in memory; without a cluster.
+    Replay,
 }
 
 /// Measures a Writ cluster on this machine.
@@ -57,6 +69,9 @@ struct Arguments {
     /// what is measured, so a directory in memory would flatter.
     #[arg(long)]
     directory: Option<PathBuf>,
+    /// Users of the history that `replay` takes.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=5_000_000))]
+    users: u64,
 }
 
 #[tokio::main]
@@ -75,29 +90,60 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<String, Error> {
-    let Arguments { benchmark, json, seconds, directory } = arguments;
-    let row = Duration::from_secs(seconds);
-    let place = match directory {
-        Some(directory) => directory,
-        None => cluster::beside_this_program()?,
+    let json = arguments.json;
+    let report = match arguments.benchmark {
+        Benchmark::Replay => return print(&replay::measure(arguments.users)?, json),
+        Benchmark::Writes => {
+            let run = Run::start(arguments).await?;
+            let measured = writes::measure(&run.cluster, run.row, &run.place).await;
+            run.end("writes", measured).await?
+        }
+        Benchmark::Propagation => {
+            let run = Run::start(arguments).await?;
+            let measured = propagation::measure(&run.cluster, run.row, &run.place).await;
+            run.end("propagation", measured).await?
+        }
+        Benchmark::Checks => {
+            let run = Run::start(arguments).await?;
+            let measured = checks::measure(&run.cluster, run.row).await;
+            run.end("checks", measured).await?
+        }
     };
-    let started = Instant::now();
-    let mut cluster = Cluster::start(&place).await?;
-    let start = started.elapsed();
-    let measured = match benchmark {
-        Benchmark::Writes => writes::measure(&cluster, row, &place).await,
-        Benchmark::Propagation => propagation::measure(&cluster, row, &place).await,
-        Benchmark::Checks => checks::measure(&cluster, row).await,
-    };
-    cluster.stop().await;
-    let report = Report::new(benchmark_name(benchmark), row, start, measured?);
-    if json { report.to_json() } else { Ok(report.to_string()) }
+    print(&report, json)
 }
 
-fn benchmark_name(benchmark: Benchmark) -> &'static str {
-    match benchmark {
-        Benchmark::Writes => "writes",
-        Benchmark::Propagation => "propagation",
-        Benchmark::Checks => "checks",
+fn print(report: &(impl Serialize + Display), json: bool) -> Result<String, Error> {
+    if json { Ok(serde_json::to_string_pretty(report)? + "\n") } else { Ok(report.to_string()) }
+}
+
+/// A cluster that is measured.
+struct Run {
+    cluster: Cluster,
+    row: Duration,
+    place: PathBuf,
+    /// How long the start took.
+    start: Duration,
+}
+
+impl Run {
+    async fn start(arguments: Arguments) -> Result<Self, Error> {
+        let place = match arguments.directory {
+            Some(directory) => directory,
+            None => cluster::beside_this_program()?,
+        };
+        let started = Instant::now();
+        let cluster = Cluster::start(&place).await?;
+        let row = Duration::from_secs(arguments.seconds);
+        Ok(Self { cluster, row, place, start: started.elapsed() })
+    }
+
+    /// Stops the cluster, whatever came of it.
+    async fn end(
+        mut self,
+        name: &'static str,
+        measured: Result<Measured, Error>,
+    ) -> Result<Report, Error> {
+        self.cluster.stop().await;
+        Ok(Report::new(name, self.row, self.start, measured?))
     }
 }

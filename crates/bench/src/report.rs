@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use crate::{
     cluster::{REPLICAS, WRITERS},
-    error::Error,
     load::Latencies,
 };
 
@@ -123,11 +122,6 @@ impl Report {
             floor,
             rows,
         }
-    }
-
-    /// One JSON object.
-    pub(crate) fn to_json(&self) -> Result<String, Error> {
-        Ok(serde_json::to_string_pretty(self)? + "\n")
     }
 }
 
