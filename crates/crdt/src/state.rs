@@ -70,6 +70,15 @@ fn slot_hash<M>(key: &[u8], siblings: &Siblings<M>) -> (u8, u128) {
     (key_hash.to_be_bytes()[0], hasher.finish())
 }
 
+/// Adds a sibling where its dot belongs. Nearly every slot has one for ever, so no room is made for
+/// more until they come.
+fn insert<M>(siblings: &mut Siblings<M>, new: Sibling<M>) {
+    let order = |sibling: &Sibling<M>| (sibling.dot.actor, sibling.dot.counter);
+    let at = siblings.partition_point(|sibling| order(sibling) < order(&new));
+    siblings.reserve_exact(1);
+    siblings.insert(at, new);
+}
+
 impl<M> State<M> {
     /// What has been applied.
     pub fn vector(&self) -> &VersionVector {
@@ -104,8 +113,7 @@ impl<M> State<M> {
             let new = Sibling { dot: *dot, meta: Arc::clone(meta), value: write.value.clone() };
             self.change(&write.key, |siblings| {
                 siblings.retain(|old| !covers(deps, &old.dot) && old.dot != *dot);
-                siblings.push(new);
-                siblings.sort_by_key(|sibling| (sibling.dot.actor, sibling.dot.counter));
+                insert(siblings, new);
             });
         }
         crate::advance(&mut self.vector, *dot);
@@ -138,16 +146,24 @@ impl<M> State<M> {
 
     /// INVARIANT: the only place that touches a slot, so that the digest always follows.
     fn change(&mut self, key: &[u8], edit: impl FnOnce(&mut Siblings<M>)) {
-        let mut siblings = self.slots.remove(key).unwrap_or_default();
-        if !siblings.is_empty() {
-            let (bucket, hash) = slot_hash(key, &siblings);
-            self.digest.subtract(bucket, hash);
-        }
-        edit(&mut siblings);
-        if !siblings.is_empty() {
-            let (bucket, hash) = slot_hash(key, &siblings);
+        let Some(siblings) = self.slots.get_mut(key) else {
+            let mut siblings = Siblings::new();
+            edit(&mut siblings);
+            if !siblings.is_empty() {
+                let (bucket, hash) = slot_hash(key, &siblings);
+                self.digest.add(bucket, hash);
+                self.slots.insert(key.into(), siblings);
+            }
+            return;
+        };
+        let (bucket, hash) = slot_hash(key, siblings);
+        self.digest.subtract(bucket, hash);
+        edit(siblings);
+        if siblings.is_empty() {
+            self.slots.remove(key);
+        } else {
+            let (bucket, hash) = slot_hash(key, siblings);
             self.digest.add(bucket, hash);
-            self.slots.insert(key.into(), siblings);
         }
     }
 

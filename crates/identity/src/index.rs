@@ -21,6 +21,7 @@ use crate::{
         ACCESS_KEY, ATTACHMENT, HEAD, INLINE_POLICY, MEMBERSHIP, NAME, POLICY_VERSION, TRUST_POLICY,
     },
     read::read,
+    small_set::SmallSet,
 };
 
 /// A policy document of the state, parsed.
@@ -37,11 +38,11 @@ pub(crate) type Sides = Vec<Option<Arc<StoredDocument>>>;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Index {
-    names: BTreeMap<(AccountId, UniqueIdKind, String), BTreeSet<UniqueId>>,
+    names: BTreeMap<(AccountId, UniqueIdKind, String), SmallSet<UniqueId>>,
     heads: BTreeMap<(AccountId, UniqueIdKind), BTreeSet<UniqueId>>,
     /// Group to users, policy to principals, owner to access keys.
-    sources: BTreeMap<(AccountId, UniqueId), BTreeSet<UniqueId>>,
-    accounts: BTreeMap<UniqueId, BTreeSet<AccountId>>,
+    sources: BTreeMap<(AccountId, UniqueId), SmallSet<UniqueId>>,
+    accounts: BTreeMap<UniqueId, SmallSet<AccountId>>,
     documents: BTreeMap<Box<[u8]>, Sides>,
 }
 
@@ -83,13 +84,23 @@ impl Index {
 
     /// Takes away what a slot contributes.
     pub(crate) fn remove(&mut self, key: &[u8], siblings: &[Sibling<Meta>]) {
+        if siblings.is_empty() {
+            return;
+        }
         let Ok(parsed) = Key::from_bytes(key) else { return };
         for entry in entries(&parsed, siblings) {
             match entry {
                 Entry::Name(account, kind, fold, id) => {
                     take(&mut self.names, (account, kind, fold), &id);
                 }
-                Entry::Head(account, kind, id) => take(&mut self.heads, (account, kind), &id),
+                Entry::Head(account, kind, id) => {
+                    if let Some(heads) = self.heads.get_mut(&(account, kind)) {
+                        heads.remove(&id);
+                        if heads.is_empty() {
+                            self.heads.remove(&(account, kind));
+                        }
+                    }
+                }
                 Entry::Source { account, target, source } => {
                     take(&mut self.sources, (account, target), &source);
                 }
@@ -106,7 +117,11 @@ impl Index {
         kind: UniqueIdKind,
         fold: &str,
     ) -> impl Iterator<Item = UniqueId> {
-        self.names.get(&(account, kind, fold.to_owned())).into_iter().flatten().copied()
+        self.names
+            .get(&(account, kind, fold.to_owned()))
+            .into_iter()
+            .flat_map(SmallSet::iter)
+            .copied()
     }
 
     /// The entities of a kind that may exist.
@@ -126,12 +141,12 @@ impl Index {
         account: AccountId,
         target: UniqueId,
     ) -> impl Iterator<Item = UniqueId> {
-        self.sources.get(&(account, target)).into_iter().flatten().copied()
+        self.sources.get(&(account, target)).into_iter().flat_map(SmallSet::iter).copied()
     }
 
     /// The account of an entity or access key; the least if peers gave it several.
     pub(crate) fn account_of(&self, id: UniqueId) -> Option<AccountId> {
-        self.accounts.get(&id)?.first().copied()
+        self.accounts.get(&id)?.iter().next().copied()
     }
 
     /// All sides of a document's slot.
@@ -140,7 +155,7 @@ impl Index {
     }
 }
 
-fn take<K: Ord, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, key: K, value: &V) {
+fn take<K: Ord, V: Ord>(map: &mut BTreeMap<K, SmallSet<V>>, key: K, value: &V) {
     if let Some(set) = map.get_mut(&key) {
         set.remove(value);
         if set.is_empty() {

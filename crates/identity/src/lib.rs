@@ -31,6 +31,7 @@ pub mod policy;
 mod principal;
 mod read;
 pub mod role;
+mod small_set;
 mod state;
 pub mod sts;
 pub mod tag;
