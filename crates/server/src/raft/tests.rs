@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{
         Arc, Mutex as StdMutex,
         atomic::{AtomicUsize, Ordering},
@@ -9,8 +10,13 @@ use std::{
     time::Duration,
 };
 
+use expect_test::expect;
 use model::Timestamp;
-use openraft::testing::{StoreBuilder, Suite};
+use openraft::{
+    CommittedLeaderId, EntryPayload, RaftSnapshotBuilder, Vote,
+    storage::{RaftLogReader, RaftLogStorage, RaftLogStorageExt, RaftStateMachine},
+    testing::{StoreBuilder, Suite},
+};
 use rpc::{
     client::{self, ServerName, Target, Trust},
     peer::Fingerprint,
@@ -37,9 +43,12 @@ use super::{
     RaftService, Start, Timing,
     log::LogStore,
     machine::Machine,
-    types::{RaftId, StorageError, TypeConfig},
+    types::{Command, Entry, LogId, RaftId, SnapshotMeta, StorageError, TypeConfig},
 };
-use crate::pki::{Authority, NodeKey, to_pem};
+use crate::{
+    control::Rules,
+    pki::{Authority, NodeKey, to_pem},
+};
 
 const CLUSTER: &str = "c1";
 /// Long for a command, short for a test that waits until it is over.
@@ -128,6 +137,177 @@ impl StoreBuilder<TypeConfig, LogStore, Machine<Toy>, (Store, TempDir)> for Buil
 #[test]
 fn openrafts_own_storage_suite_passes() {
     Suite::test_all(Builder).unwrap();
+}
+
+/// A store as a crash at this moment would leave it: a copy of its files, opened by itself.
+struct Crashed {
+    log: LogStore,
+    machine: Machine<Toy>,
+    _store: Store,
+    _dir: TempDir,
+}
+
+async fn crash(dir: &Path) -> Crashed {
+    fn copy(from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let to = to.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                copy(&entry.path(), &to);
+            } else {
+                std::fs::copy(entry.path(), to).unwrap();
+            }
+        }
+    }
+    let image = TempDir::new().unwrap();
+    let path = image.path().join("data");
+    copy(dir, &path);
+    let store = Store::open_expecting(&path, &store_identity(1)).unwrap();
+    let (machine, _) = Machine::open(store.handle(), Toy::default()).await.unwrap();
+    Crashed { log: LogStore::new(store.handle()), machine, _store: store, _dir: image }
+}
+
+/// What a crash here leaves: vote, purged and last entry, the entries, what the snapshot covers.
+async fn left(dir: &Path) -> String {
+    let Crashed { mut log, mut machine, _store, _dir } = crash(dir).await;
+    let vote = log.read_vote().await.unwrap();
+    let state = log.get_log_state().await.unwrap();
+    let entries = log.try_get_log_entries(..).await.unwrap();
+    let indexes: Vec<_> = entries.iter().map(|entry| entry.log_id.to_string()).collect();
+    let (applied, _) = machine.applied_state().await.unwrap();
+    let shown = |id: Option<LogId>| id.map_or_else(|| "-".to_owned(), |id| id.to_string());
+    format!(
+        "vote {} purged {} last {} entries [{}] applied {}\n",
+        vote.map_or_else(|| "-".to_owned(), |vote| vote.to_string()),
+        shown(state.last_purged_log_id),
+        shown(state.last_log_id),
+        indexes.join(" "),
+        shown(applied),
+    )
+}
+
+#[tokio::test]
+async fn a_crash_after_any_step_keeps_vote_log_and_snapshot() {
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path().join("data");
+    let store = Store::create(&dir, store_identity(1)).unwrap();
+    let (mut machine, _) = Machine::open(store.handle(), Toy::default()).await.unwrap();
+    let mut log = LogStore::new(store.handle());
+    let log_id = |term, index| LogId::new(CommittedLeaderId::new(term, 1), index);
+    let entry = |term, index| {
+        let command = Command(create_account(index).encode_to_vec());
+        Entry { log_id: log_id(term, index), payload: EntryPayload::Normal(command) }
+    };
+    let mut shown = left(&dir).await;
+    log.save_vote(&Vote::new(3, 1)).await.unwrap();
+    shown += &left(&dir).await;
+    log.blocking_append((0..6).map(|index| entry(3, index))).await.unwrap();
+    shown += &left(&dir).await;
+    log.truncate(log_id(3, 4)).await.unwrap();
+    shown += &left(&dir).await;
+    log.save_vote(&Vote::new_committed(5, 2)).await.unwrap();
+    log.blocking_append((4..6).map(|index| entry(5, index))).await.unwrap();
+    shown += &left(&dir).await;
+    machine.apply([entry(3, 0), entry(3, 1), entry(3, 2)]).await.unwrap();
+    let snapshot = machine.get_snapshot_builder().await.build_snapshot().await.unwrap();
+    shown += &left(&dir).await;
+    log.purge(log_id(3, 2)).await.unwrap();
+    shown += &left(&dir).await;
+    // A snapshot from a leader, past all of the log; then the log behind it goes.
+    let meta = SnapshotMeta { last_log_id: Some(log_id(7, 20)), ..snapshot.meta };
+    machine.install_snapshot(&meta, snapshot.snapshot).await.unwrap();
+    shown += &left(&dir).await;
+    log.purge(log_id(7, 20)).await.unwrap();
+    shown += &left(&dir).await;
+    log.blocking_append([entry(7, 21)]).await.unwrap();
+    shown += &left(&dir).await;
+    expect![[r#"
+        vote - purged - last - entries [] applied -
+        vote T3-N1:uncommitted purged - last - entries [] applied -
+        vote T3-N1:uncommitted purged - last T3-N1-5 entries [T3-N1-0 T3-N1-1 T3-N1-2 T3-N1-3 T3-N1-4 T3-N1-5] applied -
+        vote T3-N1:uncommitted purged - last T3-N1-3 entries [T3-N1-0 T3-N1-1 T3-N1-2 T3-N1-3] applied -
+        vote T5-N2:committed purged - last T5-N1-5 entries [T3-N1-0 T3-N1-1 T3-N1-2 T3-N1-3 T5-N1-4 T5-N1-5] applied -
+        vote T5-N2:committed purged - last T5-N1-5 entries [T3-N1-0 T3-N1-1 T3-N1-2 T3-N1-3 T5-N1-4 T5-N1-5] applied T3-N1-2
+        vote T5-N2:committed purged T3-N1-2 last T5-N1-5 entries [T3-N1-3 T5-N1-4 T5-N1-5] applied T3-N1-2
+        vote T5-N2:committed purged T3-N1-2 last T5-N1-5 entries [T3-N1-3 T5-N1-4 T5-N1-5] applied T7-N1-20
+        vote T5-N2:committed purged T7-N1-20 last T7-N1-20 entries [] applied T7-N1-20
+        vote T5-N2:committed purged T7-N1-20 last T7-N1-21 entries [T7-N1-21] applied T7-N1-20
+    "#]].assert_eq(&shown);
+    store.close().unwrap();
+}
+
+/// A control plane of one node, with the rules.
+async fn with_rules(cluster: &Cluster) -> (Store, ControlPlane<Rules>) {
+    let store = Store::create(&cluster.dir.path().join("rules"), store_identity(1)).unwrap();
+    let plane = ControlPlane::start(Start {
+        node: 1,
+        cluster_id: CLUSTER.to_owned(),
+        ca_certificate: cluster.authority.certificate().to_vec(),
+        identity: cluster.identities[&1].clone(),
+        store: store.handle(),
+        machine: Rules::default(),
+        timing: TIMING,
+    });
+    let plane = plane.await.unwrap();
+    plane.bootstrap("host:1").await.unwrap();
+    (store, plane)
+}
+
+fn rules_entry(number: u8) -> RosterEntry {
+    RosterEntry {
+        role: v1::Role::Writer.into(),
+        grpc_address: format!("host:{number}"),
+        certificate: format!("{number:064x}"),
+        ..RosterEntry::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_at_once_one_has_the_token_and_one_the_alias() {
+    let cluster = Cluster::new(1);
+    let (store, plane) = with_rules(&cluster).await;
+    let data_key = v1::DataKey { id: 1, nonce: vec![0; 12], sealed_key: vec![0; 48] };
+    let key_ring =
+        v1::KeyRing { data_keys: vec![data_key], token_mac_key: vec![5; 32], current: 1 };
+    let init = v1::InitCluster {
+        cluster_id: CLUSTER.to_owned(),
+        key_ring: Some(key_ring),
+        first_node: Some(rules_entry(1)),
+        ..v1::InitCluster::default()
+    };
+    let token =
+        v1::CreateJoinToken { hash: vec![9; 32], role: v1::Role::Writer.into(), expires_ms: 10 };
+    let propose = async |command_: C| {
+        let reply = plane.propose(&command(command_), LIMIT).await.unwrap();
+        reply.reply.unwrap()
+    };
+    let began = propose(C::InitCluster(init)).await;
+    assert!(matches!(began, R::Added(_)), "{began:?}");
+    let accounts = [1, 2].map(|account| v1::CreateAccount { account, created_ms: 1 });
+    for set_up in [C::CreateJoinToken(token)].into_iter().chain(accounts.map(C::CreateAccount)) {
+        assert_eq!(Some(propose(set_up).await), done().unwrap().reply);
+    }
+
+    let add = |number| {
+        let entry = Some(rules_entry(number));
+        propose(C::AddNode(v1::AddNode { token_hash: vec![9; 32], entry, now_ms: 1 }))
+    };
+    let replies = tokio::join!(add(2), add(3));
+    let (first, second) = replies;
+    let refused = R::Refused(ControlRefusal::TokenUnknown.into());
+    let one = [&first, &second].into_iter().filter(|reply| matches!(reply, R::Added(_))).count();
+    assert_eq!(one, 1, "{first:?} {second:?}");
+    assert!(first == refused || second == refused, "{first:?} {second:?}");
+
+    let alias = |account| propose(C::SetAlias(v1::SetAlias { account, alias: "acme".to_owned() }));
+    let (first, second) = tokio::join!(alias(1), alias(2));
+    let refused = R::Refused(ControlRefusal::AliasTaken.into());
+    let one = [&first, &second].into_iter().filter(|reply| matches!(reply, R::Done(_))).count();
+    assert_eq!(one, 1, "{first:?} {second:?}");
+    assert!(first == refused || second == refused, "{first:?} {second:?}");
+    plane.shutdown().await;
+    store.close().unwrap();
 }
 
 /// What the nodes of a test have in common.
