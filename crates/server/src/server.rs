@@ -15,8 +15,8 @@ use rpc::{
     sigv4::VerifyLayer,
     v1::{
         authorization_server::AuthorizationServer, cluster_server::ClusterServer,
-        join_server::JoinServer, peer_server::PeerServer, propagation_server::PropagationServer,
-        reads_server::ReadsServer, replication_server::ReplicationServer,
+        peer_server::PeerServer, propagation_server::PropagationServer, reads_server::ReadsServer,
+        replication_server::ReplicationServer,
     },
 };
 use store::{Store, StoreHandle};
@@ -333,7 +333,7 @@ fn serve_grpc(
         .add_service(app.control.service(peers))
         .add_service(replication)
         .add_service(PeerServer::new(Peers::new(own())))
-        .add_service(JoinServer::new(Joins::new(own())))
+        .add_service(Joins::server(own()))
         .add_service(AuthorizationServer::new(Authorizations::new(own())))
         .add_service(PropagationServer::new(Propagations::new(own())))
         .add_service(ClusterServer::new(Clusters::new(own())))

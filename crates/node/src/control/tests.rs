@@ -440,3 +440,25 @@ fn ids_are_not_used_again_after_a_snapshot() {
     };
     assert_eq!(added.node, 3);
 }
+
+#[test]
+fn a_token_admits_its_role_until_it_expires_or_is_used() {
+    let mut state = ControlState::default();
+    let admits = |state: &ControlState, letter: u8, role, ms| {
+        state.admits(&[letter; 32], role, Timestamp::from_ms(ms))
+    };
+    assert!(!admits(&state, b'a', Role::Writer, 0));
+    for line in ["init c", "token a writer 100", "token b replica 100"] {
+        state.apply(&command(line));
+    }
+    assert!(admits(&state, b'a', Role::Writer, 99));
+    assert!(admits(&state, b'b', Role::Replica, 99));
+    assert!(!admits(&state, b'a', Role::Writer, 100), "expired");
+    assert!(!admits(&state, b'a', Role::Replica, 99), "another role");
+    assert!(!admits(&state, b'c', Role::Writer, 99), "unknown");
+    let mut near = [b'a'; 32];
+    near[31] = b'b';
+    assert!(!state.admits(&near, Role::Writer, Timestamp::from_ms(0)), "one byte off");
+    state.apply(&command("add a 1 writer 0"));
+    assert!(!admits(&state, b'a', Role::Writer, 99), "used");
+}

@@ -6,14 +6,14 @@
 //!
 //! **Must not know:** how Raft agrees.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{collections::BTreeSet, fmt::Write as _, sync::Arc};
 
 use identity::NewAccessKey;
 use model::AccountId;
-use node::{Answer, DigestState, Node, NodeStatus, Refusal};
+use node::{Answer, DigestState, Node, NodeStatus, Refusal, control::TokenHash};
 use rpc::v1::cluster_server::Cluster;
 use sha2::{Digest as _, Sha256};
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 use wire::{
     transaction::encode_vector,
     v1::{self, ControlRefusal, control_command::Command},
@@ -79,7 +79,7 @@ impl Clusters {
         };
         let secret = hex(&random::bytes::<32>());
         let create = v1::CreateJoinToken {
-            hash: token_hash(&secret),
+            hash: token_hash(&secret).to_vec(),
             role: role.into(),
             expires_ms: clock::wall().plus_ms(valid_ms).ms(),
         };
@@ -99,6 +99,7 @@ impl Clusters {
             .map_err(|_| Status::invalid_argument("an account id has twelve digits"))?;
         let create =
             v1::CreateAccount { account: account.number(), created_ms: clock::wall().ms() };
+        self.check_writer()?;
         let proposed =
             control::propose(&self.app.control, Command::CreateAccount(create)).await.map(drop);
         let made = made(proposed)?;
@@ -134,7 +135,39 @@ impl Clusters {
         }
     }
 
+    async fn remove(&self, node: u32) -> Result<(), Status> {
+        self.check_quorum(node)?;
+        let removed = self.propose(Command::RemoveNode(v1::RemoveNode { node })).await;
+        removed.map_err(|status| {
+            if status.code() == Code::NotFound {
+                return Status::not_found(format!("there is no node {node} in the cluster"));
+            }
+            status
+        })
+    }
+
+    /// Refuses what would leave voters that cannot agree, before anything is agreed.
+    fn check_quorum(&self, removed: u32) -> Result<(), Status> {
+        let (me, voters) = (self.app.home.node, self.app.control.metrics().voters);
+        let nodes = self.app.core.peek(|node| node.status(clock::wall())).map_err(stopping)?;
+        let connected: BTreeSet<u32> = nodes
+            .iter()
+            .filter(|status| status.connected || status.entry.node.0 == me)
+            .map(|status| status.entry.node.0)
+            .collect();
+        quorum_without(removed, &voters, &connected).map_err(Status::failed_precondition)
+    }
+
+    /// A replica's proposal would be refused by the leader: better told at once, and by whom.
+    fn check_writer(&self) -> Result<(), Status> {
+        if self.app.kek.is_some() {
+            return Ok(());
+        }
+        Err(Status::failed_precondition("replicas change nothing in the cluster: ask a writer"))
+    }
+
     async fn propose(&self, command: Command) -> Result<(), Status> {
+        self.check_writer()?;
         let proposed = control::propose(&self.app.control, command).await;
         proposed.map(drop).map_err(|error| command_status(&error))
     }
@@ -169,6 +202,36 @@ fn root_key_status(refusal: &Refusal) -> Status {
     }
 }
 
+/// Whether the voters agree on removing a node, and can agree on anything when it is gone.
+///
+/// # Errors
+/// When too few of them are connected, with their numbers.
+fn quorum_without(removed: u32, voters: &[u32], connected: &BTreeSet<u32>) -> Result<(), String> {
+    let missing = |of: &[u32]| {
+        let missing: Vec<_> = of.iter().filter(|voter| !connected.contains(voter)).collect();
+        let enough = 2 * missing.len() < of.len().max(1);
+        let missing: Vec<_> = missing.into_iter().map(ToString::to_string).collect();
+        (enough, missing.join(", "))
+    };
+    let (enough, away) = missing(voters);
+    if !enough {
+        return Err(format!(
+            "too few of the {} voters are connected to agree on anything: node {away} is missing",
+            voters.len()
+        ));
+    }
+    let rest: Vec<u32> = voters.iter().filter(|voter| **voter != removed).copied().collect();
+    let (enough, away) = missing(&rest);
+    if voters.contains(&removed) && !enough {
+        return Err(format!(
+            "without node {removed} too few of the {} other voters are connected to agree on \
+             anything: bring node {away} back, or remove it first",
+            rest.len()
+        ));
+    }
+    Ok(())
+}
+
 /// A refused command as a status.
 pub(super) fn command_status(error: &CommandError) -> Status {
     let text = error.to_string();
@@ -186,8 +249,8 @@ pub(super) fn command_status(error: &CommandError) -> Status {
 }
 
 /// By what the cluster knows a token.
-pub(super) fn token_hash(secret: &str) -> Vec<u8> {
-    Sha256::digest(secret.as_bytes()).to_vec()
+pub(super) fn token_hash(secret: &str) -> TokenHash {
+    Sha256::digest(secret.as_bytes()).into()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -254,9 +317,66 @@ impl Cluster for Clusters {
     ) -> Result<Response<v1::RemoveNodeReply>, Status> {
         counted(&self.app, "RemoveNode", async {
             let v1::RemoveNodeRequest { node } = self.admit(request, "writ:RemoveNode").await?;
-            self.propose(Command::RemoveNode(v1::RemoveNode { node })).await?;
+            self.remove(node).await?;
             Ok(v1::RemoveNodeReply {})
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    /// Removing a node from these voters, of whom these are connected.
+    fn check(removed: u32, voters: &[u32], connected: &[u32], expected: Expect) {
+        let connected = connected.iter().copied().collect();
+        let verdict = quorum_without(removed, voters, &connected);
+        expected.assert_eq(&verdict.map_or_else(|why| why, |()| "yes".to_owned()));
+    }
+
+    #[test]
+    fn a_removal_leaves_voters_that_can_agree() {
+        check(3, &[1, 2, 3], &[1, 2, 3], expect!["yes"]);
+        check(3, &[1, 2, 3], &[1, 2], expect!["yes"]);
+        check(
+            3,
+            &[1, 2, 3],
+            &[1, 3],
+            expect![
+                "without node 3 too few of the 2 other voters are connected to agree on anything: bring node 2 back, or remove it first"
+            ],
+        );
+        check(
+            1,
+            &[1, 2, 3],
+            &[1, 3],
+            expect![
+                "without node 1 too few of the 2 other voters are connected to agree on anything: bring node 2 back, or remove it first"
+            ],
+        );
+        check(
+            3,
+            &[1, 2, 3],
+            &[1],
+            expect![
+                "too few of the 3 voters are connected to agree on anything: node 2, 3 is missing"
+            ],
+        );
+        check(2, &[1, 2], &[1, 2], expect!["yes"]);
+        check(
+            2,
+            &[1, 2],
+            &[1],
+            expect![
+                "too few of the 2 voters are connected to agree on anything: node 2 is missing"
+            ],
+        );
+        check(5, &[1, 2, 3, 4, 5], &[1, 2, 3], expect!["yes"]);
+        check(5, &[1, 2, 3, 4, 5], &[1, 2, 3, 4], expect!["yes"]);
+        check(9, &[1, 2, 3], &[1, 2], expect!["yes"]);
+        check(9, &[1], &[1], expect!["yes"]);
     }
 }
