@@ -1,12 +1,16 @@
 //! Heartbeats: who has what, whether states agree, and when to say so.
 //!
 //! **Invariants.** Nobody but this node knows what this node has: what others say of it is ignored.
+//! What a connected peer says of itself counts, even if it is less than before; others are believed
+//! about a node only while there is no stream to it.
 //! A change that a peer cannot hear of directly is sent at once, then coalesced; a full table goes
 //! out when idle too.
 //!
 //! **Must not know:** what a digest is made of.
 
 use std::collections::{BTreeMap, VecDeque};
+
+use crdt::{dominates, lag};
 
 use crate::{Digest, Effect, Frame, Heartbeat, NodeId, Progress, Replication};
 
@@ -62,6 +66,11 @@ impl<P> Replication<P> {
                 // Not before it is durable there: what waits for its disk is in its memory.
                 stream.sender.acknowledge(&progress.durable);
             }
+            if node == peer {
+                self.peer_went_back(peer, &progress);
+            } else if self.is_open(node) {
+                continue;
+            }
             if node != self.me && self.roster.members.contains_key(&node) {
                 let known = self.progress.entry(node).or_default();
                 if known.merge(&progress) {
@@ -84,6 +93,23 @@ impl<P> Replication<P> {
         }
         self.send_due_heartbeats();
         self.check_waits();
+    }
+
+    /// A peer that has less on its disk than it said before has lost data: it is believed, so that
+    /// no wait counts on what is gone, and someone must look.
+    fn peer_went_back(&mut self, peer: NodeId, progress: &Progress) {
+        let link = self.links.entry(peer).or_default();
+        let before = link.told_durable.replace(progress.durable.clone());
+        let Some(before) = before.filter(|before| !dominates(&progress.durable, before)) else {
+            return;
+        };
+        let lost = lag(&before, &progress.durable);
+        if let Some(known) = self.progress.get_mut(&peer) {
+            known.clone_from(progress);
+        }
+        self.alarm(format!(
+            "node {peer} has lost {lost} transactions that it had said were on its disk"
+        ));
     }
 
     pub(crate) fn own_progress_changed(&mut self) {

@@ -8,6 +8,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use crdt::VersionVector;
 use tracing::debug;
 
 use crate::{
@@ -49,6 +50,8 @@ impl Stream {
 pub(crate) struct Link {
     /// When anything was heard of the node, directly or by relay.
     pub(crate) heard_ms: Option<u64>,
+    /// What the node last said, itself, that it has on its disk.
+    pub(crate) told_durable: Option<VersionVector>,
     /// Since when there is no stream; unset if there never was one.
     pub(crate) down_since_ms: Option<u64>,
 }

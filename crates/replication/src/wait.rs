@@ -1,7 +1,9 @@
 //! Waits: has everybody of a scope reached a token?
 //!
 //! **Invariants.** A node counts as there only by its own word, relayed or not. Members that are
-//! joining belong to a scope: none is skipped silently. Every wait ends at its deadline.
+//! joining belong to a scope: none is skipped silently. Whom a wait is about is settled once, by a
+//! roster that is no older than any that a connected peer has told of: who is removed later stays
+//! in the scope. Every wait ends at its deadline.
 //!
 //! **Must not know:** what a token looks like, what the transactions are.
 
@@ -89,6 +91,8 @@ pub(crate) struct Waits(BTreeMap<u64, Wait>);
 #[derive(Debug)]
 struct Wait {
     request: WaitRequest,
+    /// Whom it is about, once this node's roster was seen to be the newest.
+    settled: Option<Whom>,
     shown: Vec<NodeWait>,
     shown_ms: u64,
 }
@@ -97,6 +101,13 @@ impl Waits {
     pub(crate) fn first_deadline_ms(&self) -> Option<u64> {
         self.0.values().map(|wait| wait.request.deadline_ms).min()
     }
+}
+
+/// Of these nodes so many must be there.
+#[derive(Clone, Debug)]
+struct Whom {
+    nodes: Vec<NodeId>,
+    needed: usize,
 }
 
 enum Standing {
@@ -115,7 +126,9 @@ impl<P> Replication<P> {
             self.out.push(Effect::WaitOutcome { ticket, outcome });
             return self.take();
         }
-        self.waits.0.insert(ticket, Wait { request, shown: Vec::new(), shown_ms: now_ms });
+        self.waits
+            .0
+            .insert(ticket, Wait { request, settled: None, shown: Vec::new(), shown_ms: now_ms });
         self.check_wait(ticket);
         self.take()
     }
@@ -132,9 +145,10 @@ impl<P> Replication<P> {
     }
 
     fn check_wait(&mut self, ticket: u64) {
+        self.settle(ticket);
         let Some(wait) = self.waits.0.get(&ticket) else { return };
         let late = self.now_ms >= wait.request.deadline_ms;
-        let outcome = match self.standing(&wait.request) {
+        let outcome = match self.standing(wait) {
             Standing::There => Outcome::Propagated,
             Standing::Never(reason) => Outcome::Unsatisfiable { reason },
             Standing::NotYet(nodes) if late => {
@@ -161,38 +175,103 @@ impl<P> Replication<P> {
         }
     }
 
-    fn standing(&self, request: &WaitRequest) -> Standing {
+    /// Settles whom a wait is about, unless a peer has told of a newer roster than this node's: a
+    /// member that this node does not know yet must not be left out.
+    fn settle(&mut self, ticket: u64) {
+        if self.newer_roster().is_some() {
+            return;
+        }
+        let Some(wait) = self.waits.0.get(&ticket) else { return };
+        if wait.settled.is_none() {
+            let whom = self.whom(&wait.request.scope);
+            if let Some(wait) = self.waits.0.get_mut(&ticket) {
+                wait.settled = Some(whom);
+            }
+        }
+    }
+
+    /// Who has told of a newer roster than this node's, and its epoch.
+    fn newer_roster(&self) -> Option<(NodeId, u64)> {
+        let told = self.streams.iter().filter_map(|(peer, stream)| Some((*peer, stream.epoch?)));
+        told.filter(|(_, epoch)| *epoch > self.roster.epoch).max_by_key(|(_, epoch)| *epoch)
+    }
+
+    fn whom(&self, scope: &Scope) -> Whom {
         let members = self.roster.present();
-        let (nodes, needed): (Vec<NodeId>, usize) = match &request.scope {
+        match scope {
             Scope::All => {
                 let nodes: Vec<_> = members.map(|(node, _)| node).collect();
-                (nodes.clone(), nodes.len())
+                Whom { needed: nodes.len(), nodes }
             }
             Scope::Quorum => {
                 let writers = members.filter(|(_, member)| member.role == Role::Writer);
                 let nodes: Vec<_> = writers.map(|(node, _)| node).collect();
-                (nodes.clone(), nodes.len() / 2 + 1)
+                Whom { needed: nodes.len() / 2 + 1, nodes }
             }
             Scope::Region(region) => {
                 let there = members.filter(|(_, member)| member.region == *region);
                 let nodes: Vec<_> = there.map(|(node, _)| node).collect();
-                (nodes.clone(), nodes.len())
+                Whom { needed: nodes.len(), nodes }
             }
-            Scope::Node(node) => (members.map(|(id, _)| id).filter(|id| id == node).collect(), 1),
+            Scope::Node(node) => {
+                let nodes = members.map(|(id, _)| id).filter(|id| id == node).collect();
+                Whom { nodes, needed: 1 }
+            }
+        }
+    }
+
+    fn standing(&self, wait: &Wait) -> Standing {
+        let request = &wait.request;
+        let Some(Whom { nodes, needed }) = &wait.settled else {
+            return Standing::NotYet(self.unsettled(request));
         };
         if nodes.is_empty() {
-            return Standing::Never(match &request.scope {
-                Scope::All | Scope::Quorum => "this node knows no roster yet".to_owned(),
-                Scope::Region(region) => format!("no node is in region `{region}`"),
-                Scope::Node(node) if self.roster.members.contains_key(node) => {
-                    format!("node {node} was removed")
-                }
-                Scope::Node(node) => format!("there is no node {node}"),
-            });
+            return Standing::Never(self.nobody(&request.scope));
         }
-        let nodes: Vec<_> = nodes.into_iter().map(|node| self.node_wait(node, request)).collect();
+        let nodes: Vec<_> = nodes.iter().map(|node| self.node_wait(*node, request)).collect();
         let reached = nodes.iter().filter(|node| node.reached).count();
-        if reached >= needed { Standing::There } else { Standing::NotYet(nodes) }
+        if reached >= *needed {
+            return Standing::There;
+        }
+        let hopeless: Vec<NodeId> = nodes
+            .iter()
+            .filter(|node| !node.reached && !self.roster.has(node.node))
+            .map(|node| node.node)
+            .collect();
+        if nodes.len() - hopeless.len() < *needed {
+            let names: Vec<String> = hopeless.iter().map(NodeId::to_string).collect();
+            let reason =
+                format!("removed before it had the change: node {}", names.join(", node "));
+            return Standing::Never(reason);
+        }
+        Standing::NotYet(nodes)
+    }
+
+    /// What is told while this node's roster is not the newest: itself, as the one to wait for.
+    fn unsettled(&self, request: &WaitRequest) -> Vec<NodeWait> {
+        let known = self.whom(&request.scope).nodes;
+        let known = known.into_iter().filter(|node| *node != self.me);
+        let mut nodes: Vec<_> = known.map(|node| self.node_wait(node, request)).collect();
+        let why = self.newer_roster().map_or_else(String::new, |(peer, epoch)| {
+            format!(
+                "its roster, of epoch {}, is older than node {peer}'s, of epoch {epoch}",
+                self.roster.epoch
+            )
+        });
+        nodes.push(NodeWait { node: self.me, reached: false, lag: 0, why });
+        nodes
+    }
+
+    /// Why a scope has no members.
+    fn nobody(&self, scope: &Scope) -> String {
+        match scope {
+            Scope::All | Scope::Quorum => "this node knows no roster yet".to_owned(),
+            Scope::Region(region) => format!("no node is in region `{region}`"),
+            Scope::Node(node) if self.roster.members.contains_key(node) => {
+                format!("node {node} was removed")
+            }
+            Scope::Node(node) => format!("there is no node {node}"),
+        }
     }
 
     fn node_wait(&self, node: NodeId, request: &WaitRequest) -> NodeWait {
