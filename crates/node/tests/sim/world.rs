@@ -85,6 +85,10 @@ fn index(node: NodeId) -> usize {
     node.0 as usize - 1
 }
 
+fn is_batch(frame: &v1::Frame) -> bool {
+    matches!(frame.frame, Some(v1::frame::Frame::Batch(_)))
+}
+
 fn pair(a: usize, b: usize) -> (usize, usize) {
     (a.min(b), a.max(b))
 }
@@ -477,8 +481,8 @@ impl World {
         let Some(session) = self.connections.get(&pair(a, b)).copied() else { return };
         let wire = self.wires.entry((a, b)).or_default();
         let copy = wire.iter().find_map(|event| match event {
-            Event::Frame(_, frame) => Some(frame.clone()),
-            Event::Up(_) => None,
+            Event::Frame(_, frame) if is_batch(frame) => Some(frame.clone()),
+            Event::Frame(..) | Event::Up(_) => None,
         });
         let transactions = vec![vec![0xff; 9]];
         let batch = v1::frame::Frame::Batch(v1::Batch { transactions });
