@@ -4,7 +4,8 @@
 //! own with `writ dev`, measures, and stops it. The program is `WRIT_BIN`, else the `writ` beside
 //! this one.
 //!
-//! `replay` measures in this process what needs no cluster: what a transaction and a user cost a node.
+//! `replay` measures in this process what needs no cluster: what a transaction and a user cost a
+//! node.
 //!
 //! **Invariants.** Only what the server acknowledged counts; a refusal ends the run. Every number
 //! is printed with its setting and, in the same run, with what the bare machine can do.
@@ -70,7 +71,8 @@ struct Arguments {
     #[arg(long)]
     directory: Option<PathBuf>,
     /// Users of the history that `replay` takes.
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=5_000_000))]
+    #[arg(long, default_value_t = 100_000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=5_000_000))]
     users: u64,
 }
 
