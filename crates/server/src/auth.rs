@@ -27,6 +27,7 @@ use model::{Secret, Timestamp};
 use rpc::{client, v1::peer_client::PeerClient};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
+use tokio::sync::Semaphore;
 use tonic::{Request, Status, transport::Channel};
 use wire::{Message as _, v1};
 
@@ -36,6 +37,8 @@ use crate::{app::App, clock, core::Stopping};
 pub const SIGNING_KEYS_MAX: usize = 10_000;
 /// The longest region in a signature's scope, in bytes: it is cached, and conditions see it.
 pub const REGION_BYTES_MAX: usize = 64;
+/// Questions to writers at a time; further ones wait for their turn, then fail.
+const ASKS_MAX: usize = 64;
 /// How long a writer may take to derive a key.
 const DERIVE_WITHIN: Duration = Duration::from_secs(3);
 /// How far the day of a signature may be from the clock: SigV4's skew.
@@ -100,12 +103,18 @@ pub struct Authenticator {
     app: Arc<App>,
     derived: Mutex<BTreeMap<CacheKey, Derived>>,
     writers: Mutex<BTreeMap<(NodeId, String), Channel>>,
+    asks: Semaphore,
 }
 
 impl Authenticator {
     /// Of this node.
     pub fn new(app: Arc<App>) -> Self {
-        Self { app, derived: Mutex::default(), writers: Mutex::default() }
+        Self {
+            app,
+            derived: Mutex::default(),
+            writers: Mutex::default(),
+            asks: Semaphore::new(ASKS_MAX),
+        }
     }
 
     /// Who signed the request.
@@ -202,6 +211,9 @@ impl Authenticator {
             let writers = node.control().writers();
             writers.map(|entry| (entry.node, entry.grpc_address.clone())).collect::<Vec<_>>()
         })?;
+        // Whoever comes with a session token that this node cannot open makes it ask.
+        let turn = tokio::time::timeout(DERIVE_WITHIN, self.asks.acquire()).await;
+        let _turn = turn.map_err(|_| Unauthenticated::NoWriter("too many ask".to_owned()))?;
         let mut failures = Vec::new();
         for (node, address) in writers {
             match self.ask(node, &address, signed).await {

@@ -11,6 +11,7 @@
 mod authorization;
 mod cluster;
 mod join;
+mod listener;
 mod peer;
 mod propagation;
 mod reads;
@@ -24,8 +25,13 @@ use tonic::{Code, Request, Response, Status};
 use tracing::Instrument as _;
 
 pub use self::{
-    authorization::Authorizations, cluster::Clusters, join::Joins, peer::Peers,
-    propagation::Propagations, reads::ReadCalls,
+    authorization::Authorizations,
+    cluster::Clusters,
+    join::Joins,
+    listener::{CONNECTIONS_MAX, incoming, of_somebody},
+    peer::Peers,
+    propagation::Propagations,
+    reads::ReadCalls,
 };
 use crate::{
     app::{self, App},

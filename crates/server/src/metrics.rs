@@ -59,10 +59,10 @@ pub struct Peer {
     pub peer: u32,
 }
 
-/// A listener that speaks HTTP/1.1.
+/// A listener.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Listener {
-    /// `aws` or `ops`.
+    /// `aws`, `ops` or `grpc`.
     pub listener: &'static str,
 }
 
@@ -80,7 +80,7 @@ pub struct Metrics {
     pub durations: Family<Operation, Histogram, fn() -> Histogram>,
     /// Answers to checks, by verdict.
     pub decisions: Family<Outcome, Counter>,
-    /// Connections of an HTTP/1.1 listener.
+    /// Connections of a listener.
     pub connections: Family<Listener, Count>,
     /// Transactions a peer is not known to have.
     pub lag: Family<Peer, Count>,

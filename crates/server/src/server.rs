@@ -25,7 +25,7 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
-use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Status, service::interceptor::InterceptedService};
 use wire::v1::{self, control_command::Command};
 
 use crate::{
@@ -36,7 +36,7 @@ use crate::{
     config::{Config, Role},
     control::{self, CommandError, Rules},
     core,
-    grpc::{Authorizations, Clusters, Joins, Peers, Propagations, ReadCalls},
+    grpc::{self, Authorizations, Clusters, Joins, Peers, Propagations, ReadCalls},
     http, membership,
     metrics::{Listener, Metrics},
     ops::{Condition, Ops},
@@ -330,15 +330,16 @@ fn serve_grpc(
     let router = rpc::tls::server(&app.home.identity, &app.home.ca_pem)
         .map_err(ServerError::Grpc)?
         .layer(VerifyLayer::new(authenticator))
-        .add_service(app.control.service(peers))
-        .add_service(replication)
-        .add_service(PeerServer::new(Peers::new(own())))
+        .add_service(known(app.control.service(peers)))
+        .add_service(known(replication))
+        .add_service(known(PeerServer::new(Peers::new(own()))))
         .add_service(Joins::server(own()))
-        .add_service(AuthorizationServer::new(Authorizations::new(own())))
-        .add_service(PropagationServer::new(Propagations::new(own())))
-        .add_service(ClusterServer::new(Clusters::new(own())))
-        .add_service(ReadsServer::new(ReadCalls::new(own())));
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        .add_service(known(AuthorizationServer::new(Authorizations::new(own()))))
+        .add_service(known(PropagationServer::new(Propagations::new(own()))))
+        .add_service(known(ClusterServer::new(Clusters::new(own()))))
+        .add_service(known(ReadsServer::new(ReadCalls::new(own()))));
+    let open = app.core.metrics().connections.get_or_create_owned(&Listener { listener: "grpc" });
+    let incoming = grpc::incoming(listener, grpc::CONNECTIONS_MAX, open);
     Ok(async move {
         let mut until = stop.clone();
         let served = router.serve_with_incoming_shutdown(incoming, async move {
@@ -354,6 +355,13 @@ fn serve_grpc(
             () = cut => Ok(()),
         }
     })
+}
+
+type Admission = fn(Request<()>) -> Result<Request<()>, Status>;
+
+/// A service that only callers with a signature or a certificate reach.
+fn known<S>(service: S) -> InterceptedService<S, Admission> {
+    InterceptedService::new(service, grpc::of_somebody)
 }
 
 fn ops_handler(app: &Arc<App>, metrics: &Arc<Metrics>, store: StoreHandle) -> Ops {
