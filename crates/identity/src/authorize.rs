@@ -179,8 +179,7 @@ pub(crate) fn find_arn(identity: &Identity, arn: &Arn) -> Option<(Entity, Option
     };
     let entity = match session {
         None => identity.find_by_arn(account, kind, name, arn)?,
-        // A session's ARN has no path.
-        Some(_) => identity.find(account, kind, name)?,
+        Some(_) => identity.find_by_spelling(account, kind, name)?,
     };
     Some((entity, session))
 }

@@ -142,13 +142,12 @@ struct Asked {
 /// Who is meant by an ARN or a unique id.
 fn resolve(identity: &Identity, accounts: &Accounts, text: &str) -> Option<Asked> {
     let (account, principal, session) = if let Ok(arn) = text.parse::<Arn>() {
-        let account = arn.account().parse().ok()?;
-        match (arn.service(), arn.resource()) {
-            ("iam", "root") => (account, Principal::Root, None),
-            _ => {
-                let (entity, session) = find_arn(identity, &arn)?;
-                (account, principal_of(entity.id)?, session)
-            }
+        let account: AccountId = arn.account().parse().ok()?;
+        if arn == Arn::iam(account, "root") {
+            (account, Principal::Root, None)
+        } else {
+            let (entity, session) = find_arn(identity, &arn)?;
+            (account, principal_of(entity.id)?, session)
         }
     } else {
         let (id, session) = match text.split_once(':') {

@@ -140,6 +140,19 @@ impl Identity {
         self.find_among(account, kind, name, |entity| self.arns(*entity).contains(arn))
     }
 
+    /// The entity that may have this very name, letter case included, as an ARN without a path has
+    /// it. ARNs are compared with case: a deny that names `assumed-role/OPS/me`, once it was bound
+    /// to the role `ops`, would look effective and never apply.
+    pub(crate) fn find_by_spelling(
+        &self,
+        account: AccountId,
+        kind: UniqueIdKind,
+        name: &str,
+    ) -> Option<Entity> {
+        let spelled = |entity: &Entity| self.read(&NAME, *entity).may().any(|n| n.text == name);
+        self.find_among(account, kind, name, spelled)
+    }
+
     fn find_among(
         &self,
         account: AccountId,

@@ -348,3 +348,33 @@ fn rivals_with_other_paths_are_each_found_by_their_arn() {
         assert!(said.contains("ImplicitDeny"), "{said}");
     }
 }
+
+#[test]
+fn an_arn_that_differs_in_case_partition_or_region_names_nobody() {
+    let mut history = History::new();
+    history.run("root CreateUser Bob\nroot CreateRole Ops trust:123456789012");
+    for arn in [
+        "arn:aws:iam::ACCOUNT:user/bob",
+        "arn:aws:iam::ACCOUNT:role/ops",
+        "arn:aws:sts::ACCOUNT:assumed-role/ops/me",
+        "arn:aws:sts::ACCOUNT:assumed-role/OPS/me",
+        "arn:aws-cn:iam::ACCOUNT:user/Bob",
+        "arn:aws:iam:eu:ACCOUNT:user/Bob",
+        "arn:aws-cn:iam::ACCOUNT:root",
+        "arn:aws:iam:eu:ACCOUNT:root",
+        "arn:aws:sts::ACCOUNT:root",
+        "arn:aws:iam::ACCOUNT:Root",
+        "arn:aws:iam::333333333333:root",
+    ] {
+        let arn = arn.replace("ACCOUNT", ACCOUNT);
+        let said = history.run(&format!("may {arn} s3:GetObject *"));
+        assert!(said.contains("NoSuchEntity"), "{said}");
+        if !arn.contains("root") {
+            let said = history.run(&format!("root CreateRole r trust:{arn}"));
+            assert!(said.contains("MalformedPolicyDocument"), "{said}");
+        }
+    }
+    let session = format!("arn:aws:sts::{ACCOUNT}:assumed-role/Ops/me");
+    let said = history.run(&format!("root CreateRole r trust:{session}"));
+    assert!(said.contains("CreateRole("), "{said}");
+}
