@@ -47,12 +47,15 @@ class Deployment:
         self.kek.write_text(os.urandom(32).hex())
         self.kek.chmod(0o600)
         self.key: Credentials | None = None
+        self.gone: set[int] = set()
 
     def host(self, number) -> network.Host:
         return self.network.hosts[number - 1]
 
-    def numbers(self) -> range:
-        return range(1, len(self.network.hosts) + 1)
+    def numbers(self) -> list[int]:
+        """Those of the members."""
+        everyone = range(1, len(self.network.hosts) + 1)
+        return [number for number in everyone if number not in self.gone]
 
     def start(self):
         """The first initializes the cluster, the others join it with tokens."""
@@ -62,7 +65,7 @@ class Deployment:
         found = dict(re.findall(r"^(\w+)=(\S+)$", printed, re.MULTILINE))
         self.key = Credentials(found["AWS_ACCESS_KEY_ID"], found["AWS_SECRET_ACCESS_KEY"])
         self.write_context()
-        for number in list(self.numbers())[1:]:
+        for number in self.numbers()[1:]:
             token = self.expect_writ(1, "token", "create", "--role", "writer").strip()
             self.start_node(number, "--join", self.grpc(1), WRIT_JOIN_TOKEN=token)
         self.wait()
@@ -276,3 +279,42 @@ def set_alias(deployment, number, alias) -> dict | None:
     except ClientError as error:
         return error.response
     return None
+
+
+def test_a_node_that_was_removed_while_cut_off_finds_out_and_never_serves_again(deployment):
+    """Last: it leaves the cluster without its third node."""
+    deployment.network.cut_off(3)
+    eventually(lambda: removed(deployment, 3), QUORUM_SECONDS, "a quorum that removes node 3")
+    assert readyz(deployment, 3), "it cannot know yet"
+    deployment.gone.add(3)
+    deployment.write_context()
+
+    deployment.network.heal()
+    eventually(lambda: not readyz(deployment, 3), QUORUM_SECONDS, "node 3 finds out")
+    with pytest.raises(ClientError) as refused:
+        deployment.iam(3, lambda iam: iam.create_user(UserName="nobody-would-hear"))
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+
+    fence = deployment.data_dir(3) / "fenced"
+    eventually(fence.exists, QUORUM_SECONDS, "the fence is on disk")
+    assert fence.read_text() == "this node was removed from the cluster"
+    again = deployment.writ(
+        3, "server", "--data-dir", deployment.data_dir(3), "--kek-file", deployment.kek,
+        "--listen-aws", f"{deployment.host(3).address}:1", "--listen-grpc",
+        f"{deployment.host(3).address}:2", "--listen-ops", "127.0.0.1:3",
+    )  # fmt: skip
+    assert again.returncode == 1, again.stderr
+    assert "must not start again: this node was removed" in again.stdout + again.stderr
+
+
+def removed(deployment, number) -> bool:
+    done = deployment.writ(
+        1, "node", "remove", "--endpoint", deployment.grpc(1), "--as-node", deployment.data_dir(1),
+        str(number),
+    )  # fmt: skip
+    return done.returncode == 0
+
+
+def readyz(deployment, number) -> bool:
+    ready = f"http://127.0.0.1:{OPS_PORT}/readyz"
+    return deployment.host(number).call(lambda: answers_200(ready))

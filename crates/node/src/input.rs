@@ -91,6 +91,12 @@ pub enum Input {
         /// The wait.
         ticket: u64,
     },
+    /// A member has said that the cluster has removed this node. The transport has proved who says
+    /// it.
+    Removed {
+        /// The member.
+        by: NodeId,
+    },
     /// Time has passed.
     Tick,
 }
@@ -187,6 +193,11 @@ pub enum Effect {
         /// How it ended.
         outcome: Outcome,
     },
+    /// This node is fenced for ever: that must be remembered across restarts.
+    Fence {
+        /// Why.
+        fence: Fence,
+    },
     /// Something that must never happen did: log it as an error, count it.
     Alarm {
         /// What.
@@ -235,6 +246,26 @@ pub enum Refusal {
     /// The account has had its root key, or anything else.
     #[error("the account {0} exists already")]
     AccountInUse(AccountId),
+}
+
+/// Why a node must never write or answer again; it can only come back as a new node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Fence {
+    /// The cluster has removed it: nothing it would acknowledge reaches anybody.
+    #[error("this node was removed from the cluster")]
+    Removed,
+    /// Others have transactions of this node that it lacks: it would bind their names again.
+    #[error("this node's log was cut off")]
+    CutOff,
+}
+
+impl From<Fence> for Refusal {
+    fn from(fence: Fence) -> Self {
+        match fence {
+            Fence::Removed => Self::Removed,
+            Fence::CutOff => Self::CutOff,
+        }
+    }
 }
 
 /// Where a writer is reached.

@@ -18,7 +18,7 @@ mod status;
 pub mod token;
 
 pub use control::{ControlState, NodeState, Role, RosterEntry};
-pub use input::{Answer, Effect, Execute, Input, Refusal, WriterAddress};
+pub use input::{Answer, Effect, Execute, Fence, Input, Refusal, WriterAddress};
 pub use node::{Node, ReplayError};
 pub use replication::{DigestState, NodeWait, Outcome as WaitOutcome, Scope, Stage};
 pub use status::{NodeStatus, parse_scope};

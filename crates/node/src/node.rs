@@ -22,7 +22,7 @@ use wire::{
 };
 
 use crate::{
-    Answer, Effect, Execute, Input, Refusal, WriterAddress,
+    Answer, Effect, Execute, Fence, Input, Refusal, WriterAddress,
     control::{ControlState, NodeState, Role},
     frame,
     token::{TokenError, Tokens},
@@ -43,6 +43,7 @@ pub struct Node {
     /// The digest of a state that is not durable yet, with the lsn that it waits for.
     probe: Option<(u64, Digest)>,
     noted: VersionVector,
+    fence: Option<Fence>,
     pub(crate) first_input: Option<Timestamp>,
 }
 
@@ -73,6 +74,7 @@ impl Node {
             hlc: Hlc::default(),
             probe: None,
             noted: VersionVector::new(),
+            fence: None,
             first_input: None,
         }
     }
@@ -131,12 +133,39 @@ impl Node {
                 self.replication.cancel_wait(ticket);
                 Vec::new()
             }
+            Input::Removed { by } => {
+                let believed = self.control.present().any(|entry| entry.node == by);
+                return if believed { self.fence(Fence::Removed) } else { Vec::new() };
+            }
             Input::Tick => self.replication.tick(now_ms),
         };
         let mut out = self.perform(now, effects);
         let digest = self.probe_digest();
         out.extend(self.perform(now, digest));
+        if self.replication.is_cut_off() {
+            out.extend(self.fence(Fence::CutOff));
+        }
         out
+    }
+
+    /// Nothing takes a fence away again; the first reason counts.
+    fn fence(&mut self, fence: Fence) -> Vec<Effect> {
+        if self.fence.is_some() {
+            return Vec::new();
+        }
+        self.fence = Some(fence);
+        vec![Effect::Fence { fence }]
+    }
+
+    /// Whether this node must never write or answer again, and why.
+    pub fn fenced(&self) -> Option<Fence> {
+        self.fence
+    }
+
+    /// Whether this node may answer: it has joined, caught up, and is not fenced.
+    pub fn serves(&self) -> bool {
+        let own = self.control.node(self.me);
+        self.fence.is_none() && own.is_some_and(|own| own.state == NodeState::Active)
     }
 
     fn execute(&mut self, now: Timestamp, execute: Execute) -> Vec<Effect> {
@@ -215,8 +244,8 @@ impl Node {
         if self.role == Role::Replica {
             return Err(Refusal::NotAWriter { writer: self.some_writer() });
         }
-        if self.replication.is_cut_off() {
-            return Err(Refusal::CutOff);
+        if let Some(fence) = self.fence {
+            return Err(fence.into());
         }
         let entry = self.control.node(self.me).ok_or(Refusal::NotReady)?;
         match (entry.state, entry.role) {
@@ -329,7 +358,12 @@ impl Node {
         let roster = roster(&control);
         self.control = control;
         let effects = self.replication.set_roster(now.ms(), roster);
-        self.perform(now, effects)
+        let mut out = self.perform(now, effects);
+        let own = self.control.node(self.me);
+        if own.is_some_and(|own| own.state == NodeState::Removed) {
+            out.extend(self.fence(Fence::Removed));
+        }
+        out
     }
 
     fn perform(

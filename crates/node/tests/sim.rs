@@ -5,7 +5,7 @@
 #[path = "sim/world.rs"]
 mod world;
 
-use node::Effect;
+use node::{Effect, Input};
 use wire::{Message, v1};
 use world::{World, id};
 
@@ -111,6 +111,21 @@ fn a_node_that_lost_its_logs_tail_is_told_so_and_makes_no_more_transactions() {
     world.settle(1_000);
     assert!(world.alarms().iter().any(|alarm| alarm.contains("log was cut off")));
     assert_eq!(world.create_user(0, "eve").unwrap_err(), node::Refusal::CutOff);
+}
+
+#[test]
+fn a_node_that_members_say_was_removed_writes_and_answers_no_more() {
+    let mut world = World::new(14);
+    world.settle(300);
+    world.handle(0, Input::Removed { by: id(9) });
+    assert!(world.node(0).serves(), "a stranger is not believed");
+    world.create_user(0, "bob").unwrap();
+    world.handle(0, Input::Removed { by: id(1) });
+    assert!(!world.node(0).serves());
+    assert_eq!(world.create_user(0, "eve").unwrap_err(), node::Refusal::Removed);
+    world.handle(0, Input::Removed { by: id(1) });
+    let fences = world.alarms().iter().filter(|alarm| alarm.contains("was removed"));
+    assert_eq!(fences.count(), 1, "it is told once");
 }
 
 #[test]

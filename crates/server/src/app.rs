@@ -52,10 +52,7 @@ impl App {
     /// # Errors
     /// When the node is stopping.
     pub fn serves(&self) -> Result<bool, Stopping> {
-        self.core.peek(|node| {
-            let own = node.control().node(node.id());
-            own.is_some_and(|own| own.state == node::NodeState::Active)
-        })
+        self.core.peek(Node::serves)
     }
 
     /// How to reach another node.

@@ -24,7 +24,7 @@ use std::{
 use crdt::{NodeId, VersionVector, dominates, lag};
 use identity::{Caller, Command, ControlChange, NewAccessKey, Reply, RequestContext};
 use model::{AccountId, Timestamp};
-use node::{Answer, Input, Node, NodeWait, Refusal, Scope, Stage, TokenError, WaitOutcome};
+use node::{Answer, Fence, Input, Node, NodeWait, Refusal, Scope, Stage, TokenError, WaitOutcome};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use wire::{Message as _, v1};
@@ -176,6 +176,7 @@ struct Shared {
     tickets: AtomicU64,
     clock: Clock,
     metrics: Arc<Metrics>,
+    fence: watch::Sender<Option<Fence>>,
 }
 
 /// Reads the node and sends it inputs.
@@ -205,6 +206,7 @@ fn with_clock(
         tickets: AtomicU64::new(1),
         clock,
         metrics,
+        fence: watch::channel(None).0,
     });
     let frame_bytes = Arc::new(Semaphore::new(FRAME_BYTES_MAX));
     let core = Core { shared: Arc::clone(&shared), sender, frame_bytes };
@@ -357,6 +359,7 @@ impl Core {
             | Input::Control { .. }
             | Input::Wait { .. }
             | Input::CancelWait { .. }
+            | Input::Removed { .. }
             | Input::Tick => None,
         };
         self.send(Message::Input { input, room }).await
@@ -393,6 +396,11 @@ impl Core {
     /// Resolves when the node has changed since the last call on this receiver.
     pub fn changes(&self) -> Changes {
         Changes(self.shared.progress.subscribe())
+    }
+
+    /// Tells when the node must never write or answer again.
+    pub fn fences(&self) -> watch::Receiver<Option<Fence>> {
+        self.shared.fence.subscribe()
     }
 
     /// What is counted.

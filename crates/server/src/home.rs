@@ -30,6 +30,8 @@ const CA_FILE: &str = "ca.pem";
 const CHAIN_FILE: &str = "node.pem";
 const KEY_FILE: &str = "node.key";
 const ROSTER_FILE: &str = "first-roster.pb";
+/// Holds the reason why the node must never start again.
+pub const FENCE_FILE: &str = "fenced";
 const STORE_DIR: &str = "store";
 
 /// Why a data directory cannot be used.
@@ -70,6 +72,18 @@ pub enum HomeError {
     Unfinished {
         /// The directory.
         path: PathBuf,
+    },
+    /// The node must never write or answer again.
+    #[error(
+        "`{}` must not start again: {why}; a node comes back with an empty directory and a new \
+         join token",
+        path.display()
+    )]
+    Fenced {
+        /// The directory.
+        path: PathBuf,
+        /// In words.
+        why: String,
     },
     /// The configuration says something else than the directory.
     #[error("`{}` is of a {found} in region `{region}`, not of what is configured", path.display())]
@@ -174,11 +188,18 @@ impl Home {
         Ok(certificate.to_vec())
     }
 
-    /// Refuses a configuration that says something else than the directory.
+    /// Refuses a configuration that says something else than the directory, and a directory whose
+    /// node is fenced.
     ///
     /// # Errors
-    /// When role or region differ.
+    /// When role or region differ, or the node must never start again.
     pub fn check(&self, data_dir: &Path, role: Role, region: &str) -> Result<(), HomeError> {
+        let fence = data_dir.join(FENCE_FILE);
+        match fs::read_to_string(&fence) {
+            Ok(why) => return Err(HomeError::Fenced { path: data_dir.to_owned(), why }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(io_error("read", &fence)(error)),
+        }
         if self.role == role && self.region == region {
             return Ok(());
         }
@@ -289,6 +310,9 @@ mod tests {
         assert!(loaded.check(directory.path(), Role::Replica, "eu").is_ok());
         assert!(loaded.check(directory.path(), Role::Writer, "eu").is_err());
         assert!(loaded.check(directory.path(), Role::Replica, "us").is_err());
+        write(directory.path(), FENCE_FILE, b"it was removed").unwrap();
+        let fenced = loaded.check(directory.path(), Role::Replica, "eu").unwrap_err();
+        assert!(fenced.to_string().contains("must not start again: it was removed"), "{fenced}");
     }
 
     #[test]

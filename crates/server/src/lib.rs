@@ -16,6 +16,7 @@ pub mod config;
 pub mod control;
 pub mod core;
 pub mod dev;
+pub mod fence;
 pub mod grpc;
 pub mod home;
 pub mod http;

@@ -35,7 +35,7 @@ use crate::{
     bootstrap::{self, BootstrapError, Ready},
     config::{Config, Role},
     control::{self, CommandError, Rules},
-    core,
+    core, fence,
     grpc::{self, Authorizations, Clusters, Joins, Peers, Propagations, ReadCalls},
     http, membership,
     metrics::{Listener, Metrics},
@@ -256,6 +256,9 @@ fn spawn_parts(
         "announcement",
         done(membership::announce(Arc::clone(app), addresses, stop.clone())),
     );
+    parts.spawn("membership", fence::ask(Arc::clone(app), stop.clone()));
+    let data_dir = config.data_dir.clone();
+    parts.spawn("fence", fence::remember(Arc::clone(app), data_dir, stop.clone()));
     let Listeners { aws, grpc, ops } = listeners;
     parts.spawn("gRPC listener", serve_grpc(grpc, app, Arc::clone(&authenticator), stop.clone())?);
     let limits = http::Limits::default();
@@ -381,11 +384,12 @@ fn conditions(app: &App, store: &StoreHandle) -> Vec<Condition> {
     let poisoned = missing(store.poisoned(), "the store failed");
     let (control, member) = match app.core.peek(|node| {
         let own = node.control().node(node.id());
-        (node.control().cluster_id().is_empty(), own.map(|entry| entry.state))
+        (node.control().cluster_id().is_empty(), own.map(|entry| entry.state), node.fenced())
     }) {
         Err(stopping) => (Some(stopping.to_string()), Some(stopping.to_string())),
-        Ok((unknown, state)) => {
+        Ok((unknown, state, fence)) => {
             let member = match state {
+                _ if fence.is_some() => fence.map(|fence| fence.to_string()),
                 Some(node::NodeState::Active) => None,
                 Some(node::NodeState::Joining) => Some("joining, not caught up".to_owned()),
                 Some(node::NodeState::Removed) => Some("removed from the cluster".to_owned()),

@@ -79,6 +79,12 @@ impl ControlState {
         self.present().find(|entry| entry.certificate == certificate)
     }
 
+    /// Whether the certificate is of a node that was removed. No two nodes ever have the same.
+    pub fn is_removed(&self, certificate: &str) -> bool {
+        let of = |entry: &&RosterEntry| entry.certificate == certificate;
+        self.by_certificate(certificate).is_none() && self.roster.values().find(of).is_some()
+    }
+
     /// The next node's entry from what a proposer said of it; nothing is changed.
     pub(super) fn new_entry(
         &self,

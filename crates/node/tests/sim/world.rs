@@ -85,10 +85,6 @@ fn index(node: NodeId) -> usize {
     node.0 as usize - 1
 }
 
-fn is_batch(frame: &v1::Frame) -> bool {
-    matches!(frame.frame, Some(v1::frame::Frame::Batch(_)))
-}
-
 fn pair(a: usize, b: usize) -> (usize, usize) {
     (a.min(b), a.max(b))
 }
@@ -198,7 +194,7 @@ impl World {
         &self.hosts[at].node
     }
 
-    fn handle(&mut self, at: usize, input: Input) {
+    pub(crate) fn handle(&mut self, at: usize, input: Input) {
         let now = self.clock(at);
         let effects = self.hosts[at].node.handle(now, input);
         self.perform(at, effects);
@@ -320,6 +316,7 @@ impl World {
                 }
                 Effect::WaitProgress { ticket, .. } => assert!(self.waits.contains_key(&ticket)),
                 Effect::WaitOutcome { ticket, outcome } => self.outcome(ticket, &outcome),
+                Effect::Fence { fence } => self.alarms.push(fence.to_string()),
                 Effect::Alarm { what } => self.alarms.push(what),
             }
         }
@@ -481,9 +478,10 @@ impl World {
         let Some(session) = self.connections.get(&pair(a, b)).copied() else { return };
         let wire = self.wires.entry((a, b)).or_default();
         let copy = wire.iter().find_map(|event| match event {
-            Event::Frame(_, frame) if is_batch(frame) => Some(frame.clone()),
-            Event::Frame(..) | Event::Up(_) => None,
+            Event::Frame(_, frame) => Some(frame.clone()),
+            Event::Up(_) => None,
         });
+        let copy = copy.filter(|copy| matches!(copy.frame, Some(v1::frame::Frame::Batch(_))));
         let transactions = vec![vec![0xff; 9]];
         let batch = v1::frame::Frame::Batch(v1::Batch { transactions });
         let frame = copy.unwrap_or(v1::Frame { frame: Some(batch) });

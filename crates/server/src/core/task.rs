@@ -351,6 +351,7 @@ impl Task {
                     drop(wait.outcome.send(outcome));
                 }
             }
+            Effect::Fence { fence } => drop(self.shared.fence.send_replace(Some(fence))),
             Effect::Alarm { what } => {
                 self.shared.metrics.alarms.inc();
                 tracing::error!(what, "alarm");
@@ -453,6 +454,7 @@ fn persisted_bytes(effects: &[Effect]) -> usize {
         | Effect::CloseStream { .. }
         | Effect::WaitProgress { .. }
         | Effect::WaitOutcome { .. }
+        | Effect::Fence { .. }
         | Effect::Alarm { .. } => 0,
     };
     effects.iter().map(bytes).sum()

@@ -34,6 +34,21 @@ impl Peers {
         Self { app }
     }
 
+    /// Whoever has a certificate of this cluster's CA may ask: it learns only of itself.
+    fn standing(
+        &self,
+        request: &Request<v1::StandingRequest>,
+    ) -> Result<v1::StandingReply, Status> {
+        let fingerprint = peer::fingerprint(request);
+        let fingerprint = fingerprint
+            .ok_or_else(|| Status::unauthenticated("this call needs a node's certificate"))?;
+        let removed = self.app.core.peek(|node| {
+            // A node that is itself cut off from the others is not to be believed.
+            node.serves() && node.control().is_removed(fingerprint.as_str())
+        });
+        Ok(v1::StandingReply { removed: removed.map_err(stopping)? })
+    }
+
     async fn derive(
         &self,
         request: &Request<v1::DeriveSigningKeyRequest>,
@@ -99,5 +114,12 @@ impl Peer for Peers {
         request: Request<v1::DeriveSigningKeyRequest>,
     ) -> Result<Response<v1::DeriveSigningKeyReply>, Status> {
         counted(&self.app, "DeriveSigningKey", self.derive(&request)).await
+    }
+
+    async fn standing(
+        &self,
+        request: Request<v1::StandingRequest>,
+    ) -> Result<Response<v1::StandingReply>, Status> {
+        counted(&self.app, "Standing", async { self.standing(&request) }).await
     }
 }
