@@ -15,6 +15,7 @@
 
 mod digest;
 mod hlc;
+mod slots;
 mod state;
 mod transaction;
 mod vector;

@@ -1,20 +1,17 @@
 //! The map, how transactions change it, and how two states join.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Bound,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use crdts::{CmRDT, CvRDT};
 use thiserror::Error;
 
 use crate::{
     Digest, Dot, NodeId, Transaction, VersionVector, covers, digest::SlotHasher, dominates,
+    slots::Slots,
 };
 
 /// One side of a slot: what one transaction wrote and no later one has overwritten.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Sibling<M> {
     /// The transaction.
     pub dot: Dot,
@@ -22,6 +19,12 @@ pub struct Sibling<M> {
     pub meta: Arc<M>,
     /// The value; `None` is a removal.
     pub value: Option<Arc<[u8]>>,
+}
+
+impl<M> Clone for Sibling<M> {
+    fn clone(&self) -> Self {
+        Self { dot: self.dot, meta: Arc::clone(&self.meta), value: self.value.clone() }
+    }
 }
 
 /// All sides of a slot, by ascending dot; more than one if they are concurrent. Never empty.
@@ -42,18 +45,18 @@ pub enum ApplyError {
 #[derive(Clone, Debug)]
 pub struct State<M> {
     vector: VersionVector,
-    slots: BTreeMap<Box<[u8]>, Siblings<M>>,
+    slots: Slots<M>,
     digest: Digest,
 }
 
 impl<M> Default for State<M> {
     fn default() -> Self {
-        Self { vector: VersionVector::new(), slots: BTreeMap::new(), digest: Digest::default() }
+        Self { vector: VersionVector::new(), slots: Slots::default(), digest: Digest::default() }
     }
 }
 
 /// The hash of one slot and the bucket it belongs to.
-fn slot_hash<M>(key: &[u8], siblings: &Siblings<M>) -> (u8, u128) {
+fn slot_hash<M>(key: &[u8], siblings: &[Sibling<M>]) -> (u8, u128) {
     let mut key_hasher = SlotHasher::new();
     key_hasher.part(key);
     let key_hash = key_hasher.finish();
@@ -111,10 +114,7 @@ impl<M> State<M> {
         let Transaction { dot, deps, meta, writes } = transaction;
         for write in writes {
             let new = Sibling { dot: *dot, meta: Arc::clone(meta), value: write.value.clone() };
-            self.change(&write.key, |siblings| {
-                siblings.retain(|old| !covers(deps, &old.dot) && old.dot != *dot);
-                insert(siblings, new);
-            });
+            self.put(&write.key, deps, new);
         }
         crate::advance(&mut self.vector, *dot);
         Ok(())
@@ -124,10 +124,11 @@ impl<M> State<M> {
     /// the other's vector does not cover its dot.
     pub fn join(&mut self, other: Self) {
         let other_vector = other.vector;
-        let mut others = other.slots;
-        let keys: BTreeSet<_> = self.slots.keys().chain(others.keys()).cloned().collect();
+        let others = other.slots;
+        let keys: BTreeSet<_> =
+            self.slots.range(&[]).chain(others.range(&[])).map(|(key, _)| key).collect();
         for key in keys {
-            let theirs = others.remove(&key).unwrap_or_default();
+            let theirs = others.get(&key);
             let ours = self.vector.clone();
             self.change(&key, |siblings| {
                 let known = siblings.iter().map(|sibling| sibling.dot).collect::<Vec<_>>();
@@ -135,33 +136,48 @@ impl<M> State<M> {
                     let both = theirs.iter().any(|other| other.dot == sibling.dot);
                     both || !covers(&other_vector, &sibling.dot)
                 });
-                siblings.extend(theirs.into_iter().filter(|sibling| {
+                let new = theirs.iter().filter(|sibling| {
                     !known.contains(&sibling.dot) && !covers(&ours, &sibling.dot)
-                }));
+                });
+                siblings.extend(new.cloned());
                 siblings.sort_by_key(|sibling| (sibling.dot.actor, sibling.dot.counter));
             });
         }
         self.vector.merge(other_vector);
     }
 
-    /// INVARIANT: the only place that touches a slot, so that the digest always follows.
+    /// INVARIANT: this and [`Self::put`] alone touch a slot, so that the digest always follows.
     fn change(&mut self, key: &[u8], edit: impl FnOnce(&mut Siblings<M>)) {
-        let Some(siblings) = self.slots.get_mut(key) else {
-            let mut siblings = Siblings::new();
-            edit(&mut siblings);
-            if !siblings.is_empty() {
-                let (bucket, hash) = slot_hash(key, &siblings);
-                self.digest.add(bucket, hash);
-                self.slots.insert(key.into(), siblings);
-            }
-            return;
-        };
-        let (bucket, hash) = slot_hash(key, siblings);
-        self.digest.subtract(bucket, hash);
-        edit(siblings);
-        if siblings.is_empty() {
-            self.slots.remove(key);
-        } else {
+        self.digest_out(key);
+        self.slots.edit(key, edit);
+        self.digest_in(key);
+    }
+
+    /// Adds a transaction's sibling to a slot; those that `deps` covers go.
+    fn put(&mut self, key: &[u8], deps: &VersionVector, new: Sibling<M>) {
+        let dot = new.dot;
+        let goes = |old: &Sibling<M>| covers(deps, &old.dot) || old.dot == dot;
+        self.digest_out(key);
+        if let Err(new) = self.slots.overwrite(key, new, goes) {
+            self.slots.edit(key, |siblings| {
+                siblings.retain(|old| !goes(old));
+                insert(siblings, new);
+            });
+        }
+        self.digest_in(key);
+    }
+
+    fn digest_out(&mut self, key: &[u8]) {
+        let siblings = self.slots.get(key);
+        if !siblings.is_empty() {
+            let (bucket, hash) = slot_hash(key, siblings);
+            self.digest.subtract(bucket, hash);
+        }
+    }
+
+    fn digest_in(&mut self, key: &[u8]) {
+        let siblings = self.slots.get(key);
+        if !siblings.is_empty() {
             let (bucket, hash) = slot_hash(key, siblings);
             self.digest.add(bucket, hash);
         }
@@ -169,18 +185,12 @@ impl<M> State<M> {
 
     /// The siblings of a key; empty if it was never written.
     pub fn get(&self, key: &[u8]) -> &[Sibling<M>] {
-        self.slots.get(key).map_or(&[], Vec::as_slice)
+        self.slots.get(key)
     }
 
     /// All slots whose key begins with `prefix`, in order.
-    pub fn range<'a>(
-        &'a self,
-        prefix: &'a [u8],
-    ) -> impl Iterator<Item = (&'a [u8], &'a [Sibling<M>])> + 'a {
-        self.slots
-            .range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded))
-            .take_while(move |(key, _)| key.starts_with(prefix))
-            .map(|(key, siblings)| (&**key, siblings.as_slice()))
+    pub fn range(&self, prefix: &[u8]) -> impl Iterator<Item = (Box<[u8]>, &[Sibling<M>])> {
+        self.slots.range(prefix)
     }
 
     /// The state as bytes that are equal if and only if vectors, keys, dots and values are.
@@ -194,8 +204,8 @@ impl<M> State<M> {
             put(&node.to_be_bytes());
             put(&seq.to_be_bytes());
         }
-        for (key, siblings) in &self.slots {
-            put(key);
+        for (key, siblings) in self.slots.range(&[]) {
+            put(&key);
             for Sibling { dot, meta: _, value } in siblings {
                 put(&dot.actor.0.to_be_bytes());
                 put(&dot.counter.to_be_bytes());

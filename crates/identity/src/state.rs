@@ -36,7 +36,7 @@ impl Identity {
     pub fn from_state(state: State<Meta>) -> Self {
         let mut index = Index::default();
         for (key, siblings) in state.range(&[]) {
-            index.add(key, siblings);
+            index.add(&key, siblings);
         }
         Self { state, index }
     }
@@ -91,7 +91,7 @@ impl Identity {
         self.state
             .range(&Key::field_prefix(account, id, field.tag()))
             .filter_map(|(key, siblings)| {
-                let qualifier = Key::from_bytes(key).ok()?.field.qualifier;
+                let qualifier = Key::from_bytes(&key).ok()?.field.qualifier;
                 Some((qualifier, read(siblings)))
             })
             .filter(|(_, value)| value.is_possible())
@@ -107,7 +107,7 @@ impl Identity {
     ) -> Vec<Box<str>> {
         self.state
             .range(&Key::field_prefix(account, id, field.tag()))
-            .filter_map(|(key, _)| Some(Key::from_bytes(key).ok()?.field.qualifier))
+            .filter_map(|(key, _)| Some(Key::from_bytes(&key).ok()?.field.qualifier))
             .collect()
     }
 
@@ -177,9 +177,9 @@ impl Writes {
     pub(crate) fn remove_entity(&mut self, identity: &Identity, id: UniqueId) {
         let kept = [NAME.tag(), PATH.tag(), POLICY_VERSION.tag(), DEFAULT_VERSION.tag()];
         for (key, siblings) in identity.state.range(&Key::entity_prefix(self.account, id)) {
-            let removed = Key::from_bytes(key).is_ok_and(|key| !kept.contains(&key.field.tag));
+            let removed = Key::from_bytes(&key).is_ok_and(|key| !kept.contains(&key.field.tag));
             if removed && siblings.iter().any(|sibling| sibling.value.is_some()) {
-                self.writes.insert(key.into(), None);
+                self.writes.insert(key, None);
             }
         }
     }

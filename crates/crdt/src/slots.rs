@@ -1,0 +1,256 @@
+//! The slots by key: a sorted map whose neighbours share memory.
+//!
+//! **Invariants.** It is the map from whole keys to siblings, in the order of the keys' bytes; that
+//! keys are kept in groups by their first bytes cannot be observed. No slot is without siblings.
+//!
+//! **Must not know:** what keys mean, when siblings change.
+
+use std::collections::BTreeMap;
+
+use crate::{Sibling, Siblings};
+
+/// Keys that agree in so many bytes are kept together. A key's length and meaning are the
+/// application's: this number is about speed and size alone.
+const GROUP_BYTES: usize = 29;
+/// Longer rests of keys are kept by reference.
+const SHORT_BYTES: usize = 22;
+
+/// A key's first bytes; zeros fill up a shorter key. Sorts as the bytes do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Group {
+    bytes: [u8; GROUP_BYTES],
+    len: u8,
+}
+
+impl Group {
+    /// The group of a key, and the rest of the key.
+    fn split(key: &[u8]) -> (Self, &[u8]) {
+        let (first, rest) = key.split_at(key.len().min(GROUP_BYTES));
+        let mut bytes = [0; GROUP_BYTES];
+        for (to, from) in bytes.iter_mut().zip(first) {
+            *to = *from;
+        }
+        let len = u8::try_from(first.len()).expect("a group is shorter than 256 bytes");
+        (Self { bytes, len }, rest)
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or(&self.bytes)
+    }
+}
+
+/// The rest of a key, mostly so short that a reference would take as much room.
+#[derive(Clone, Debug)]
+enum Rest {
+    Short([u8; SHORT_BYTES], u8),
+    Long(Box<[u8]>),
+}
+
+impl Rest {
+    fn new(rest: &[u8]) -> Self {
+        let Some(len) = u8::try_from(rest.len()).ok().filter(|_| rest.len() <= SHORT_BYTES) else {
+            return Self::Long(rest.into());
+        };
+        let mut bytes = [0; SHORT_BYTES];
+        for (to, from) in bytes.iter_mut().zip(rest) {
+            *to = *from;
+        }
+        Self::Short(bytes, len)
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(bytes, len) => bytes.get(..usize::from(*len)).unwrap_or(bytes),
+            Self::Long(bytes) => bytes,
+        }
+    }
+}
+
+/// The siblings of a slot; nearly every slot has one.
+#[derive(Clone, Debug)]
+enum Sides<M> {
+    One(Sibling<M>),
+    Many(Siblings<M>),
+}
+
+impl<M> Sides<M> {
+    fn as_slice(&self) -> &[Sibling<M>] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+
+    /// `None` if there are no siblings.
+    fn new(mut siblings: Siblings<M>) -> Option<Self> {
+        match siblings.len() {
+            0 => None,
+            1 => siblings.pop().map(Self::One),
+            _ => Some(Self::Many(siblings)),
+        }
+    }
+
+    fn into_siblings(self) -> Siblings<M> {
+        match self {
+            Self::One(one) => vec![one],
+            Self::Many(many) => many,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Slot<M> {
+    rest: Rest,
+    sides: Sides<M>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Slots<M> {
+    /// Each group's slots by the rest of their keys.
+    groups: BTreeMap<Group, Vec<Slot<M>>>,
+}
+
+impl<M> Default for Slots<M> {
+    fn default() -> Self {
+        Self { groups: BTreeMap::new() }
+    }
+}
+
+fn find<M>(slots: &[Slot<M>], rest: &[u8]) -> Result<usize, usize> {
+    slots.binary_search_by(|slot| slot.rest.as_bytes().cmp(rest))
+}
+
+impl<M> Slots<M> {
+    /// The siblings of a key; empty if there is no such slot.
+    pub(crate) fn get(&self, key: &[u8]) -> &[Sibling<M>] {
+        let (group, rest) = Group::split(key);
+        let Some(slots) = self.groups.get(&group) else { return &[] };
+        let found = find(slots, rest).ok().and_then(|at| slots.get(at));
+        found.map_or(&[], |slot| slot.sides.as_slice())
+    }
+
+    /// Puts one sibling in the place of all that a slot has. `false`, and nothing is done, unless
+    /// `overwrites` holds for each of them.
+    pub(crate) fn overwrite(
+        &mut self,
+        key: &[u8],
+        new: Sibling<M>,
+        overwrites: impl Fn(&Sibling<M>) -> bool,
+    ) -> Result<(), Sibling<M>> {
+        let (group, rest) = Group::split(key);
+        let slots = self.groups.entry(group).or_default();
+        match find(slots, rest) {
+            Ok(at) => match slots.get_mut(at) {
+                Some(slot) if slot.sides.as_slice().iter().all(overwrites) => {
+                    slot.sides = Sides::One(new);
+                    Ok(())
+                }
+                Some(_) | None => Err(new),
+            },
+            Err(at) => {
+                slots.insert(at, Slot { rest: Rest::new(rest), sides: Sides::One(new) });
+                Ok(())
+            }
+        }
+    }
+
+    /// Changes the siblings of a slot, which comes to be or ceases to be with them.
+    pub(crate) fn edit(&mut self, key: &[u8], edit: impl FnOnce(&mut Siblings<M>)) {
+        let (group, rest) = Group::split(key);
+        let slots = self.groups.entry(group).or_default();
+        let at = find(slots, rest);
+        let mut siblings = match at {
+            Ok(at) => slots.remove(at).sides.into_siblings(),
+            Err(_) => Siblings::new(),
+        };
+        edit(&mut siblings);
+        if let Some(sides) = Sides::new(siblings) {
+            let (Ok(at) | Err(at)) = at;
+            slots.insert(at, Slot { rest: Rest::new(rest), sides });
+        }
+        if slots.is_empty() {
+            self.groups.remove(&group);
+        }
+    }
+
+    /// All slots whose key begins with `prefix`, in order.
+    pub(crate) fn range(&self, prefix: &[u8]) -> impl Iterator<Item = (Box<[u8]>, &[Sibling<M>])> {
+        let (first, rest) = Group::split(prefix);
+        let rest: Box<[u8]> = rest.into();
+        self.groups
+            .range(first..)
+            .take_while(move |(group, _)| group.as_bytes().starts_with(first.as_bytes()))
+            .flat_map(|(group, slots)| slots.iter().map(move |slot| (group, slot)))
+            .filter(move |(_, slot)| slot.rest.as_bytes().starts_with(&rest))
+            .map(|(group, slot)| {
+                let key = [group.as_bytes(), slot.rest.as_bytes()].concat();
+                (key.into(), slot.sides.as_slice())
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{Dot, NodeId};
+
+    fn sibling(seq: u64) -> Sibling<()> {
+        Sibling { dot: Dot::new(NodeId(1), seq), meta: Arc::new(()), value: None }
+    }
+
+    /// Keys around the lengths at which something changes, some of them ending in zeros.
+    fn keys() -> Vec<Vec<u8>> {
+        let lengths = [0, 1, 2, 28, 29, 30, 31, 50, 51, 52, 60];
+        let fill = |length: usize, last: u8| {
+            let mut key = vec![7; length];
+            if let Some(end) = key.last_mut() {
+                *end = last;
+            }
+            key
+        };
+        lengths.iter().flat_map(|length| [0, 1, 7, 255].map(|last| fill(*length, last))).collect()
+    }
+
+    #[test]
+    fn it_is_a_sorted_map_of_whole_keys() {
+        let keys = keys();
+        let mut slots = Slots::default();
+        let mut map = BTreeMap::new();
+        for (seq, key) in (1..).zip(keys.iter().rev().chain(&keys).step_by(3).chain(&keys)) {
+            slots.edit(key, |siblings| siblings.push(sibling(seq)));
+            map.entry(key.clone()).or_insert_with(Vec::new).push(sibling(seq));
+        }
+        for key in keys.iter().step_by(5) {
+            slots.edit(key, Vec::clear);
+            map.remove(key);
+        }
+        for prefix in &keys {
+            assert_eq!(slots.get(prefix), map.get(prefix).map_or(&[][..], Vec::as_slice));
+            let of_map = map.iter().filter(|(key, _)| key.starts_with(prefix));
+            assert!(
+                slots.range(prefix).eq(of_map.map(|(key, s)| (key[..].into(), s.as_slice()))),
+                "{prefix:?}"
+            );
+        }
+        for key in &keys {
+            slots.edit(key, Vec::clear);
+        }
+        assert!(slots.groups.is_empty(), "nothing is left of a slot");
+    }
+
+    #[test]
+    fn only_what_is_overwritten_whole_is_overwritten() {
+        let mut slots = Slots::default();
+        for key in keys() {
+            slots.overwrite(&key, sibling(1), |_| false).unwrap();
+            let refused = slots.overwrite(&key, sibling(2), |old| old.dot.counter == 2);
+            assert_eq!(refused, Err(sibling(2)));
+            assert_eq!(slots.get(&key), [sibling(1)]);
+            slots.overwrite(&key, sibling(2), |old| old.dot.counter == 1).unwrap();
+            assert_eq!(slots.get(&key), [sibling(2)]);
+            slots.edit(&key, Vec::clear);
+        }
+    }
+}
