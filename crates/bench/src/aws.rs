@@ -32,13 +32,8 @@ pub(crate) struct Aws {
 impl Aws {
     /// Connects.
     pub(crate) async fn connect(node: &Node, key: &Key) -> Result<Self, Error> {
-        let stream = TcpStream::connect(node.aws()).await;
-        let stream = stream.map_err(|error| Error::Io("connect to a node", error))?;
-        stream.set_nodelay(true).map_err(|error| Error::Io("set up a connection", error))?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        // It ends with the sender; what breaks it is seen by the request that it breaks.
-        drop(tokio::spawn(connection));
-        Ok(Self { sender, host: node.aws().to_owned(), key: key.clone() })
+        let host = node.aws().to_owned();
+        Ok(Self { sender: open(&host).await?, host, key: key.clone() })
     }
 
     /// One call with parameters that need no escaping, or are escaped. Returns the reply's token.
@@ -67,7 +62,10 @@ impl Aws {
         }
         let request = request.body(Full::new(Bytes::from(body)));
         let request = request.expect("headers that were signed are headers");
-        self.sender.ready().await?;
+        // A node closes connections that nobody uses, as while a floor is measured.
+        if self.sender.ready().await.is_err() {
+            self.sender = open(&self.host).await?;
+        }
         let reply = self.sender.send_request(request).await?;
         let (parts, body) = reply.into_parts();
         let body = body.collect().await?.to_bytes();
@@ -88,6 +86,16 @@ impl Aws {
         );
         self.call("TagUser", &parameters).await
     }
+}
+
+async fn open(host: &str) -> Result<SendRequest<Full<Bytes>>, Error> {
+    let stream = TcpStream::connect(host).await;
+    let stream = stream.map_err(|error| Error::Io("connect to a node", error))?;
+    stream.set_nodelay(true).map_err(|error| Error::Io("set up a connection", error))?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    // It ends with the sender; what breaks it is seen by the request that it breaks.
+    drop(tokio::spawn(connection));
+    Ok(sender)
 }
 
 fn now() -> Timestamp {
