@@ -11,12 +11,12 @@ use identity::{
         AccessKey, CreateAccessKey, DeleteAccessKey, ListAccessKeys, NewAccessKey, UpdateAccessKey,
     },
 };
-use model::Constraint;
 
 use crate::{
     ApiError,
     call::{Action, Call, listing, page},
     form::{Params, Violation},
+    shape::ACCESS_KEY_ID,
     xml::Xml,
 };
 
@@ -27,28 +27,8 @@ pub(crate) const ACTIONS: &[Action] = &[
     Action::new("DeleteAccessKey", delete),
 ];
 
-/// The id of a key as a request gives it. AWS: `accessKeyIdType`.
-struct KeyId(String);
-
-impl std::str::FromStr for KeyId {
-    type Err = Constraint;
-
-    fn from_str(text: &str) -> Result<Self, Constraint> {
-        let length = text.chars().count();
-        if length < 16 {
-            return Err(Constraint::MinLength(16));
-        }
-        if length > 128 {
-            return Err(Constraint::MaxLength(128));
-        }
-        let ok = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        ok.then(|| Self(text.to_owned())).ok_or(Constraint::Pattern(r"[\w]+"))
-    }
-}
-
 fn key_id(params: &mut Params<'_>) -> Result<String, Violation> {
-    let KeyId(text) = params.required("AccessKeyId")?;
-    Ok(text)
+    params.required_shape("AccessKeyId", &ACCESS_KEY_ID)
 }
 
 fn create(mut params: Params<'_>) -> Result<Call, ApiError> {

@@ -8,16 +8,17 @@
 use std::{fmt::Display, str::FromStr};
 
 use identity::{
-    Command, EntityName, Listing, Query,
+    Command, EntityName, Listing, Noun, Query,
     attachment::{AttachedPolicy, Edge, Entities, EntityFilter, ListAttached, ListEntities},
 };
-use model::{Constraint, UniqueId};
+use model::{Constraint, Path, PolicyPath, UniqueId};
 
 use crate::{
     ApiError,
-    call::{Action, Call, listing, owner, page, page_end, path},
+    call::{Action, Call, listing, owner, page, page_end, path_prefix},
     form::Params,
     policy::policy_arn,
+    user::USER_NAME_CHARS_MAX,
     xml::Xml,
 };
 
@@ -44,33 +45,44 @@ pub(crate) const ACTIONS: &[Action] = &[
     Action::new("ListEntitiesForPolicy", list_entities),
 ];
 
+/// Whose policies are meant. AWS: `userNameType`, shorter than elsewhere.
+fn attached_owner<N: EntityName>(params: &mut Params<'_>) -> Result<N, ApiError> {
+    if N::NOUN == Noun::User {
+        return Ok(params.required_up_to("UserName", USER_NAME_CHARS_MAX)?);
+    }
+    owner(params)
+}
+
 fn edge<N: EntityName>(mut params: Params<'_>) -> Result<Edge<N>, ApiError> {
-    let owner = owner(&mut params);
+    let owner = attached_owner(&mut params);
     let policy = policy_arn(&mut params);
     params.finish()?;
     Ok(Edge { owner: owner?, policy: policy? })
 }
 
 fn list<N: EntityName>(mut params: Params<'_>) -> Result<ListAttached<N>, ApiError> {
-    let owner = owner(&mut params);
-    let path_prefix = path(&mut params, "PathPrefix");
+    let owner = attached_owner(&mut params);
+    let path_prefix = path_prefix::<PolicyPath>(&mut params);
     let page = page(&mut params);
     params.finish()?;
     Ok(ListAttached { owner: owner?, path_prefix: path_prefix?, page: page? })
 }
 
-/// The words of AWS's `EntityType` that name something a policy can be attached to.
+/// AWS: `EntityType`.
 struct FilterWord(EntityFilter);
 
 impl FromStr for FilterWord {
     type Err = Constraint;
 
     fn from_str(text: &str) -> Result<Self, Constraint> {
+        const WORDS: &[&str] = &["User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"];
         match text {
             "User" => Ok(Self(EntityFilter::Users)),
             "Role" => Ok(Self(EntityFilter::Roles)),
             "Group" => Ok(Self(EntityFilter::Groups)),
-            _ => Err(Constraint::Enum(&["User", "Role", "Group"])),
+            // What a policy cannot be attached to.
+            "LocalManagedPolicy" | "AWSManagedPolicy" => Ok(Self(EntityFilter::None)),
+            _ => Err(Constraint::Enum(WORDS)),
         }
     }
 }
@@ -78,7 +90,7 @@ impl FromStr for FilterWord {
 fn list_entities(mut params: Params<'_>) -> Result<Call, ApiError> {
     let policy = policy_arn(&mut params);
     let filter = params.optional("EntityFilter");
-    let path_prefix = path(&mut params, "PathPrefix");
+    let path_prefix = path_prefix::<Path>(&mut params);
     let page = page(&mut params);
     params.finish()?;
     Ok(Call::Query(Query::ListEntitiesForPolicy(ListEntities {

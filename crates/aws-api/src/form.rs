@@ -16,7 +16,7 @@ use std::{
 
 use model::{Constraint, Secret};
 
-use crate::{ApiError, Service, percent};
+use crate::{ApiError, Service, percent, shape::Shape};
 
 /// The greatest number of parameters of one request.
 pub const PARAMETERS_MAX: usize = 2_000;
@@ -238,6 +238,48 @@ impl<'a> Params<'a> {
         max: usize,
     ) -> Result<Option<String>, Violation> {
         self.read(name, show, |text| check_length(text, min, max).map(|()| text.to_owned()))
+    }
+
+    /// A parameter that must be there and is at most `max` characters long, fewer than its type
+    /// takes.
+    pub(crate) fn required_up_to<T: FromStr<Err = Constraint>>(
+        &mut self,
+        name: &str,
+        max: usize,
+    ) -> Result<T, Violation> {
+        let value = self.optional_up_to(name, max)?;
+        self.not_null(name, value)
+    }
+
+    /// The same, which may be missing.
+    pub(crate) fn optional_up_to<T: FromStr<Err = Constraint>>(
+        &mut self,
+        name: &str,
+        max: usize,
+    ) -> Result<Option<T>, Violation> {
+        self.read(name, show, |text| {
+            check_length(text, 0, max)?;
+            text.parse()
+        })
+    }
+
+    /// A text of a shape that must be there.
+    pub(crate) fn required_shape(
+        &mut self,
+        name: &str,
+        shape: &Shape,
+    ) -> Result<String, Violation> {
+        let value = self.optional_shape(name, shape)?;
+        self.not_null(name, value)
+    }
+
+    /// A text of a shape that may be missing.
+    pub(crate) fn optional_shape(
+        &mut self,
+        name: &str,
+        shape: &Shape,
+    ) -> Result<Option<String>, Violation> {
+        self.read(name, show, |text| shape.check(text).map(|()| text.to_owned()))
     }
 
     /// A secret that must be there. No message shows it.
@@ -587,7 +629,7 @@ mod tests {
         check(
             "Path=x&Tags.member.1.Key=*&Tags.member.2.Value=*",
             expect![[
-                r#"ValidationError (400): 6 validation errors detected: Value null at 'userName' failed to satisfy constraint: Member must not be null; Value 'x' at 'path' failed to satisfy constraint: Member must satisfy regular expression pattern: (/)|(/[!-~]+/); Value '*' at 'tags.1.member.key' failed to satisfy constraint: Member must satisfy regular expression pattern: [\p{L}\p{Z}\p{N}_.:/=+\-@]+; Value null at 'tags.1.member.value' failed to satisfy constraint: Member must not be null; Value null at 'tags.2.member.key' failed to satisfy constraint: Member must not be null; Value '*' at 'tags.2.member.value' failed to satisfy constraint: Member must satisfy regular expression pattern: [\p{L}\p{Z}\p{N}_.:/=+\-@]*"#
+                r#"ValidationError (400): 6 validation errors detected: Value null at 'userName' failed to satisfy constraint: Member must not be null; Value 'x' at 'path' failed to satisfy constraint: Member must satisfy regular expression pattern: (\u002F)|(\u002F[\u0021-\u007E]+\u002F); Value '*' at 'tags.1.member.key' failed to satisfy constraint: Member must satisfy regular expression pattern: [\p{L}\p{Z}\p{N}_.:/=+\-@]+; Value null at 'tags.1.member.value' failed to satisfy constraint: Member must not be null; Value null at 'tags.2.member.key' failed to satisfy constraint: Member must not be null; Value '*' at 'tags.2.member.value' failed to satisfy constraint: Member must satisfy regular expression pattern: [\p{L}\p{Z}\p{N}_.:/=+\-@]*"#
             ]],
         );
         check(

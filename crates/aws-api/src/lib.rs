@@ -21,6 +21,7 @@ mod policy;
 mod refusal;
 mod role;
 mod service;
+mod shape;
 pub mod sigv4;
 mod sts;
 mod tag;

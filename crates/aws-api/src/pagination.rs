@@ -12,10 +12,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use model::limits::{MAX_ITEMS_DEFAULT, MAX_ITEMS_MAX};
 use sha2::{Digest, Sha256};
 
-use crate::{ApiError, form::Params};
+use crate::{ApiError, form::Params, shape::MARKER};
 
 /// The greatest length of a marker in characters (AWS: `markerType`).
-pub const MARKER_CHARS_MAX: usize = 320;
+pub const MARKER_CHARS_MAX: usize = MARKER.max;
 /// The longest key that fits a marker as a whole: 240 bytes make 320 characters, one is the form.
 const KEY_BYTES_MAX: usize = 239;
 /// What is kept of a longer key, beside the hash of all of it.
@@ -88,7 +88,7 @@ pub struct PageRequest {
 impl PageRequest {
     /// Reads `Marker` and `MaxItems`.
     pub fn read(params: &mut Params<'_>) -> Result<Self, ApiError> {
-        let marker = params.optional_text("Marker", 1, MARKER_CHARS_MAX);
+        let marker = params.optional_shape("Marker", &MARKER);
         let greatest = i64::try_from(MAX_ITEMS_MAX).expect("1000 fits");
         let max_items = params.optional_integer("MaxItems", 1, greatest);
         let marker = marker?.as_deref().map(Marker::parse).transpose()?;

@@ -15,20 +15,18 @@ use identity::{
         ListPolicyVersions, NewVersion, Policy, PolicyArn, PolicyVersion, Scope, VersionOf,
     },
 };
-use model::{Constraint, limits::POLICY_DOCUMENT_CHARS_MAX};
+use model::{Constraint, PolicyPath};
 
 use crate::{
     ApiError,
-    call::{Action, Call, listing, page, path},
+    call::{Action, Call, listing, page, path, path_prefix},
     form::{Params, Violation},
+    shape::{ARN, POLICY_DOCUMENT},
     tag,
     xml::Xml,
 };
 
 /// AWS: `arnType`.
-const ARN_CHARS_MIN: usize = 20;
-const ARN_CHARS_MAX: usize = 2048;
-
 pub(crate) const ACTIONS: &[Action] = &[
     Action::new("CreatePolicy", create),
     Action::new("GetPolicy", |p| {
@@ -51,29 +49,9 @@ pub(crate) const ACTIONS: &[Action] = &[
     }),
 ];
 
-/// A policy document's text. AWS: `policyDocumentType`.
-struct DocumentText(String);
-
-impl FromStr for DocumentText {
-    type Err = Constraint;
-
-    fn from_str(text: &str) -> Result<Self, Constraint> {
-        const PATTERN: &str = "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+";
-        if text.is_empty() {
-            return Err(Constraint::MinLength(1));
-        }
-        if text.chars().count() > POLICY_DOCUMENT_CHARS_MAX {
-            return Err(Constraint::MaxLength(POLICY_DOCUMENT_CHARS_MAX));
-        }
-        let ok = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}');
-        text.chars().all(ok).then(|| Self(text.to_owned())).ok_or(Constraint::Pattern(PATTERN))
-    }
-}
-
 /// A policy document that must be there.
 pub(crate) fn document(params: &mut Params<'_>, name: &str) -> Result<String, Violation> {
-    let DocumentText(text) = params.required(name)?;
-    Ok(text)
+    params.required_shape(name, &POLICY_DOCUMENT)
 }
 
 /// A policy document that may be missing.
@@ -81,13 +59,12 @@ pub(crate) fn optional_document(
     params: &mut Params<'_>,
     name: &str,
 ) -> Result<Option<String>, Violation> {
-    let text = params.optional::<DocumentText>(name)?;
-    Ok(text.map(|DocumentText(text)| text))
+    params.optional_shape(name, &POLICY_DOCUMENT)
 }
 
 /// The text of an ARN, of whatever.
 pub(crate) fn arn_text(params: &mut Params<'_>, name: &str) -> Result<String, Violation> {
-    params.required_text(name, ARN_CHARS_MIN, ARN_CHARS_MAX)
+    params.required_shape(name, &ARN)
 }
 
 /// The parameter `PolicyArn`.
@@ -141,7 +118,7 @@ impl FromStr for ScopeWord {
 fn list(mut params: Params<'_>) -> Result<Call, ApiError> {
     let scope = params.optional("Scope");
     let only_attached = params.boolean("OnlyAttached");
-    let path_prefix = path(&mut params, "PathPrefix");
+    let path_prefix = path_prefix::<PolicyPath>(&mut params);
     let page = page(&mut params);
     params.finish()?;
     Ok(Call::Query(Query::ListPolicies(ListPolicies {
@@ -359,15 +336,15 @@ mod tests {
                 "x".repeat(chars)
             ))
         };
-        assert_eq!(document(POLICY_DOCUMENT_CHARS_MAX), None);
-        expect!["1 validation error detected: Value at 'policyDocument' failed to satisfy constraint: Member must have length less than or equal to 131072"].assert_eq(&document(POLICY_DOCUMENT_CHARS_MAX + 1).unwrap());
+        assert_eq!(document(POLICY_DOCUMENT.max), None);
+        expect!["1 validation error detected: Value at 'policyDocument' failed to satisfy constraint: Member must have length less than or equal to 131072"].assert_eq(&document(POLICY_DOCUMENT.max + 1).unwrap());
         let arn = |chars: usize| {
             let start = "arn:aws:iam::aws:policy/";
             let segment = "x".repeat(chars - start.len() - 2);
             refusal(format!("Action=GetPolicy&PolicyArn={start}{segment}/p"))
         };
-        assert_eq!(arn(ARN_CHARS_MAX), None);
-        expect!["1 validation error detected: Value at 'policyArn' failed to satisfy constraint: Member must have length less than or equal to 2048"].assert_eq(&arn(ARN_CHARS_MAX + 1).unwrap());
+        assert_eq!(arn(ARN.max), None);
+        expect!["1 validation error detected: Value at 'policyArn' failed to satisfy constraint: Member must have length less than or equal to 2048"].assert_eq(&arn(ARN.max + 1).unwrap());
     }
 
     #[test]

@@ -19,6 +19,10 @@ use crate::{
     xml::Xml,
 };
 
+/// The greatest length of a new user's name. AWS: `userNameType`; where a user is named that should
+/// exist, most actions take the longer `existingUserNameType`, which is [`UserName`].
+pub(crate) const USER_NAME_CHARS_MAX: usize = 64;
+
 pub(crate) const ACTIONS: &[Action] = &[
     Action::new("CreateUser", create),
     Action::new("GetUser", get),
@@ -30,7 +34,7 @@ pub(crate) const ACTIONS: &[Action] = &[
 ];
 
 fn create(mut params: Params<'_>) -> Result<Call, ApiError> {
-    let name = params.required("UserName");
+    let name = params.required_up_to("UserName", USER_NAME_CHARS_MAX);
     let path = path(&mut params, "Path");
     let tags = tag::read(&mut params);
     params.finish()?;
@@ -46,7 +50,7 @@ fn get(mut params: Params<'_>) -> Result<Call, ApiError> {
 
 fn update(mut params: Params<'_>) -> Result<Call, ApiError> {
     let name = params.required::<UserName>("UserName");
-    let new_name = params.optional("NewUserName");
+    let new_name = params.optional_up_to("NewUserName", USER_NAME_CHARS_MAX);
     let new_path = params.optional("NewPath");
     params.finish()?;
     let command = Rename { name: name?, new_name: new_name?, new_path: new_path? };

@@ -61,6 +61,8 @@ pub enum EntityFilter {
     Groups,
     /// Roles only.
     Roles,
+    /// Nothing that a policy is attached to.
+    None,
 }
 
 /// AWS: `ListEntitiesForPolicy`.
@@ -176,6 +178,7 @@ pub(crate) fn list_entities(
     let id = policy.may_find(identity, account).ok_or_else(missing)?.id();
     let wanted = |kind: UniqueIdKind| match filter {
         EntityFilter::All => true,
+        EntityFilter::None => false,
         EntityFilter::Users => kind == UniqueIdKind::User,
         EntityFilter::Groups => kind == UniqueIdKind::Group,
         EntityFilter::Roles => kind == UniqueIdKind::Role,

@@ -317,7 +317,8 @@ pub struct ListByPath {
     pub page: Page,
 }
 
-/// The beginning of a path: at most 512 characters, the first `/`. AWS: `PathPrefix`.
+/// The beginning of a path: 1–512 characters, the first `/`. AWS: `pathPrefixType`, which takes
+/// U+007F although no path has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathPrefix(String);
 
@@ -343,11 +344,14 @@ impl FromStr for PathPrefix {
     type Err = Constraint;
 
     fn from_str(text: &str) -> Result<Self, Constraint> {
+        if text.is_empty() {
+            return Err(Constraint::MinLength(1));
+        }
         if text.chars().count() > 512 {
             return Err(Constraint::MaxLength(512));
         }
-        let ok = text.starts_with('/') && text.bytes().all(|b| (0x21..=0x7e).contains(&b));
-        ok.then(|| Self(text.to_owned())).ok_or(Constraint::Pattern("\u{2F}[\u{21}-\u{7E}]*"))
+        let ok = text.starts_with('/') && text.bytes().all(|b| (0x21..=0x7f).contains(&b));
+        ok.then(|| Self(text.to_owned())).ok_or(Constraint::Pattern(r"\u002F[\u0021-\u007F]*"))
     }
 }
 

@@ -58,7 +58,7 @@ fn check_path(text: &str) -> Result<(), Constraint> {
     let bounded = text == "/" || (text.starts_with('/') && text.ends_with('/') && text.len() > 2);
     let printable = text.bytes().all(|byte| (0x21..=0x7e).contains(&byte));
     let ok = bounded && printable;
-    ok.then_some(()).ok_or(Constraint::Pattern("(\u{2F})|(\u{2F}[\u{21}-\u{7E}]+\u{2F})"))
+    ok.then_some(()).ok_or(Constraint::Pattern(r"(\u002F)|(\u002F[\u0021-\u007E]+\u002F)"))
 }
 
 fn check_policy_path(text: &str) -> Result<(), Constraint> {
@@ -135,8 +135,9 @@ macro_rules! text_types {
 }
 
 text_types! {
-    /// A user's name: 1–64 of `[\w+=,.@-]`.
-    UserName: |text| check_name(text, 64);
+    /// A user's name: 1–128 of `[\w+=,.@-]`. A new name has at most 64, which who reads one
+    /// checks; AWS takes more where a user is named that should exist.
+    UserName: |text| check_name(text, 128);
     /// A group's name: 1–128 of `[\w+=,.@-]`.
     GroupName: |text| check_name(text, 128);
     /// A role's name: 1–64 of `[\w+=,.@-]`.
@@ -169,8 +170,10 @@ mod tests {
 
     #[test]
     fn limits_hold_at_and_one_past() {
-        assert!("a".repeat(64).parse::<UserName>().is_ok());
-        assert_eq!("a".repeat(65).parse::<UserName>(), Err(Constraint::MaxLength(64)));
+        assert!("a".repeat(64).parse::<RoleName>().is_ok());
+        assert_eq!("a".repeat(65).parse::<RoleName>(), Err(Constraint::MaxLength(64)));
+        assert!("a".repeat(128).parse::<UserName>().is_ok());
+        refused::<UserName>(&[&"a".repeat(129)]);
         assert!("a".repeat(128).parse::<GroupName>().is_ok());
         refused::<GroupName>(&["", &"a".repeat(129)]);
         let path = |n: usize| format!("/{}/", "p".repeat(n - 2));

@@ -1,0 +1,73 @@
+//! Texts of AWS's service models: their lengths and patterns.
+//!
+//! **Invariants.** A shape's lengths and the text of its pattern are those of AWS's model, which
+//! `tests/e2e/test_model.py` holds them against, character by character.
+//!
+//! **Must not know:** which action has a member of which shape.
+
+use model::Constraint;
+
+/// A text that needs no type of its own further in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// The least length in characters.
+    pub(crate) min: usize,
+    /// The greatest length in characters.
+    pub(crate) max: usize,
+    /// The regular expression as AWS's messages show it.
+    pub(crate) pattern: &'static str,
+    /// Whether a character may stand in it.
+    pub(crate) accepts: fn(char) -> bool,
+}
+
+impl Shape {
+    /// Checks a text, its length first.
+    pub(crate) fn check(&self, text: &str) -> Result<(), Constraint> {
+        let count = text.chars().count();
+        if count < self.min {
+            return Err(Constraint::MinLength(self.min));
+        }
+        if count > self.max {
+            return Err(Constraint::MaxLength(self.max));
+        }
+        let ok = text.chars().all(self.accepts);
+        ok.then_some(()).ok_or(Constraint::Pattern(self.pattern))
+    }
+}
+
+/// `\w` is ASCII there.
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// AWS: `arnType`.
+pub(crate) const ARN: Shape = Shape {
+    min: 20,
+    max: 2048,
+    pattern: r"[\u0009\u000A\u000D\u0020-\u007E\u0085\u00A0-\uD7FF\uE000-\uFFFD\u10000-\u10FFFF]+",
+    accepts: |c| match c {
+        '\t' | '\n' | '\r' | '\u{85}' => true,
+        '\u{fffe}' | '\u{ffff}' => false,
+        c => !c.is_control(),
+    },
+};
+
+/// AWS: `markerType`.
+pub(crate) const MARKER: Shape = Shape {
+    min: 1,
+    max: 320,
+    pattern: r"[\u0020-\u00FF]+",
+    accepts: |c| matches!(c, ' '..='\u{ff}'),
+};
+
+/// AWS: `accessKeyIdType`.
+pub(crate) const ACCESS_KEY_ID: Shape =
+    Shape { min: 16, max: 128, pattern: r"[\w]+", accepts: is_word };
+
+/// AWS: `policyDocumentType`.
+pub(crate) const POLICY_DOCUMENT: Shape = Shape {
+    min: 1,
+    max: model::limits::POLICY_DOCUMENT_CHARS_MAX,
+    pattern: r"[\u0009\u000A\u000D\u0020-\u00FF]+",
+    accepts: |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}'),
+};

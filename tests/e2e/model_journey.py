@@ -1,0 +1,210 @@
+"""One successful call of every action that Writ has, in an order that lets each succeed.
+
+Must not know: what the answers must look like.
+"""
+
+import json
+
+STATEMENT = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+POLICY = json.dumps({"Version": "2012-10-17", "Statement": STATEMENT})
+TAGS = [{"Key": "team", "Value": "a"}, {"Key": "cost", "Value": "b"}]
+ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
+READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+
+
+def trust(principal: str) -> str:
+    """A trust policy that lets a principal do everything with a role."""
+    actions = ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"]
+    statement = {"Effect": "Allow", "Principal": {"AWS": principal}, "Action": actions}
+    return json.dumps({"Version": "2012-10-17", "Statement": statement})
+
+
+def journey(call, account):
+    """Calls every action as the administrator, by `call(action, credentials=None, **params)`."""
+    users(call)
+    groups(call)
+    roles(call, account)
+    arn = policies(call)
+    attachments(call, arn)
+    for kind in ("User", "Group", "Role"):
+        inline(call, kind)
+    access_keys(call)
+    tags(call, arn)
+    account_calls(call)
+    sts(call, account)
+    deletions(call, arn)
+
+
+def users(call):
+    """Users: `walked` stays to the end."""
+    call("CreateUser", UserName="first", Path="/walk/", Tags=TAGS)
+    call("CreateUser", UserName="other")
+    call("UpdateUser", UserName="first", NewUserName="walked", NewPath="/walked/")
+    call("GetUser", UserName="walked")
+    page = call("ListUsers", MaxItems=1)
+    call("ListUsers", PathPrefix="/", Marker=page["Marker"])
+
+
+def groups(call):
+    """Groups: `walked` stays to the end, with the user in it."""
+    call("CreateGroup", GroupName="first", Path="/walk/")
+    call("UpdateGroup", GroupName="first", NewGroupName="walked", NewPath="/walked/")
+    call("AddUserToGroup", GroupName="walked", UserName="walked")
+    call("AddUserToGroup", GroupName="walked", UserName="other")
+    call("CreateGroup", GroupName="more")
+    call("AddUserToGroup", GroupName="more", UserName="walked")
+    page = call("GetGroup", GroupName="walked", MaxItems=1)
+    call("GetGroup", GroupName="walked", Marker=page["Marker"])
+    page = call("ListGroups", MaxItems=1)
+    call("ListGroups", Marker=page["Marker"])
+    page = call("ListGroupsForUser", UserName="walked", MaxItems=1)
+    call("ListGroupsForUser", UserName="walked", Marker=page["Marker"])
+    call("RemoveUserFromGroup", GroupName="walked", UserName="other")
+
+
+def roles(call, account):
+    """Roles: `walked` stays to the end."""
+    call(
+        "CreateRole",
+        RoleName="walked",
+        Path="/walk/",
+        AssumeRolePolicyDocument=trust(account),
+        Description="for a walk",
+        MaxSessionDuration=7200,
+        Tags=TAGS,
+    )
+    call("CreateRole", RoleName="other", AssumeRolePolicyDocument=trust(account))
+    call("UpdateRole", RoleName="walked", Description="", MaxSessionDuration=3600)
+    call("UpdateRoleDescription", RoleName="walked", Description="walks")
+    call("UpdateAssumeRolePolicy", RoleName="walked", PolicyDocument=trust(account))
+    call("GetRole", RoleName="walked")
+    page = call("ListRoles", MaxItems=1)
+    call("ListRoles", Marker=page["Marker"])
+
+
+def policies(call) -> str:
+    """A managed policy with two versions, which stays to the end; its ARN."""
+    created = call(
+        "CreatePolicy",
+        PolicyName="walked",
+        Path="/walk/",
+        PolicyDocument=POLICY,
+        Description="reads",
+        Tags=TAGS,
+    )
+    arn = created["Policy"]["Arn"]
+    call("CreatePolicyVersion", PolicyArn=arn, PolicyDocument=POLICY, SetAsDefault=False)
+    call("CreatePolicyVersion", PolicyArn=arn, PolicyDocument=POLICY, SetAsDefault=True)
+    call("SetDefaultPolicyVersion", PolicyArn=arn, VersionId="v2")
+    call("DeletePolicyVersion", PolicyArn=arn, VersionId="v3")
+    call("GetPolicy", PolicyArn=arn)
+    call("GetPolicyVersion", PolicyArn=arn, VersionId="v1")
+    page = call("ListPolicyVersions", PolicyArn=arn, MaxItems=1)
+    call("ListPolicyVersions", PolicyArn=arn, Marker=page["Marker"])
+    page = call("ListPolicies", Scope="All", OnlyAttached=False, MaxItems=1)
+    call("ListPolicies", Marker=page["Marker"])
+    call("ListPolicies", Scope="Local", PathPrefix="/walk/")
+    return arn
+
+
+def attachments(call, arn):
+    """Attaches the policy to a user, a group and a role, where it stays."""
+    for kind in ("User", "Group", "Role"):
+        named = {f"{kind}Name": "walked"}
+        for policy in (arn, READ_ONLY):
+            call(f"Attach{kind}Policy", **named, PolicyArn=policy)
+        page = call(f"ListAttached{kind}Policies", **named, MaxItems=1)
+        call(f"ListAttached{kind}Policies", **named, PathPrefix="/", Marker=page["Marker"])
+        call(f"Detach{kind}Policy", **named, PolicyArn=READ_ONLY)
+    page = call("ListEntitiesForPolicy", PolicyArn=arn, MaxItems=1)
+    call("ListEntitiesForPolicy", PolicyArn=arn, Marker=page["Marker"])
+    for kind in ("User", "Group", "Role"):
+        call("ListEntitiesForPolicy", PolicyArn=arn, EntityFilter=kind, PathPrefix="/")
+
+
+def inline(call, kind):
+    """Inline policies of one kind of principal; one stays."""
+    named = {f"{kind}Name": "walked"}
+    for name in ("first", "second"):
+        call(f"Put{kind}Policy", **named, PolicyName=name, PolicyDocument=POLICY)
+    call(f"Get{kind}Policy", **named, PolicyName="first")
+    page = call(f"List{kind}Policies", **named, MaxItems=1)
+    call(f"List{kind}Policies", **named, Marker=page["Marker"])
+    call(f"Delete{kind}Policy", **named, PolicyName="second")
+
+
+def access_keys(call):
+    """The user's access keys; none stays."""
+    key = call("CreateAccessKey", UserName="walked")["AccessKey"]["AccessKeyId"]
+    other = call("CreateAccessKey", UserName="walked")["AccessKey"]["AccessKeyId"]
+    page = call("ListAccessKeys", UserName="walked", MaxItems=1)
+    call("ListAccessKeys", UserName="walked", Marker=page["Marker"])
+    call("UpdateAccessKey", UserName="walked", AccessKeyId=key, Status="Inactive")
+    for one in (key, other):
+        call("DeleteAccessKey", UserName="walked", AccessKeyId=one)
+
+
+def tags(call, arn):
+    """Tags of what has a name or an ARN."""
+    for kind, named in (
+        ("User", {"UserName": "walked"}),
+        ("Role", {"RoleName": "walked"}),
+        ("Policy", {"PolicyArn": arn}),
+    ):
+        call(f"Tag{kind}", **named, Tags=TAGS)
+        page = call(f"List{kind}Tags", **named, MaxItems=1)
+        call(f"List{kind}Tags", **named, Marker=page["Marker"])
+        call(f"Untag{kind}", **named, TagKeys=["cost"])
+
+
+def account_calls(call):
+    """The account as a whole."""
+    call("CreateAccountAlias", AccountAlias="walked")
+    call("ListAccountAliases")
+    call("GetAccountSummary")
+    page = call("GetAccountAuthorizationDetails", MaxItems=1)
+    call("GetAccountAuthorizationDetails", Marker=page["Marker"])
+    kinds = ["User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"]
+    call("GetAccountAuthorizationDetails", Filter=kinds)
+    call("DeleteAccountAlias", AccountAlias="walked")
+
+
+def sts(call, account):
+    """Sessions."""
+    call("GetCallerIdentity")
+    call("GetSessionToken", DurationSeconds=900)
+    # The root user may not assume a role.
+    call("AttachUserPolicy", UserName="other", PolicyArn=ADMINISTRATOR)
+    key = call("CreateAccessKey", UserName="other")["AccessKey"]
+    call(
+        "AssumeRole",
+        credentials=key,
+        RoleArn=f"arn:aws:iam::{account}:role/walk/walked",
+        RoleSessionName="walk",
+        DurationSeconds=900,
+        Policy=POLICY,
+        PolicyArns=[{"arn": READ_ONLY}],
+        Tags=TAGS,
+        ExternalId="walk",
+        SourceIdentity="walker",
+    )
+    call("DeleteAccessKey", UserName="other", AccessKeyId=key["AccessKeyId"])
+    call("DetachUserPolicy", UserName="other", PolicyArn=ADMINISTRATOR)
+
+
+def deletions(call, arn):
+    """Takes apart what stayed."""
+    for kind in ("User", "Group", "Role"):
+        named = {f"{kind}Name": "walked"}
+        call(f"Detach{kind}Policy", **named, PolicyArn=arn)
+        call(f"Delete{kind}Policy", **named, PolicyName="first")
+    for version in ("v1",):
+        call("DeletePolicyVersion", PolicyArn=arn, VersionId=version)
+    call("DeletePolicy", PolicyArn=arn)
+    for group in ("walked", "more"):
+        call("RemoveUserFromGroup", GroupName=group, UserName="walked")
+        call("DeleteGroup", GroupName=group)
+    for user in ("walked", "other"):
+        call("DeleteUser", UserName=user)
+    for role in ("walked", "other"):
+        call("DeleteRole", RoleName=role)
