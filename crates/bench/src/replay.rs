@@ -43,6 +43,7 @@ pub(crate) struct ReplayReport {
     origins: u32,
     /// Of a transaction as it is kept and sent.
     mean_transaction_bytes: u64,
+    writes_per_transaction: f64,
     rows: Vec<Row>,
     /// Growth of this process's resident memory while a node took the history in, by user.
     resident_bytes_per_user: u64,
@@ -76,6 +77,7 @@ pub(crate) fn measure(users: u64) -> Result<ReplayReport, Error> {
         users,
         origins: NODES,
         mean_transaction_bytes: mean_bytes(&log),
+        writes_per_transaction: writes(&decoded) as f64 / count as f64,
         rows: std::iter::once(floor).chain(rows).collect(),
         resident_bytes_per_user: grown / users.max(1),
         floor_bytes_per_user: floor_grown / users.max(1),
@@ -123,6 +125,10 @@ fn sorted_map(transactions: &[Transaction]) -> BTreeMap<Box<[u8]>, Arc<[u8]>> {
     map
 }
 
+fn writes(transactions: &[Transaction]) -> usize {
+    transactions.iter().map(|transaction| transaction.writes.len()).sum()
+}
+
 fn row(what: &'static str, transactions: usize, elapsed: Duration) -> Row {
     let seconds = elapsed.as_secs_f64();
     let count = transactions as f64;
@@ -152,11 +158,13 @@ fn resident_bytes() -> Result<u64, Error> {
 
 impl fmt::Display for ReplayReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { users, origins, mean_transaction_bytes, rows, .. } = self;
+        let Self { users, origins, mean_transaction_bytes, writes_per_transaction, rows, .. } =
+            self;
         writeln!(
             f,
             "replay: {users} users (path, two tags, one key, one membership) of {origins} nodes, \
-             {mean_transaction_bytes} bytes a transaction; one thread, in memory\n"
+             {mean_transaction_bytes} bytes and {writes_per_transaction:.2} writes a transaction; one \
+             thread, in memory\n"
         )?;
         writeln!(f, "{:<40}{:>12}{:>12}{:>10}", "", "ns each", "per s", "to floor")?;
         for Row { what, ns_each, per_second, to_floor, .. } in rows {

@@ -22,7 +22,7 @@ mod vector;
 
 pub use digest::{BUCKETS, Digest};
 pub use hlc::Hlc;
-pub use state::{ApplyError, Sibling, Siblings, State};
+pub use state::{ApplyError, Moment, Sibling, Siblings, State};
 pub use transaction::{Transaction, Write};
 pub use vector::{NodeId, advance, covers, dominates, lag, meet};
 

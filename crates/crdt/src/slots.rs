@@ -67,34 +67,40 @@ impl Rest {
 }
 
 /// The siblings of a slot; nearly every slot has one.
-#[derive(Clone, Debug)]
-enum Sides<M> {
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Sides<M> {
+    #[default]
+    None,
     One(Sibling<M>),
     Many(Siblings<M>),
 }
 
 impl<M> Sides<M> {
-    fn as_slice(&self) -> &[Sibling<M>] {
+    pub(crate) fn as_slice(&self) -> &[Sibling<M>] {
         match self {
+            Self::None => &[],
             Self::One(one) => std::slice::from_ref(one),
             Self::Many(many) => many,
         }
     }
 
-    /// `None` if there are no siblings.
-    fn new(mut siblings: Siblings<M>) -> Option<Self> {
-        match siblings.len() {
-            0 => None,
-            1 => siblings.pop().map(Self::One),
-            _ => Some(Self::Many(siblings)),
-        }
-    }
-
-    fn into_siblings(self) -> Siblings<M> {
-        match self {
+    /// Changes them as a list.
+    pub(crate) fn edit(&mut self, edit: impl FnOnce(&mut Siblings<M>)) {
+        let mut siblings = match std::mem::take(self) {
+            Self::None => Siblings::new(),
             Self::One(one) => vec![one],
             Self::Many(many) => many,
-        }
+        };
+        edit(&mut siblings);
+        *self = match siblings.len() {
+            0 => Self::None,
+            1 => siblings.pop().map_or(Self::None, Self::One),
+            _ => Self::Many(siblings),
+        };
+    }
+
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::None)
     }
 }
 
@@ -129,44 +135,26 @@ impl<M> Slots<M> {
         found.map_or(&[], |slot| slot.sides.as_slice())
     }
 
-    /// Puts one sibling in the place of all that a slot has. `false`, and nothing is done, unless
-    /// `overwrites` holds for each of them.
-    pub(crate) fn overwrite(
-        &mut self,
-        key: &[u8],
-        new: Sibling<M>,
-        overwrites: impl Fn(&Sibling<M>) -> bool,
-    ) -> Result<(), Sibling<M>> {
+    /// Changes the siblings of a slot, which comes to be or ceases to be with them.
+    pub(crate) fn update(&mut self, key: &[u8], update: impl FnOnce(&mut Sides<M>)) {
         let (group, rest) = Group::split(key);
         let slots = self.groups.entry(group).or_default();
         match find(slots, rest) {
-            Ok(at) => match slots.get_mut(at) {
-                Some(slot) if slot.sides.as_slice().iter().all(overwrites) => {
-                    slot.sides = Sides::One(new);
-                    Ok(())
+            Ok(at) => {
+                if let Some(slot) = slots.get_mut(at) {
+                    update(&mut slot.sides);
+                    if slot.sides.is_empty() {
+                        slots.remove(at);
+                    }
                 }
-                Some(_) | None => Err(new),
-            },
-            Err(at) => {
-                slots.insert(at, Slot { rest: Rest::new(rest), sides: Sides::One(new) });
-                Ok(())
             }
-        }
-    }
-
-    /// Changes the siblings of a slot, which comes to be or ceases to be with them.
-    pub(crate) fn edit(&mut self, key: &[u8], edit: impl FnOnce(&mut Siblings<M>)) {
-        let (group, rest) = Group::split(key);
-        let slots = self.groups.entry(group).or_default();
-        let at = find(slots, rest);
-        let mut siblings = match at {
-            Ok(at) => slots.remove(at).sides.into_siblings(),
-            Err(_) => Siblings::new(),
-        };
-        edit(&mut siblings);
-        if let Some(sides) = Sides::new(siblings) {
-            let (Ok(at) | Err(at)) = at;
-            slots.insert(at, Slot { rest: Rest::new(rest), sides });
+            Err(at) => {
+                let mut sides = Sides::None;
+                update(&mut sides);
+                if !sides.is_empty() {
+                    slots.insert(at, Slot { rest: Rest::new(rest), sides });
+                }
+            }
         }
         if slots.is_empty() {
             self.groups.remove(&group);
@@ -219,11 +207,11 @@ mod tests {
         let mut slots = Slots::default();
         let mut map = BTreeMap::new();
         for (seq, key) in (1..).zip(keys.iter().rev().chain(&keys).step_by(3).chain(&keys)) {
-            slots.edit(key, |siblings| siblings.push(sibling(seq)));
+            slots.update(key, |sides| sides.edit(|siblings| siblings.push(sibling(seq))));
             map.entry(key.clone()).or_insert_with(Vec::new).push(sibling(seq));
         }
         for key in keys.iter().step_by(5) {
-            slots.edit(key, Vec::clear);
+            slots.update(key, |sides| sides.edit(Vec::clear));
             map.remove(key);
         }
         for prefix in &keys {
@@ -235,22 +223,8 @@ mod tests {
             );
         }
         for key in &keys {
-            slots.edit(key, Vec::clear);
+            slots.update(key, |sides| sides.edit(Vec::clear));
         }
         assert!(slots.groups.is_empty(), "nothing is left of a slot");
-    }
-
-    #[test]
-    fn only_what_is_overwritten_whole_is_overwritten() {
-        let mut slots = Slots::default();
-        for key in keys() {
-            slots.overwrite(&key, sibling(1), |_| false).unwrap();
-            let refused = slots.overwrite(&key, sibling(2), |old| old.dot.counter == 2);
-            assert_eq!(refused, Err(sibling(2)));
-            assert_eq!(slots.get(&key), [sibling(1)]);
-            slots.overwrite(&key, sibling(2), |old| old.dot.counter == 1).unwrap();
-            assert_eq!(slots.get(&key), [sibling(2)]);
-            slots.edit(&key, Vec::clear);
-        }
     }
 }

@@ -6,8 +6,10 @@ use crdts::{CmRDT, CvRDT};
 use thiserror::Error;
 
 use crate::{
-    Digest, Dot, NodeId, Transaction, VersionVector, covers, digest::SlotHasher, dominates,
-    slots::Slots,
+    Digest, Dot, NodeId, Transaction, VersionVector, covers,
+    digest::SlotHasher,
+    dominates,
+    slots::{Sides, Slots},
 };
 
 /// One side of a slot: what one transaction wrote and no later one has overwritten.
@@ -55,11 +57,24 @@ impl<M> Default for State<M> {
     }
 }
 
-/// The hash of one slot and the bucket it belongs to.
-fn slot_hash<M>(key: &[u8], siblings: &[Sibling<M>]) -> (u8, u128) {
-    let mut key_hasher = SlotHasher::new();
-    key_hasher.part(key);
-    let key_hash = key_hasher.finish();
+/// Whether a slot is about to change, or has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// As it was.
+    Before,
+    /// As it is.
+    After,
+}
+
+/// The bucket of the digest that a key belongs to.
+fn bucket(key: &[u8]) -> u8 {
+    let mut hasher = SlotHasher::new();
+    hasher.part(key);
+    hasher.finish().to_be_bytes()[0]
+}
+
+/// The hash of one slot.
+fn slot_hash<M>(key: &[u8], siblings: &[Sibling<M>]) -> u128 {
     let mut hasher = SlotHasher::new();
     hasher.part(key);
     for Sibling { dot, meta: _, value } in siblings {
@@ -70,7 +85,21 @@ fn slot_hash<M>(key: &[u8], siblings: &[Sibling<M>]) -> (u8, u128) {
             None => hasher.number(u64::MAX),
         }
     }
-    (key_hash.to_be_bytes()[0], hasher.finish())
+    hasher.finish()
+}
+
+/// Adds a transaction's sibling to a slot; those that `deps` covers go.
+fn put<M>(sides: &mut Sides<M>, deps: &VersionVector, new: Sibling<M>) {
+    let dot = new.dot;
+    let goes = |old: &Sibling<M>| covers(deps, &old.dot) || old.dot == dot;
+    if sides.as_slice().iter().all(goes) {
+        *sides = Sides::One(new);
+        return;
+    }
+    sides.edit(|siblings| {
+        siblings.retain(|old| !goes(old));
+        insert(siblings, new);
+    });
 }
 
 /// Adds a sibling where its dot belongs. Nearly every slot has one for ever, so no room is made for
@@ -109,12 +138,28 @@ impl<M> State<M> {
 
     /// Applies a transaction: for each write, the siblings that `deps` covers are overwritten, the
     /// others stay, the new one is added.
+    ///
+    /// # Errors
+    /// As [`Self::admits`]; nothing changes then.
     pub fn apply(&mut self, transaction: &Transaction<M>) -> Result<(), ApplyError> {
+        self.apply_observed(transaction, |_, _, _| {})
+    }
+
+    /// As [`Self::apply`]; `observe` sees each slot that changes before and after, unless it does
+    /// not exist then.
+    ///
+    /// # Errors
+    /// As [`Self::admits`]; nothing changes then.
+    pub fn apply_observed(
+        &mut self,
+        transaction: &Transaction<M>,
+        mut observe: impl FnMut(Moment, &[u8], &[Sibling<M>]),
+    ) -> Result<(), ApplyError> {
         self.admits(transaction)?;
         let Transaction { dot, deps, meta, writes } = transaction;
         for write in writes {
             let new = Sibling { dot: *dot, meta: Arc::clone(meta), value: write.value.clone() };
-            self.put(&write.key, deps, new);
+            self.change(&write.key, &mut observe, |sides| put(sides, deps, new));
         }
         crate::advance(&mut self.vector, *dot);
         Ok(())
@@ -130,57 +175,45 @@ impl<M> State<M> {
         for key in keys {
             let theirs = others.get(&key);
             let ours = self.vector.clone();
-            self.change(&key, |siblings| {
-                let known = siblings.iter().map(|sibling| sibling.dot).collect::<Vec<_>>();
-                siblings.retain(|sibling| {
-                    let both = theirs.iter().any(|other| other.dot == sibling.dot);
-                    both || !covers(&other_vector, &sibling.dot)
-                });
-                let new = theirs.iter().filter(|sibling| {
-                    !known.contains(&sibling.dot) && !covers(&ours, &sibling.dot)
-                });
-                siblings.extend(new.cloned());
-                siblings.sort_by_key(|sibling| (sibling.dot.actor, sibling.dot.counter));
+            self.change(&key, &mut |_, _, _| {}, |sides| {
+                sides.edit(|siblings| {
+                    let known = siblings.iter().map(|sibling| sibling.dot).collect::<Vec<_>>();
+                    siblings.retain(|sibling| {
+                        let both = theirs.iter().any(|other| other.dot == sibling.dot);
+                        both || !covers(&other_vector, &sibling.dot)
+                    });
+                    let new = theirs.iter().filter(|sibling| {
+                        !known.contains(&sibling.dot) && !covers(&ours, &sibling.dot)
+                    });
+                    siblings.extend(new.cloned());
+                    siblings.sort_by_key(|sibling| (sibling.dot.actor, sibling.dot.counter));
+                })
             });
         }
         self.vector.merge(other_vector);
     }
 
-    /// INVARIANT: this and [`Self::put`] alone touch a slot, so that the digest always follows.
-    fn change(&mut self, key: &[u8], edit: impl FnOnce(&mut Siblings<M>)) {
-        self.digest_out(key);
-        self.slots.edit(key, edit);
-        self.digest_in(key);
-    }
-
-    /// Adds a transaction's sibling to a slot; those that `deps` covers go.
-    fn put(&mut self, key: &[u8], deps: &VersionVector, new: Sibling<M>) {
-        let dot = new.dot;
-        let goes = |old: &Sibling<M>| covers(deps, &old.dot) || old.dot == dot;
-        self.digest_out(key);
-        if let Err(new) = self.slots.overwrite(key, new, goes) {
-            self.slots.edit(key, |siblings| {
-                siblings.retain(|old| !goes(old));
-                insert(siblings, new);
-            });
-        }
-        self.digest_in(key);
-    }
-
-    fn digest_out(&mut self, key: &[u8]) {
-        let siblings = self.slots.get(key);
-        if !siblings.is_empty() {
-            let (bucket, hash) = slot_hash(key, siblings);
-            self.digest.subtract(bucket, hash);
-        }
-    }
-
-    fn digest_in(&mut self, key: &[u8]) {
-        let siblings = self.slots.get(key);
-        if !siblings.is_empty() {
-            let (bucket, hash) = slot_hash(key, siblings);
-            self.digest.add(bucket, hash);
-        }
+    /// INVARIANT: the only place that touches a slot, so that the digest always follows. `observe`
+    /// sees the slot before and after, unless it does not exist then.
+    fn change(
+        &mut self,
+        key: &[u8],
+        observe: &mut impl FnMut(Moment, &[u8], &[Sibling<M>]),
+        change: impl FnOnce(&mut Sides<M>),
+    ) {
+        let Self { slots, digest, .. } = self;
+        let bucket = bucket(key);
+        slots.update(key, |sides| {
+            if let siblings @ [_, ..] = sides.as_slice() {
+                digest.subtract(bucket, slot_hash(key, siblings));
+                observe(Moment::Before, key, siblings);
+            }
+            change(sides);
+            if let siblings @ [_, ..] = sides.as_slice() {
+                digest.add(bucket, slot_hash(key, siblings));
+                observe(Moment::After, key, siblings);
+            }
+        });
     }
 
     /// The siblings of a key; empty if it was never written.

@@ -4,12 +4,9 @@
 //!
 //! **Must not know:** calls, callers.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use crdt::{ApplyError, State};
+use crdt::{ApplyError, Moment, State};
 use model::{AccountId, Key, UniqueId};
 use wire::{
     Message,
@@ -46,16 +43,11 @@ impl Identity {
     /// # Errors
     /// When it was applied before, or came before what it depends on; nothing changes then.
     pub fn apply(&mut self, transaction: &Transaction) -> Result<(), ApplyError> {
-        self.state.admits(transaction)?;
-        let keys: BTreeSet<&[u8]> = transaction.writes.iter().map(|write| &*write.key).collect();
-        for key in &keys {
-            self.index.remove(key, self.state.get(key));
-        }
-        let result = self.state.apply(transaction);
-        for key in keys {
-            self.index.add(key, self.state.get(key));
-        }
-        result
+        let Self { state, index } = self;
+        state.apply_observed(transaction, |moment, key, siblings| match moment {
+            Moment::Before => index.remove(key, siblings),
+            Moment::After => index.add(key, siblings),
+        })
     }
 
     /// The replicated state.
