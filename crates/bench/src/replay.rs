@@ -162,9 +162,9 @@ impl fmt::Display for ReplayReport {
             self;
         writeln!(
             f,
-            "replay: {users} users (path, two tags, one key, one membership) of {origins} nodes, \
-             {mean_transaction_bytes} bytes and {writes_per_transaction:.2} writes a transaction; one \
-             thread, in memory\n"
+            "replay: {users} users (path, two tags, one key, one membership) of {origins} nodes; a \
+             transaction of {mean_transaction_bytes} bytes makes {writes_per_transaction:.2} \
+             writes; one thread, in memory\n"
         )?;
         writeln!(f, "{:<40}{:>12}{:>12}{:>10}", "", "ns each", "per s", "to floor")?;
         for Row { what, ns_each, per_second, to_floor, .. } in rows {
