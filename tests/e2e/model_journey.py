@@ -26,6 +26,7 @@ def journey(call, account):
     roles(call, account)
     arn = policies(call)
     attachments(call, arn)
+    boundaries(call, arn)
     for kind in ("User", "Group", "Role"):
         inline(call, kind)
     access_keys(call)
@@ -38,7 +39,7 @@ def journey(call, account):
 def users(call):
     """Users: `walked` stays to the end."""
     call("CreateUser", UserName="first", Path="/walk/", Tags=TAGS)
-    call("CreateUser", UserName="other")
+    call("CreateUser", UserName="other", PermissionsBoundary=ADMINISTRATOR)
     call("UpdateUser", UserName="first", NewUserName="walked", NewPath="/walked/")
     call("GetUser", UserName="walked")
     page = call("ListUsers", MaxItems=1)
@@ -73,7 +74,12 @@ def roles(call, account):
         MaxSessionDuration=7200,
         Tags=TAGS,
     )
-    call("CreateRole", RoleName="other", AssumeRolePolicyDocument=trust(account))
+    call(
+        "CreateRole",
+        RoleName="other",
+        AssumeRolePolicyDocument=trust(account),
+        PermissionsBoundary=ADMINISTRATOR,
+    )
     call("UpdateRole", RoleName="walked", Description="", MaxSessionDuration=3600)
     call("UpdateRoleDescription", RoleName="walked", Description="walks")
     call("UpdateAssumeRolePolicy", RoleName="walked", PolicyDocument=trust(account))
@@ -120,6 +126,21 @@ def attachments(call, arn):
     call("ListEntitiesForPolicy", PolicyArn=arn, Marker=page["Marker"])
     for kind in ("User", "Group", "Role"):
         call("ListEntitiesForPolicy", PolicyArn=arn, EntityFilter=kind, PathPrefix="/")
+
+
+def boundaries(call, arn):
+    """Permissions boundaries of a user and a role; both stay bounded by the administrator's."""
+    for kind in ("User", "Role"):
+        named = {f"{kind}Name": "other"}
+        call(f"Put{kind}PermissionsBoundary", **named, PermissionsBoundary=arn)
+        call(f"Get{kind}", **named)
+    for usage in ("PermissionsPolicy", "PermissionsBoundary"):
+        call("ListEntitiesForPolicy", PolicyArn=arn, PolicyUsageFilter=usage)
+        call("ListPolicies", PolicyUsageFilter=usage)
+    for kind in ("User", "Role"):
+        named = {f"{kind}Name": "other"}
+        call(f"Delete{kind}PermissionsBoundary", **named)
+        call(f"Put{kind}PermissionsBoundary", **named, PermissionsBoundary=ADMINISTRATOR)
 
 
 def inline(call, kind):

@@ -17,7 +17,7 @@ use identity::{
 use model::{AccountAlias, Constraint};
 
 use crate::{
-    ApiError, attachment,
+    ApiError, attachment, boundary,
     call::{Action, Call, page, page_end},
     form::Params,
     group, inline, policy, role, tag, user,
@@ -115,6 +115,7 @@ fn write_user(xml: &mut Xml, UserDetail { user, groups, policies }: &UserDetail)
     write_inline(xml, "UserPolicyList", policies);
     xml.texts("GroupList", groups);
     write_attached(xml, policies);
+    boundary::write(xml, user.boundary.as_ref());
     tag::write_all(xml, &user.tags);
 }
 
@@ -129,6 +130,7 @@ fn write_role(xml: &mut Xml, RoleDetail { role, policies }: &RoleDetail) {
     xml.texts("InstanceProfileList", [""; 0]);
     write_inline(xml, "RolePolicyList", policies);
     write_attached(xml, policies);
+    boundary::write(xml, role.boundary.as_ref());
     tag::write_all(xml, &role.tags);
     xml.element("RoleLastUsed", |_| ());
 }
@@ -229,6 +231,7 @@ mod tests {
             path: root.clone(),
             arn: "arn:aws:iam::123456789012:user/bob".parse().unwrap(),
             created,
+            boundary: Some("arn:aws:iam::123456789012:policy/limit".to_owned()),
             tags: tags.clone(),
         };
         let group = Group {
@@ -247,6 +250,7 @@ mod tests {
             trust_policy: "{}".to_owned(),
             description: Some("unseen here".to_owned()),
             max_session_duration: MaxSessionDuration::DEFAULT,
+            boundary: Some("arn:aws:iam::aws:policy/PowerUserAccess".to_owned()),
             tags,
         };
         let policy = Policy {
@@ -258,6 +262,7 @@ mod tests {
             updated: created,
             default_version: "v1".parse().unwrap(),
             attachment_count: 3,
+            boundary_count: 0,
             description: Some("reads".to_owned()),
             tags: Vec::new(),
         };

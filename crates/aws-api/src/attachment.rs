@@ -9,14 +9,16 @@ use std::{fmt::Display, str::FromStr};
 
 use identity::{
     Command, EntityName, Listing, Noun, Query,
-    attachment::{AttachedPolicy, Edge, Entities, EntityFilter, ListAttached, ListEntities},
+    attachment::{
+        AttachedPolicy, Edge, Entities, EntityFilter, ListAttached, ListEntities, PolicyUsage,
+    },
 };
 use model::{Constraint, Path, PolicyPath, UniqueId};
 
 use crate::{
     ApiError,
     call::{Action, Call, listing, owner, page, page_end, path_prefix},
-    form::Params,
+    form::{Params, Violation},
     policy::policy_arn,
     user::USER_NAME_CHARS_MAX,
     xml::Xml,
@@ -45,8 +47,9 @@ pub(crate) const ACTIONS: &[Action] = &[
     Action::new("ListEntitiesForPolicy", list_entities),
 ];
 
-/// Whose policies are meant. AWS: `userNameType`, shorter than elsewhere.
-fn attached_owner<N: EntityName>(params: &mut Params<'_>) -> Result<N, ApiError> {
+/// Whose attached policies, or permissions boundary, are meant. AWS: `userNameType`, shorter than
+/// elsewhere.
+pub(crate) fn attached_owner<N: EntityName>(params: &mut Params<'_>) -> Result<N, ApiError> {
     if N::NOUN == Noun::User {
         return Ok(params.required_up_to("UserName", USER_NAME_CHARS_MAX)?);
     }
@@ -87,15 +90,38 @@ impl FromStr for FilterWord {
     }
 }
 
+/// AWS: `PolicyUsageType`.
+struct UsageWord(PolicyUsage);
+
+impl FromStr for UsageWord {
+    type Err = Constraint;
+
+    fn from_str(text: &str) -> Result<Self, Constraint> {
+        match text {
+            "PermissionsPolicy" => Ok(Self(PolicyUsage::Permissions)),
+            "PermissionsBoundary" => Ok(Self(PolicyUsage::Boundary)),
+            _ => Err(Constraint::Enum(&["PermissionsPolicy", "PermissionsBoundary"])),
+        }
+    }
+}
+
+/// The parameter `PolicyUsageFilter`.
+pub(crate) fn usage(params: &mut Params<'_>) -> Result<PolicyUsage, Violation> {
+    let word = params.optional("PolicyUsageFilter")?;
+    Ok(word.map_or(PolicyUsage::Any, |UsageWord(usage)| usage))
+}
+
 fn list_entities(mut params: Params<'_>) -> Result<Call, ApiError> {
     let policy = policy_arn(&mut params);
     let filter = params.optional("EntityFilter");
+    let usage = usage(&mut params);
     let path_prefix = path_prefix::<Path>(&mut params);
     let page = page(&mut params);
     params.finish()?;
     Ok(Call::Query(Query::ListEntitiesForPolicy(ListEntities {
         policy: policy?,
         filter: filter?.map_or(EntityFilter::All, |FilterWord(filter)| filter),
+        usage: usage?,
         path_prefix: path_prefix?,
         page: page?,
     })))
@@ -157,6 +183,10 @@ mod tests {
                 "Action=ListEntitiesForPolicy&PolicyArn=arn:aws:iam::aws:policy/Read&EntityFilter=User",
                 "Action=ListEntitiesForPolicy&PolicyArn=arn:aws:iam::aws:policy/Read&EntityFilter=Role",
                 "Action=ListEntitiesForPolicy&PolicyArn=arn:aws:iam::aws:policy/Read&EntityFilter=Group",
+                "Action=ListEntitiesForPolicy&PolicyArn=arn:aws:iam::aws:policy/Read\
+           &PolicyUsageFilter=PermissionsPolicy",
+                "Action=ListEntitiesForPolicy&PolicyArn=arn:aws:iam::aws:policy/Read\
+           &PolicyUsageFilter=PermissionsBoundary",
             ],
             expect_file!["../testdata/attachment-calls.txt"],
         );
@@ -170,6 +200,8 @@ mod tests {
                 "Action=AttachUserPolicy&UserName=bob&PolicyArn=AdministratorAccess",
                 "Action=AttachUserPolicy&UserName=bob&PolicyArn=arn:aws:iam::123:policy/Read",
                 "Action=ListEntitiesForPolicy&PolicyArn=arn:aws:iam::aws:policy/Read&EntityFilter=user",
+                "Action=ListEntitiesForPolicy&PolicyArn=arn:aws:iam::aws:policy/Read\
+           &PolicyUsageFilter=Policy",
             ],
             expect_file!["../testdata/attachment-refusals.txt"],
         );

@@ -12,7 +12,7 @@ use identity::{Command, EntityName, ListByPath, Listing, Page, PathPrefix, Query
 use model::Constraint;
 
 use crate::{
-    ApiError, Service, access_key, account, attachment,
+    ApiError, Service, access_key, account, attachment, boundary,
     form::{Form, Params, Violation},
     group, inline,
     pagination::{Marker, PageRequest},
@@ -46,7 +46,7 @@ impl Action {
 
 /// All actions of a service.
 fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
-    const IAM: [&[Action]; 9] = [
+    const IAM: [&[Action]; 10] = [
         user::ACTIONS,
         group::ACTIONS,
         role::ACTIONS,
@@ -55,6 +55,7 @@ fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
         tag::ACTIONS,
         inline::ACTIONS,
         attachment::ACTIONS,
+        boundary::ACTIONS,
         account::ACTIONS,
     ];
     const STS: [&[Action]; 1] = [sts::ACTIONS];

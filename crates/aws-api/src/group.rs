@@ -156,6 +156,7 @@ mod tests {
             path: "/".parse().unwrap(),
             arn: "arn:aws:iam::123456789012:user/bob".parse().unwrap(),
             created: Timestamp::from_secs(1_700_000_000),
+            boundary: None,
             tags: Vec::new(),
         };
         let users = Listing { items: vec![user], next: None };

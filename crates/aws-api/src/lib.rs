@@ -10,6 +10,7 @@
 mod access_key;
 mod account;
 mod attachment;
+mod boundary;
 mod call;
 pub mod error;
 pub mod form;

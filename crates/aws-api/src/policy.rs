@@ -19,6 +19,7 @@ use model::{Constraint, PolicyPath};
 
 use crate::{
     ApiError,
+    attachment::usage,
     call::{Action, Call, listing, page, path, path_prefix},
     form::{Params, Violation},
     shape::{ARN, POLICY_DOCUMENT},
@@ -118,12 +119,14 @@ impl FromStr for ScopeWord {
 fn list(mut params: Params<'_>) -> Result<Call, ApiError> {
     let scope = params.optional("Scope");
     let only_attached = params.boolean("OnlyAttached");
+    let usage = usage(&mut params);
     let path_prefix = path_prefix::<PolicyPath>(&mut params);
     let page = page(&mut params);
     params.finish()?;
     Ok(Call::Query(Query::ListPolicies(ListPolicies {
         scope: scope?.map_or(Scope::All, |ScopeWord(scope)| scope),
         attached: if only_attached? == Some(true) { Attached::Only } else { Attached::Any },
+        usage: usage?,
         path_prefix: path_prefix?,
         page: page?,
     })))
@@ -197,6 +200,7 @@ fn write(xml: &mut Xml, policy: &Policy) {
         updated: _,
         default_version,
         attachment_count,
+        boundary_count,
         description: _,
         tags: _,
     } = policy;
@@ -206,7 +210,7 @@ fn write(xml: &mut Xml, policy: &Policy) {
     xml.text("Path", path);
     xml.text("DefaultVersionId", default_version.as_str());
     xml.text("AttachmentCount", attachment_count);
-    xml.text("PermissionsBoundaryUsageCount", 0);
+    xml.text("PermissionsBoundaryUsageCount", boundary_count);
     xml.text("IsAttachable", true);
 }
 
@@ -266,6 +270,7 @@ mod tests {
             updated: Timestamp::from_secs(1_700_000_060),
             default_version: "v2".parse().unwrap(),
             attachment_count: 3,
+            boundary_count: 1,
             description: Some("reads".to_owned()),
             tags: Vec::new(),
         }
@@ -291,6 +296,7 @@ mod tests {
                 "Action=ListPolicies",
                 "Action=ListPolicies&Scope=Local&OnlyAttached=true&PathPrefix=%2Fx%2F&MaxItems=1",
                 "Action=ListPolicies&Scope=AWS&OnlyAttached=false",
+                "Action=ListPolicies&PolicyUsageFilter=PermissionsBoundary",
                 "Action=DeletePolicy&PolicyArn=arn:aws:iam::123456789012:policy/read",
                 "Action=CreatePolicyVersion&PolicyArn=arn:aws:iam::123456789012:policy/read\
            &PolicyDocument=%7B%7D",
@@ -317,7 +323,7 @@ mod tests {
                 "Action=ListPolicies&Scope=Mine&OnlyAttached=1",
                 "Action=CreatePolicy&PolicyName=read&PolicyDocument=&Path=%2Fx",
                 "Action=GetPolicyVersion&PolicyArn=arn:aws:iam::aws:policy/Read&VersionId=1",
-                "Action=ListPolicies&PolicyUsageFilter=PermissionsBoundary",
+                "Action=ListPolicies&PolicyUsageFilter=Policy",
             ],
             expect_file!["../testdata/policy-refusals.txt"],
         );

@@ -56,7 +56,7 @@ fn already_exists(noun: Noun, name: &str) -> String {
         Noun::User => "User",
         Noun::Group => "Group",
         Noun::Role => "Role",
-        Noun::Policy | Noun::AttachablePolicy => {
+        Noun::Policy | Noun::AttachablePolicy | Noun::BoundaryPolicy => {
             return format!(
                 "A policy called {name} already exists. Duplicate names are not allowed."
             );
@@ -87,6 +87,9 @@ fn no_such(noun: Noun, name: &str) -> String {
         Noun::Policy | Noun::Attachment => format!("Policy {name} was not found."),
         Noun::AttachablePolicy | Noun::PolicyVersion => {
             format!("Policy {name} does not exist or is not attachable.")
+        }
+        Noun::BoundaryPolicy => {
+            format!("Scope ARN: {name} does not exist or is not attachable.")
         }
         Noun::AccessKey => format!("The Access Key with id {name} cannot be found."),
         Noun::Account => format!("The account with id {name} cannot be found."),
@@ -168,12 +171,13 @@ mod tests {
         expected.assert_eq(&texts.join("\n"));
     }
 
-    const NOUNS: [Noun; 15] = [
+    const NOUNS: [Noun; 16] = [
         Noun::User,
         Noun::Group,
         Noun::Role,
         Noun::Policy,
         Noun::AttachablePolicy,
+        Noun::BoundaryPolicy,
         Noun::Attachment,
         Noun::PolicyVersion,
         Noun::UserPolicy,
@@ -192,21 +196,22 @@ mod tests {
         check(
             NOUNS.map(missing),
             expect![[r#"
-            NoSuchEntity (404): The user with name X cannot be found.
-            NoSuchEntity (404): The group with name X cannot be found.
-            NoSuchEntity (404): The role with name X cannot be found.
-            NoSuchEntity (404): Policy X was not found.
-            NoSuchEntity (404): Policy X does not exist or is not attachable.
-            NoSuchEntity (404): Policy X was not found.
-            NoSuchEntity (404): Policy X does not exist or is not attachable.
-            NoSuchEntity (404): The user policy with name X cannot be found.
-            NoSuchEntity (404): The group policy with name X cannot be found.
-            NoSuchEntity (404): The role policy with name X cannot be found.
-            NoSuchEntity (404): The Access Key with id X cannot be found.
-            NoSuchEntity (404): The account with id X cannot be found.
-            NoSuchEntity (404): The account alias with name X cannot be found.
-            NoSuchEntity (404): The principal X cannot be found.
-            NoSuchEntity (404): The user with name X is not in the group."#]],
+                NoSuchEntity (404): The user with name X cannot be found.
+                NoSuchEntity (404): The group with name X cannot be found.
+                NoSuchEntity (404): The role with name X cannot be found.
+                NoSuchEntity (404): Policy X was not found.
+                NoSuchEntity (404): Policy X does not exist or is not attachable.
+                NoSuchEntity (404): Scope ARN: X does not exist or is not attachable.
+                NoSuchEntity (404): Policy X was not found.
+                NoSuchEntity (404): Policy X does not exist or is not attachable.
+                NoSuchEntity (404): The user policy with name X cannot be found.
+                NoSuchEntity (404): The group policy with name X cannot be found.
+                NoSuchEntity (404): The role policy with name X cannot be found.
+                NoSuchEntity (404): The Access Key with id X cannot be found.
+                NoSuchEntity (404): The account with id X cannot be found.
+                NoSuchEntity (404): The account alias with name X cannot be found.
+                NoSuchEntity (404): The principal X cannot be found.
+                NoSuchEntity (404): The user with name X is not in the group."#]],
         );
     }
 

@@ -2,7 +2,8 @@
 //! `UpdateAssumeRolePolicy`, `DeleteRole`.
 //!
 //! **Invariants.** Each answer has the elements that AWS was seen to answer: `CreateRole` no
-//! maximum session duration, `ListRoles` no tags, and only `GetRole` when the role was last used.
+//! maximum session duration, `ListRoles` neither boundary nor
+//! tags, and only `GetRole` when the role was last used.
 //!
 //! **Must not know:** whom a role trusts.
 
@@ -15,7 +16,7 @@ use identity::{
 };
 
 use crate::{
-    ApiError,
+    ApiError, boundary,
     call::{Action, Call, list_by_path, listing, only_owner, path},
     form::{Params, Violation},
     policy::document,
@@ -46,6 +47,7 @@ fn create(mut params: Params<'_>) -> Result<Call, ApiError> {
     let trust_policy = document(&mut params, "AssumeRolePolicyDocument");
     let description = params.optional("Description");
     let max_session_duration = max_session_duration(&mut params);
+    let boundary = boundary::read(&mut params);
     let tags = tag::read(&mut params);
     params.finish()?;
     Ok(Call::Command(Command::CreateRole(CreateRole {
@@ -54,6 +56,7 @@ fn create(mut params: Params<'_>) -> Result<Call, ApiError> {
         trust_policy: trust_policy?,
         description: description?,
         max_session_duration: max_session_duration?,
+        boundary: boundary?,
         tags: tags?,
     })))
 }
@@ -91,19 +94,24 @@ pub(crate) fn write_created(xml: &mut Xml, role: &Role) {
     xml.element("Role", |xml| {
         write(xml, role);
         xml.optional("Description", role.description.as_ref());
+        boundary::write(xml, role.boundary.as_ref());
         tag::write_some(xml, &role.tags);
     });
 }
 
 /// The answer to `UpdateRoleDescription`.
 pub(crate) fn write_updated(xml: &mut Xml, role: &Role) {
-    xml.element("Role", |xml| write_settings(xml, role));
+    xml.element("Role", |xml| {
+        write_settings(xml, role);
+        boundary::write(xml, role.boundary.as_ref());
+    });
 }
 
 /// The answer to `GetRole`.
 pub(crate) fn write_got(xml: &mut Xml, role: &Role) {
     xml.element("Role", |xml| {
         write_settings(xml, role);
+        boundary::write(xml, role.boundary.as_ref());
         tag::write_some(xml, &role.tags);
         // AWS: an empty element says that no use is on record.
         xml.element("RoleLastUsed", |_| ());
@@ -132,6 +140,7 @@ pub(crate) fn write(xml: &mut Xml, role: &Role) {
         trust_policy,
         description: _,
         max_session_duration: _,
+        boundary: _,
         tags: _,
     } = role;
     xml.text("Path", path);
@@ -161,6 +170,7 @@ mod tests {
             trust_policy: r#"{"Version": "2012-10-17"}"#.to_owned(),
             description: Some("for <CI>".to_owned()),
             max_session_duration: MaxSessionDuration::DEFAULT,
+            boundary: Some("arn:aws:iam::aws:policy/PowerUserAccess".to_owned()),
             tags: vec![Tag { key: "team".parse().unwrap(), value: "a".parse().unwrap() }],
         }
     }

@@ -1,7 +1,7 @@
 //! Users. AWS: `CreateUser`, `GetUser`, `ListUsers`, `UpdateUser`, `DeleteUser`.
 //!
 //! **Invariants.** Elements come in the order of AWS's service model. `ListUsers` and `GetGroup`
-//! show no tags, as on AWS.
+//! show neither boundary nor tags, as on AWS.
 //!
 //! **Must not know:** which users there are.
 
@@ -12,7 +12,7 @@ use identity::{
 use model::UserName;
 
 use crate::{
-    ApiError,
+    ApiError, boundary,
     call::{Action, Call, list_by_path, listing, only_owner, path},
     form::Params,
     tag,
@@ -36,9 +36,10 @@ pub(crate) const ACTIONS: &[Action] = &[
 fn create(mut params: Params<'_>) -> Result<Call, ApiError> {
     let name = params.required_up_to("UserName", USER_NAME_CHARS_MAX);
     let path = path(&mut params, "Path");
+    let boundary = boundary::read(&mut params);
     let tags = tag::read(&mut params);
     params.finish()?;
-    let command = CreateUser { name: name?, path: path?, tags: tags? };
+    let command = CreateUser { name: name?, path: path?, boundary: boundary?, tags: tags? };
     Ok(Call::Command(Command::CreateUser(command)))
 }
 
@@ -61,6 +62,7 @@ fn update(mut params: Params<'_>) -> Result<Call, ApiError> {
 pub(crate) fn write_created(xml: &mut Xml, user: &User) {
     xml.element("User", |xml| {
         write(xml, user);
+        boundary::write(xml, user.boundary.as_ref());
         tag::write_some(xml, &user.tags);
     });
 }
@@ -84,7 +86,7 @@ pub(crate) fn write_listed(xml: &mut Xml, users: &Listing<User>) {
 
 /// A user without its tags.
 pub(crate) fn write(xml: &mut Xml, user: &User) {
-    let User { id, name, path, arn, created, tags: _ } = user;
+    let User { id, name, path, arn, created, boundary: _, tags: _ } = user;
     xml.text("Path", path);
     xml.text("UserName", name);
     xml.text("UserId", id);
@@ -112,6 +114,7 @@ mod tests {
             path: "/x/".parse().unwrap(),
             arn: "arn:aws:iam::123456789012:user/x/bob".parse().unwrap(),
             created: Timestamp::from_secs(1_700_000_000),
+            boundary: None,
             tags: tags
                 .iter()
                 .map(|(key, value)| Tag {
@@ -128,6 +131,7 @@ mod tests {
             &[
                 "Action=CreateUser&UserName=bob",
                 "Action=CreateUser&UserName=bob&Path=%2Fx%2F&Tags.member.1.Key=a&Tags.member.1.Value=",
+                "Action=CreateUser&UserName=bob&PermissionsBoundary=arn:aws:iam::aws:policy/A",
                 "Action=GetUser",
                 "Action=GetUser&UserName=bob",
                 "Action=ListUsers",
@@ -154,7 +158,7 @@ mod tests {
                 "Action=CreateUser",
                 "Action=CreateUser&UserName=a%2Fb&Path=x",
                 &format!("Action=CreateUser&UserName={}", "a".repeat(65)),
-                "Action=CreateUser&UserName=bob&PermissionsBoundary=arn:aws:iam::aws:policy/A",
+                "Action=CreateUser&UserName=bob&PermissionsBoundary=arn:aws:iam::aws:user/A",
                 "Action=DeleteUser&UserName=bob&Force=true",
                 "Action=UpdateUser&UserName=bob&NewUserName=",
                 &format!("Action=CreateUser&UserName=bob{}", tags(51)),
@@ -165,6 +169,10 @@ mod tests {
 
     #[test]
     fn replies_are_written() {
+        let bounded = User {
+            boundary: Some("arn:aws:iam::aws:policy/A".to_owned()),
+            ..user(&[("team", "a")])
+        };
         let [bare, tagged] = [user(&[]), user(&[("team", "a+b @ c")])];
         let root = GotUser::Root {
             arn: "arn:aws:iam::123456789012:root".parse().unwrap(),
@@ -175,6 +183,7 @@ mod tests {
             [
                 ("CreateUser", Reply::CreateUser(bare)),
                 ("CreateUser", Reply::CreateUser(tagged.clone())),
+                ("GetUser", Reply::GetUser(GotUser::User(bounded))),
                 ("GetUser", Reply::GetUser(GotUser::User(tagged))),
                 ("GetUser", Reply::GetUser(root)),
                 ("ListUsers", Reply::ListUsers(users)),

@@ -49,6 +49,7 @@ pub(crate) fn of_users(users: u64) -> Result<Vec<Arc<[u8]>>, Error> {
         let create = user::CreateUser {
             name: user.clone(),
             path: path("/engineering/")?,
+            boundary: None,
             tags: vec![tag("team", "platform")?, tag("cost-center", &format!("cc-{number}"))?],
         };
         log.push(author.call(&mut state, Command::CreateUser(create))?);

@@ -63,7 +63,7 @@ pub enum DetailKind {
 /// AWS: `GetAccountAuthorizationDetails`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GetDetails {
-    /// Which kinds; all if it is empty. Of AWS's own policies those that are attached.
+    /// Which kinds; all if it is empty. Of AWS's own policies those in use.
     pub filter: Vec<DetailKind>,
     /// Which part of all lists together.
     pub page: Page,
@@ -269,7 +269,8 @@ pub(crate) fn details(
     if wanted(DetailKind::AwsPolicy) {
         for policy in ::policy::managed() {
             let id = managed_id(policy.name);
-            if identity.index().sources(account, id).next().is_some() {
+            let index = identity.index();
+            if index.sources(account, id).chain(index.bounded(account, id)).next().is_some() {
                 let key = format!("{prefix} {}", page_key(&fold(policy.name), id));
                 all.push((key, Detailed::Policy(PolicyRef::Managed(policy))));
             }

@@ -7,13 +7,16 @@
 //!
 //! **Must not know:** what a policy says.
 
-use model::{GroupName, RoleName, UniqueId, UniqueIdKind, UserName, fold};
+use std::collections::BTreeSet;
+
+use model::{AccountId, GroupName, RoleName, UniqueId, UniqueIdKind, UserName, fold};
 use policy::ContextValue;
 use wire::v1;
 
 use crate::{
     Ctx, EntityName, Error, Identity, Listing, Noun, Outcome, Page, PathPrefix, Reply,
     authorize::{Extra, demand, demand_named},
+    boundary,
     effective::PolicyRef,
     entity::{Entity, page_key},
     field::{ATTACHMENT, HEAD},
@@ -65,6 +68,18 @@ pub enum EntityFilter {
     None,
 }
 
+/// AWS: `PolicyUsageFilter`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PolicyUsage {
+    /// Either.
+    #[default]
+    Any,
+    /// AWS: `PermissionsPolicy`: it is attached.
+    Permissions,
+    /// AWS: `PermissionsBoundary`.
+    Boundary,
+}
+
 /// AWS: `ListEntitiesForPolicy`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListEntities {
@@ -72,13 +87,15 @@ pub struct ListEntities {
     pub policy: PolicyArn,
     /// Which kinds.
     pub filter: EntityFilter,
+    /// What it is used for.
+    pub usage: PolicyUsage,
     /// The beginning of the entities' path.
     pub path_prefix: PathPrefix,
     /// Which part of all three lists together.
     pub page: Page,
 }
 
-/// To whom a policy may be attached.
+/// To whom a policy may be attached, or whose permissions boundary it may be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entities {
     /// Users.
@@ -91,8 +108,17 @@ pub struct Entities {
     pub next: Option<String>,
 }
 
-fn policy_arn(policy: &PolicyArn) -> Extra {
-    vec![("iam:PolicyARN".to_owned(), ContextValue::Known(vec![policy.to_string()]))]
+/// The condition keys of attaching and detaching.
+fn conditions<N: EntityName>(
+    identity: &Identity,
+    account: AccountId,
+    owner: &N,
+    policy: &PolicyArn,
+) -> Extra {
+    let arn = ContextValue::Known(vec![policy.to_string()]);
+    let mut extra = boundary::of_owner(identity, account, owner);
+    extra.push(("iam:PolicyARN".to_owned(), arn));
+    extra
 }
 
 pub(crate) fn attach<N: EntityName>(
@@ -102,7 +128,7 @@ pub(crate) fn attach<N: EntityName>(
 ) -> Result<Outcome, Error> {
     let account = ctx.caller.account;
     let action = format!("iam:Attach{}Policy", N::WORD);
-    demand_named(identity, ctx, &action, owner, policy_arn(policy))?;
+    demand_named(identity, ctx, &action, owner, conditions(identity, account, owner, policy))?;
     let entity = identity.must_find(account, owner)?;
     let mut writes = Writes::new(account);
     // A policy of AWS has no head to re-assert.
@@ -123,7 +149,7 @@ pub(crate) fn detach<N: EntityName>(
 ) -> Result<Outcome, Error> {
     let account = ctx.caller.account;
     let action = format!("iam:Detach{}Policy", N::WORD);
-    demand_named(identity, ctx, &action, owner, policy_arn(policy))?;
+    demand_named(identity, ctx, &action, owner, conditions(identity, account, owner, policy))?;
     let entity = identity.may_find(account, owner)?;
     let id = policy.may_find(identity, account).map(|policy| policy.id());
     let attached = id.filter(|id| identity.read_of(&ATTACHMENT, entity, id.as_str()).is_possible());
@@ -169,7 +195,7 @@ pub(crate) fn list<N: EntityName>(
 pub(crate) fn list_entities(
     identity: &Identity,
     ctx: &Ctx<'_>,
-    ListEntities { policy, filter, path_prefix, page }: &ListEntities,
+    ListEntities { policy, filter, usage, path_prefix, page }: &ListEntities,
 ) -> Result<Entities, Error> {
     let account = ctx.caller.account;
     let extra = policy.tags(identity, account);
@@ -183,10 +209,16 @@ pub(crate) fn list_entities(
         EntityFilter::Groups => kind == UniqueIdKind::Group,
         EntityFilter::Roles => kind == UniqueIdKind::Role,
     };
+    let attached = || identity.index().sources(account, id);
+    let bounded = || identity.index().bounded(account, id);
+    let users: BTreeSet<UniqueId> = match usage {
+        PolicyUsage::Any => attached().chain(bounded()).collect(),
+        PolicyUsage::Permissions => attached().collect(),
+        PolicyUsage::Boundary => bounded().collect(),
+    };
     let listing = page.cut(
-        identity
-            .index()
-            .sources(account, id)
+        users
+            .into_iter()
             .map(|id| Entity { account, id })
             .filter(|entity| identity.read(&HEAD, *entity).is_possible())
             .filter_map(|entity| Some((entity.id.kind()?, identity.face(entity))))

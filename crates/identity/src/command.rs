@@ -8,8 +8,8 @@
 use model::{AccountAlias, AccountId, GroupName, RoleName, UserName};
 
 use crate::{
-    Ctx, Error, Identity, ListByPath, Listing, Rename, access_key, account, attachment, group,
-    inline, policy as managed, policy::PolicyArn, role, state::Writes, sts, tag, user,
+    Ctx, Error, Identity, ListByPath, Listing, Rename, access_key, account, attachment, boundary,
+    group, inline, policy as managed, policy::PolicyArn, role, state::Writes, sts, tag, user,
 };
 
 /// What a command comes to.
@@ -179,6 +179,10 @@ commands! {
     DetachUserPolicy(attachment::Edge<UserName>) => attachment::detach;
     DetachGroupPolicy(attachment::Edge<GroupName>) => attachment::detach;
     DetachRolePolicy(attachment::Edge<RoleName>) => attachment::detach;
+    PutUserPermissionsBoundary(boundary::PutBoundary<UserName>) => boundary::put;
+    PutRolePermissionsBoundary(boundary::PutBoundary<RoleName>) => boundary::put;
+    DeleteUserPermissionsBoundary(boundary::DeleteBoundary<UserName>) => boundary::delete;
+    DeleteRolePermissionsBoundary(boundary::DeleteBoundary<RoleName>) => boundary::delete;
     CreateAccessKey(access_key::CreateAccessKey) => access_key::create;
     UpdateAccessKey(access_key::UpdateAccessKey) => access_key::update;
     DeleteAccessKey(access_key::DeleteAccessKey) => access_key::delete;

@@ -15,7 +15,7 @@ use model::UniqueId;
 use policy::{Document, DocumentKind, Layers, ManagedPolicy, Source, SourceLabel};
 
 use crate::{
-    Identity, Read,
+    Identity, Read, boundary,
     entity::Entity,
     field::{ATTACHMENT, DEFAULT_VERSION, HEAD, INLINE_POLICY, MEMBERSHIP, POLICY_VERSION},
     index::deny_all,
@@ -163,7 +163,21 @@ pub(crate) fn layers(identity: &Identity, caller: &Caller) -> Option<Layers> {
     }
     let session =
         caller.session.as_ref().and_then(|session| session_layer(identity, caller, session));
-    Some(Layers { identity: sources, boundary: None, session })
+    Some(Layers { identity: sources, boundary: boundary_layer(identity, entity), session })
+}
+
+/// Every permissions boundary that a user or role may have; `None` if there is none. One whose
+/// policy is gone, or may be, allows nothing.
+fn boundary_layer(identity: &Identity, owner: Entity) -> Option<Vec<Source>> {
+    let limits = boundary::may_limit(identity, owner);
+    let source = |policy: &Option<PolicyRef>| match policy {
+        Some(policy) => policy.source(identity, Certainty::Must),
+        None => {
+            let label = SourceLabel::Managed { arn: String::new() };
+            Source { label, certain: false, alternatives: Vec::new() }
+        }
+    };
+    (!limits.is_empty()).then(|| limits.iter().map(source).collect())
 }
 
 /// The policies of a user, group or role itself.

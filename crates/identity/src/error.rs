@@ -20,6 +20,8 @@ pub enum Noun {
     Policy,
     /// A managed policy that is to be attached, by ARN.
     AttachablePolicy,
+    /// A managed policy that is to be a permissions boundary, by ARN.
+    BoundaryPolicy,
     /// A managed policy that is to be detached but is not attached, by ARN.
     Attachment,
     /// A version of a managed policy, by its id.
@@ -48,7 +50,7 @@ impl std::fmt::Display for Noun {
             Self::User => "user",
             Self::Group => "group",
             Self::Role => "role",
-            Self::Policy | Self::AttachablePolicy => "policy",
+            Self::Policy | Self::AttachablePolicy | Self::BoundaryPolicy => "policy",
             Self::Attachment => "attachment of policy",
             Self::PolicyVersion => "policy version",
             Self::UserPolicy => "user policy",

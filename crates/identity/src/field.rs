@@ -16,6 +16,7 @@
 //! | 12 | default version | policy | | all versions it may be, as one document |
 //! | 13 | access key | access key | | does not authenticate |
 //! | 14 | status | access key | | does not authenticate |
+//! | 15 | permissions boundary | user, role | | each must allow, any may deny, but a removal |
 //!
 //! Entities are users, groups, roles and managed policies. Of a contested document every side must
 //! allow and any may deny; if one side is a removal, only its denies count.
@@ -70,6 +71,7 @@ pub(crate) const POLICY_VERSION: Field<v1::Document> = Field::new(11);
 pub(crate) const DEFAULT_VERSION: Field<v1::Text> = Field::new(12);
 pub(crate) const ACCESS_KEY: Field<v1::AccessKey> = Field::new(13);
 pub(crate) const ACCESS_KEY_STATUS: Field<v1::Text> = Field::new(14);
+pub(crate) const BOUNDARY: Field<v1::Text> = Field::new(15);
 
 #[cfg(test)]
 mod tests {
@@ -92,7 +94,8 @@ mod tests {
             DEFAULT_VERSION.tag(),
             ACCESS_KEY.tag(),
             ACCESS_KEY_STATUS.tag(),
+            BOUNDARY.tag(),
         ];
-        assert!(tags.into_iter().eq(1..=14));
+        assert!(tags.into_iter().eq(1..=15));
     }
 }

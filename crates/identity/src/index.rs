@@ -18,7 +18,8 @@ use wire::{Message, transaction::Meta, v1};
 
 use crate::{
     field::{
-        ACCESS_KEY, ATTACHMENT, HEAD, INLINE_POLICY, MEMBERSHIP, NAME, POLICY_VERSION, TRUST_POLICY,
+        ACCESS_KEY, ATTACHMENT, BOUNDARY, HEAD, INLINE_POLICY, MEMBERSHIP, NAME, POLICY_VERSION,
+        TRUST_POLICY,
     },
     read::read,
     small_set::SmallSet,
@@ -42,6 +43,8 @@ pub(crate) struct Index {
     heads: BTreeMap<(AccountId, UniqueIdKind), BTreeSet<UniqueId>>,
     /// Group to users, policy to principals, owner to access keys.
     sources: BTreeMap<(AccountId, UniqueId), SmallSet<UniqueId>>,
+    /// Policy to the users and roles that it may limit.
+    bounded: BTreeMap<(AccountId, UniqueId), SmallSet<UniqueId>>,
     accounts: BTreeMap<UniqueId, SmallSet<AccountId>>,
     documents: BTreeMap<Box<[u8]>, Sides>,
 }
@@ -51,6 +54,7 @@ enum Entry {
     Name(AccountId, UniqueIdKind, String, UniqueId),
     Head(AccountId, UniqueIdKind, UniqueId),
     Source { account: AccountId, target: UniqueId, source: UniqueId },
+    Bounded { account: AccountId, policy: UniqueId, owner: UniqueId },
     Account(UniqueId, AccountId),
 }
 
@@ -68,6 +72,9 @@ impl Index {
                 }
                 Entry::Source { account, target, source } => {
                     self.sources.entry((account, target)).or_default().insert(source);
+                }
+                Entry::Bounded { account, policy, owner } => {
+                    self.bounded.entry((account, policy)).or_default().insert(owner);
                 }
                 Entry::Account(id, account) => {
                     self.accounts.entry(id).or_default().insert(account);
@@ -103,6 +110,9 @@ impl Index {
                 }
                 Entry::Source { account, target, source } => {
                     take(&mut self.sources, (account, target), &source);
+                }
+                Entry::Bounded { account, policy, owner } => {
+                    take(&mut self.bounded, (account, policy), &owner);
                 }
                 Entry::Account(id, account) => take(&mut self.accounts, id, &account),
             }
@@ -142,6 +152,15 @@ impl Index {
         target: UniqueId,
     ) -> impl Iterator<Item = UniqueId> {
         self.sources.get(&(account, target)).into_iter().flat_map(SmallSet::iter).copied()
+    }
+
+    /// The users and roles whose permissions boundary a policy may be.
+    pub(crate) fn bounded(
+        &self,
+        account: AccountId,
+        policy: UniqueId,
+    ) -> impl Iterator<Item = UniqueId> {
+        self.bounded.get(&(account, policy)).into_iter().flat_map(SmallSet::iter).copied()
     }
 
     /// The account of an entity or access key; the least if peers gave it several.
@@ -184,6 +203,13 @@ fn entries(key: &Key, siblings: &[Sibling<Meta>]) -> Vec<Entry> {
             entries.push(Entry::Account(id, account));
         }
         return entries;
+    }
+    if tag == BOUNDARY.tag() {
+        return read::<v1::Text, _>(siblings)
+            .may()
+            .filter_map(|text| text.text.parse().ok())
+            .map(|policy| Entry::Bounded { account, policy, owner: id })
+            .collect();
     }
     if tag == HEAD.tag() && kind != UniqueIdKind::AccessKey && possible {
         return vec![Entry::Account(id, account), Entry::Head(account, kind, id)];

@@ -11,7 +11,7 @@ use wire::v1;
 
 use crate::{
     Ctx, EntityName, Error, Identity, Listing, Outcome, Page, Reply, authorize::demand_named,
-    entity::Entity, field::INLINE_POLICY, state::Writes,
+    boundary, entity::Entity, field::INLINE_POLICY, state::Writes,
 };
 
 /// Creates or replaces an inline policy.
@@ -64,7 +64,8 @@ pub(crate) fn put<N: EntityName>(
     Put { owner, name, document }: &Put<N>,
 ) -> Result<Outcome, Error> {
     let account = ctx.caller.account;
-    demand_named(identity, ctx, &format!("iam:Put{}Policy", N::WORD), owner, Vec::new())?;
+    let limit = boundary::of_owner(identity, account, owner);
+    demand_named(identity, ctx, &format!("iam:Put{}Policy", N::WORD), owner, limit)?;
     let parsed = Document::parse(document, DocumentKind::Identity)?;
     let entity = identity.must_find(account, owner)?;
     let fold = name.fold();
@@ -130,7 +131,8 @@ pub(crate) fn delete<N: EntityName>(
     OneOf { owner, name }: &OneOf<N>,
 ) -> Result<Outcome, Error> {
     let account = ctx.caller.account;
-    demand_named(identity, ctx, &format!("iam:Delete{}Policy", N::WORD), owner, Vec::new())?;
+    let limit = boundary::of_owner(identity, account, owner);
+    demand_named(identity, ctx, &format!("iam:Delete{}Policy", N::WORD), owner, limit)?;
     let entity = identity.may_find(account, owner)?;
     let fold = name.fold();
     if !identity.read_of(&INLINE_POLICY, entity, &fold).is_possible() {

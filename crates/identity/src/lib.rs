@@ -16,6 +16,7 @@ pub mod access_key;
 pub mod account;
 pub mod attachment;
 mod authorize;
+pub mod boundary;
 mod check;
 mod command;
 mod credential;

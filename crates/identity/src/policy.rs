@@ -22,6 +22,7 @@ pub(crate) use arn::managed_id;
 
 use crate::{
     Ctx, Error, Identity, Listing, Noun, Obstacle, Outcome, Page, PathPrefix, Quota, Reply,
+    attachment::PolicyUsage,
     authorize::{demand, denied, request_tags},
     effective::PolicyRef,
     entity::{self, Entity, arn, page_key},
@@ -86,6 +87,8 @@ pub struct Policy {
     pub default_version: VersionId,
     /// To how many users, groups and roles of the account it may be attached.
     pub attachment_count: usize,
+    /// Of how many users and roles of the account it may be the permissions boundary.
+    pub boundary_count: usize,
     /// What it is for. `ListPolicies` leaves it out of its answer.
     pub description: Option<String>,
     /// Its tags. `ListPolicies` leaves them out of its answer.
@@ -163,6 +166,8 @@ pub struct ListPolicies {
     pub scope: Scope,
     /// Attached ones only?
     pub attached: Attached,
+    /// Used for what, if that matters.
+    pub usage: PolicyUsage,
     /// The beginning of the path.
     pub path_prefix: PathPrefix,
     /// Which part.
@@ -226,6 +231,7 @@ fn show_managed(identity: &Identity, account: AccountId, managed: &ManagedPolicy
         updated: managed.updated,
         default_version: VersionId(managed.default_version.to_owned()),
         attachment_count: identity.index().sources(account, id).count(),
+        boundary_count: identity.index().bounded(account, id).count(),
         description: Some(managed.description.to_owned()),
         tags: Vec::new(),
     }
@@ -245,6 +251,7 @@ fn show_customer(identity: &Identity, entity: Entity) -> Policy {
         updated: newest.map_or(face.created, Timestamp::from_ms),
         default_version: VersionId(default),
         attachment_count: identity.index().sources(entity.account, entity.id).count(),
+        boundary_count: identity.index().bounded(entity.account, entity.id).count(),
         description: identity.read(&DESCRIPTION, entity).shown().map(|text| text.text.clone()),
         tags: tag::of(identity, entity),
         arn: face.arn,
@@ -356,6 +363,7 @@ pub(crate) fn create(
         updated: ctx.now,
         default_version: version,
         attachment_count: 0,
+        boundary_count: 0,
         description: description.as_ref().map(ToString::to_string),
         tags: tags.clone(),
     };
@@ -381,7 +389,7 @@ fn shown(identity: &Identity, ctx: &Ctx<'_>, arn: &PolicyArn) -> Result<PolicyRe
 pub(crate) fn list(
     identity: &Identity,
     ctx: &Ctx<'_>,
-    ListPolicies { scope, attached, path_prefix, page }: &ListPolicies,
+    ListPolicies { scope, attached, usage, path_prefix, page }: &ListPolicies,
 ) -> Result<Listing<Policy>, Error> {
     let account = ctx.caller.account;
     let resource = arn(account, UniqueIdKind::Policy, path_prefix.as_str(), "");
@@ -404,7 +412,12 @@ pub(crate) fn list(
             Attached::Any => true,
             Attached::Only => policy.attachment_count > 0,
         };
-        attached && path_prefix.covers(policy.path.as_str())
+        let used = match usage {
+            PolicyUsage::Any => true,
+            PolicyUsage::Permissions => policy.attachment_count > 0,
+            PolicyUsage::Boundary => policy.boundary_count > 0,
+        };
+        attached && used && path_prefix.covers(policy.path.as_str())
     };
     Ok(page.cut(managed.chain(own).filter(|(_, policy)| wanted(policy))))
 }
@@ -418,7 +431,8 @@ pub(crate) fn delete(
     demand_policy(identity, ctx, ACTION, arn)?;
     let account = ctx.caller.account;
     let entity = changeable(identity, ctx, ACTION, arn)?;
-    if identity.index().sources(account, entity.id).next().is_some() {
+    let index = identity.index();
+    if index.sources(account, entity.id).chain(index.bounded(account, entity.id)).next().is_some() {
         return Err(Error::DeleteConflict { obstacle: Obstacle::Attachments });
     }
     if identity.read_all(&POLICY_VERSION, entity).len() > 1 {

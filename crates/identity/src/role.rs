@@ -15,8 +15,10 @@ use wire::v1;
 use crate::{
     Ctx, Error, Identity, ListByPath, Listing, Noun, Outcome, Quota, Reply,
     authorize::{demand, demand_named, find_arn, request_tags},
+    boundary,
     entity::{self, Entity, arn},
     field::{DESCRIPTION, MAX_SESSION_DURATION, TRUST_POLICY},
+    policy::PolicyArn,
     state::Writes,
     tag::{self, Tag},
     user,
@@ -91,6 +93,9 @@ pub struct Role {
     pub description: Option<String>,
     /// How long its sessions may last. `CreateRole` leaves it out of its answer.
     pub max_session_duration: MaxSessionDuration,
+    /// The ARN of its permissions boundary; of contested ones that to show.
+    /// `ListRoles` leaves it out.
+    pub boundary: Option<String>,
     /// Its tags. `ListRoles` leaves them out of its answer.
     pub tags: Vec<Tag>,
 }
@@ -108,6 +113,8 @@ pub struct CreateRole {
     pub description: Option<Description>,
     /// How long its sessions may last.
     pub max_session_duration: Option<MaxSessionDuration>,
+    /// Which policy shall be its permissions boundary.
+    pub boundary: Option<PolicyArn>,
     /// Its tags.
     pub tags: Vec<Tag>,
 }
@@ -168,6 +175,7 @@ pub(crate) fn show(identity: &Identity, entity: Entity) -> Role {
         trust_policy: trust.shown().map_or_else(String::new, |document| document.text.clone()),
         description: identity.read(&DESCRIPTION, entity).shown().map(|text| text.text.clone()),
         max_session_duration: max_session_duration(identity, entity),
+        boundary: boundary::shown(identity, entity),
         tags: tag::of(identity, entity),
     }
 }
@@ -220,11 +228,13 @@ pub(crate) fn create(
     ctx: &Ctx<'_>,
     command: &CreateRole,
 ) -> Result<Outcome, Error> {
-    let CreateRole { name, path, trust_policy, description, max_session_duration, tags } = command;
+    let CreateRole { name, path, trust_policy, description, max_session_duration, boundary, tags } =
+        command;
     let account = ctx.caller.account;
     let kind = UniqueIdKind::Role;
     let arn = arn(account, kind, path.as_str(), name.as_str());
-    let extra = request_tags(tags);
+    let mut extra = request_tags(tags);
+    extra.extend(boundary::of_new(boundary.as_ref()));
     demand(identity, ctx, "iam:CreateRole", arn.as_str(), &extra)?;
     if !tags.is_empty() {
         demand(identity, ctx, "iam:TagRole", arn.as_str(), &extra)?;
@@ -239,6 +249,9 @@ pub(crate) fn create(
     writes.put(&TRUST_POLICY, id, &trust);
     put_settings(&mut writes, id, description.as_ref(), *max_session_duration);
     tag::put(&mut writes, id, tags);
+    if let Some(policy) = boundary {
+        boundary::write(&mut writes, identity, account, id, policy)?;
+    }
     let role = Role {
         id,
         name: name.clone(),
@@ -248,6 +261,7 @@ pub(crate) fn create(
         trust_policy: trust_policy.clone(),
         description: description.as_ref().map(ToString::to_string),
         max_session_duration: max_session_duration.unwrap_or(MaxSessionDuration::DEFAULT),
+        boundary: boundary.as_ref().map(ToString::to_string),
         tags: tags.clone(),
     };
     Ok(Outcome::written(writes, Reply::CreateRole(role)))

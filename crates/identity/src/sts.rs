@@ -14,8 +14,8 @@ use model::{
     AccountId, Arn, Constraint, Credential, Secret, SessionName, Timestamp, UniqueId, UniqueIdKind,
 };
 use policy::{
-    ContextValue, Decision, Document, DocumentKind, Layer, Layers, Request, TrustCaller,
-    TrustGrant, Verdict, evaluate, evaluate_trust,
+    ContextValue, Decision, Document, DocumentKind, Layer, Request, TrustCaller, TrustGrant,
+    Verdict, evaluate_granted, evaluate_trust,
 };
 use wire::v1;
 
@@ -387,28 +387,26 @@ fn permit_action(
         return Ok(());
     }
     if same_account && trust.grant == Some(TrustGrant::Direct) {
-        return direct(identity, ctx, (action, resource), extra, &own);
+        return direct(identity, ctx, (action, resource), extra);
     }
     refuse(&own)
 }
 
-/// A trust policy that names the caller stands in for its identity policies, not for its session's.
+/// A trust policy that names the caller stands in for its identity policies, not for its
+/// permissions boundary and its session's policies.
 fn direct(
     identity: &Identity,
     ctx: &Ctx<'_>,
     (action, resource): (&str, &str),
     extra: &Extra,
-    own: &Decision,
 ) -> Result<(), Error> {
-    let Some(Layers { session: Some(session), .. }) = layers(identity, ctx.caller) else {
-        return Ok(());
-    };
-    let limit = Layers { identity: session, boundary: None, session: None };
+    let Some(layers) = layers(identity, ctx.caller) else { return Ok(()) };
     let context = context(identity, ctx, extra);
-    if evaluate(&limit, &Request { action, resource, context: &context }).is_allowed() {
+    let decision = evaluate_granted(&layers, &Request { action, resource, context: &context });
+    if decision.is_allowed() {
         return Ok(());
     }
-    Err(denied(identity, ctx, own, action, resource))
+    Err(denied(identity, ctx, &decision, action, resource))
 }
 
 /// What the role's trust policy says.

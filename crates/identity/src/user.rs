@@ -12,8 +12,10 @@ use crate::{
     Ctx, Error, Identity, ListByPath, Listing, Noun, Obstacle, Outcome, Principal, Quota, Rename,
     Reply,
     authorize::{demand, demand_entity, demand_named, request_tags, resource_tags},
+    boundary,
     entity::{self, Entity, arn},
     field::{ATTACHMENT, INLINE_POLICY, MEMBERSHIP, NAME, PATH},
+    policy::PolicyArn,
     state::Writes,
     tag::{self, Tag},
 };
@@ -31,6 +33,9 @@ pub struct User {
     pub arn: Arn,
     /// When it was created.
     pub created: Timestamp,
+    /// The ARN of its permissions boundary; of contested ones that to show.
+    /// `ListUsers` leaves it out.
+    pub boundary: Option<String>,
     /// Its tags. `ListUsers` leaves them out of its answer.
     pub tags: Vec<Tag>,
 }
@@ -42,6 +47,8 @@ pub struct CreateUser {
     pub name: UserName,
     /// Its path.
     pub path: Path,
+    /// Which policy shall be its permissions boundary.
+    pub boundary: Option<PolicyArn>,
     /// Its tags.
     pub tags: Vec<Tag>,
 }
@@ -81,6 +88,7 @@ pub(crate) fn show(identity: &Identity, entity: Entity) -> User {
         id: face.id,
         name: face.typed_name(),
         path: face.typed_path(),
+        boundary: boundary::shown(identity, entity),
         tags: tag::of(identity, entity),
         arn: face.arn,
         created: face.created,
@@ -90,12 +98,13 @@ pub(crate) fn show(identity: &Identity, entity: Entity) -> User {
 pub(crate) fn create(
     identity: &Identity,
     ctx: &Ctx<'_>,
-    CreateUser { name, path, tags }: &CreateUser,
+    CreateUser { name, path, boundary, tags }: &CreateUser,
 ) -> Result<Outcome, Error> {
     let account = ctx.caller.account;
     let kind = UniqueIdKind::User;
     let arn = arn(account, kind, path.as_str(), name.as_str());
-    let extra = request_tags(tags);
+    let mut extra = request_tags(tags);
+    extra.extend(boundary::of_new(boundary.as_ref()));
     demand(identity, ctx, "iam:CreateUser", arn.as_str(), &extra)?;
     if !tags.is_empty() {
         demand(identity, ctx, "iam:TagUser", arn.as_str(), &extra)?;
@@ -107,12 +116,16 @@ pub(crate) fn create(
     let mut writes = Writes::new(account);
     entity::create(&mut writes, id, ctx.now, name.as_str(), path.as_str());
     tag::put(&mut writes, id, tags);
+    if let Some(policy) = boundary {
+        boundary::write(&mut writes, identity, account, id, policy)?;
+    }
     let user = User {
         id,
         name: name.clone(),
         path: path.clone(),
         arn,
         created: ctx.now,
+        boundary: boundary.as_ref().map(ToString::to_string),
         tags: tags.clone(),
     };
     Ok(Outcome::written(writes, Reply::CreateUser(user)))

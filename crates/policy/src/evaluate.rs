@@ -57,14 +57,13 @@ pub struct Source {
 
 /// All that limits a principal.
 ///
-/// A boundary or session that is present and has no source allows nothing. For a boundary contested
-/// between two policies, the caller gives one source with both documents: it then allows what both
-/// do.
+/// A boundary or session that is present and has no source allows nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layers {
     /// The principal's own policies and its groups'.
     pub identity: Vec<Source>,
-    /// The permissions boundary, if there is one.
+    /// The permissions boundary, if there is one; of a contested one every policy that it may be,
+    /// and each of them must allow.
     pub boundary: Option<Vec<Source>>,
     /// The session policies, if there are any.
     pub session: Option<Vec<Source>>,
@@ -141,6 +140,25 @@ impl Decision {
 /// Decides a request: an explicit deny in any layer refuses it; else every layer that is present
 /// must allow it.
 pub fn evaluate(layers: &Layers, request: &Request<'_>) -> Decision {
+    decide(layers, request, Grant::Identity)
+}
+
+/// Decides a request that a policy of the resource already allows: the principal's own policies can
+/// deny it and need not allow it; boundary and session must.
+pub fn evaluate_granted(layers: &Layers, request: &Request<'_>) -> Decision {
+    decide(layers, request, Grant::Resource)
+}
+
+/// What gives the permission, within the limits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Grant {
+    /// The principal's own policies.
+    Identity,
+    /// A policy of the resource.
+    Resource,
+}
+
+fn decide(layers: &Layers, request: &Request<'_>, grant: Grant) -> Decision {
     let Layers { identity, boundary, session } = layers;
     let present: Vec<(Layer, &[Source])> = [
         (Layer::Identity, Some(identity)),
@@ -167,13 +185,18 @@ pub fn evaluate(layers: &Layers, request: &Request<'_>) -> Decision {
 
     let mut allows = Vec::new();
     for (layer, sources) in &present {
-        let before = allows.len();
-        for source in *sources {
-            allows.extend(source.allows(request));
-        }
-        if allows.len() == before {
+        let of_sources: Vec<_> = sources.iter().map(|source| source.allows(request)).collect();
+        let one = of_sources.iter().any(|statements| !statements.is_empty());
+        let each = of_sources.iter().all(|statements| !statements.is_empty());
+        let allowed = match layer {
+            Layer::Identity if grant == Grant::Resource => true,
+            Layer::Boundary => one && each,
+            Layer::Identity | Layer::Session | Layer::Resource | Layer::Trust => one,
+        };
+        if !allowed {
             return Decision::new(Verdict::ImplicitDeny { layer: *layer }, Vec::new());
         }
+        allows.extend(of_sources.into_iter().flatten());
     }
     Decision::new(Verdict::Allow, allows)
 }

@@ -56,6 +56,7 @@ pub use document::{Document, DocumentKind};
 pub use error::{Flaw, ParseError, Position, Problem};
 pub use evaluate::{
     Decision, Layer, Layers, MatchedStatement, Request, Source, SourceLabel, Verdict, evaluate,
+    evaluate_granted,
 };
 pub use managed::{ManagedPolicy, managed};
 pub use message::denial_message;

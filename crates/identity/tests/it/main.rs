@@ -5,6 +5,7 @@
     reason = "helpers of tests fail the test, and look at the variants they are about"
 )]
 
+mod boundaries;
 mod escalation;
 mod history;
 mod limits;

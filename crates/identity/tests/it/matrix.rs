@@ -77,6 +77,13 @@ const CALLS: &str = "GetCallerIdentity
     GetUserPolicy nobody in
     ListUserPolicies nobody
     DeleteUserPolicy nobody in
+    PutUserPermissionsBoundary nobody P
+    PutUserPermissionsBoundary nobody absent
+    PutRolePermissionsBoundary role aws/PowerUserAccess
+    DeleteUserPermissionsBoundary nobody
+    DeleteRolePermissionsBoundary role
+    CreateUser new / limit:P
+    CreateRole new trust:123456789012 limit:P
     AttachUserPolicy nobody P
     ListAttachedUserPolicies nobody
     DetachUserPolicy nobody P

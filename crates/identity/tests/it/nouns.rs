@@ -33,11 +33,11 @@ fn users_are_unique_without_case_and_leave_only_when_bare() {
         root ListUsers",
         expect![[r#"
             root CreateUser Bob /a/ team=x
-                CreateUser(User { id: AIDA…, name: UserName("Bob"), path: Path("/a/"), arn: Arn { text: "arn:aws:iam::123456789012:user/a/Bob", colons: [3, 7, 11, 12, 25] }, created: T, tags: [Tag { key: TagKey("team"), value: TagValue("x") }] })
+                CreateUser(User { id: AIDA…, name: UserName("Bob"), path: Path("/a/"), arn: Arn { text: "arn:aws:iam::123456789012:user/a/Bob", colons: [3, 7, 11, 12, 25] }, created: T, boundary: None, tags: [Tag { key: TagKey("team"), value: TagValue("x") }] })
             root CreateUser bob
                 EntityAlreadyExists { noun: User, name: "bob" }
             root GetUser BOB
-                GetUser(User(User { id: AIDA…, name: UserName("Bob"), path: Path("/a/"), arn: Arn { text: "arn:aws:iam::123456789012:user/a/Bob", colons: [3, 7, 11, 12, 25] }, created: T, tags: [Tag { key: TagKey("team"), value: TagValue("x") }] }))
+                GetUser(User(User { id: AIDA…, name: UserName("Bob"), path: Path("/a/"), arn: Arn { text: "arn:aws:iam::123456789012:user/a/Bob", colons: [3, 7, 11, 12, 25] }, created: T, boundary: None, tags: [Tag { key: TagKey("team"), value: TagValue("x") }] }))
             root GetUser
                 GetUser(Root { arn: Arn { text: "arn:aws:iam::123456789012:root", colons: [3, 7, 11, 12, 25] }, created: T })
             Bob GetUser
@@ -47,7 +47,7 @@ fn users_are_unique_without_case_and_leave_only_when_bare() {
             root GetUser bob
                 NoSuchEntity { noun: User, name: "bob" }
             root ListUsers
-                ListUsers(Listing { items: [User { id: AIDA…, name: UserName("rob"), path: Path("/b/"), arn: Arn { text: "arn:aws:iam::123456789012:user/b/rob", colons: [3, 7, 11, 12, 25] }, created: T, tags: [Tag { key: TagKey("team"), value: TagValue("x") }] }], next: None })
+                ListUsers(Listing { items: [User { id: AIDA…, name: UserName("rob"), path: Path("/b/"), arn: Arn { text: "arn:aws:iam::123456789012:user/b/rob", colons: [3, 7, 11, 12, 25] }, created: T, boundary: None, tags: [Tag { key: TagKey("team"), value: TagValue("x") }] }], next: None })
             root DeleteUser rob
                 DeleteConflict { obstacle: AttachedPolicies }
             root DeleteUser rob
@@ -100,7 +100,7 @@ fn groups_hold_users() {
             root AddUserToGroup ops none
                 NoSuchEntity { noun: User, name: "none" }
             root GetGroup OPS
-                GetGroup(GotGroup { group: Group { id: AGPA…, name: GroupName("Ops"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:group/Ops", colons: [3, 7, 11, 12, 25] }, created: T }, users: Listing { items: [User { id: AIDA…, name: UserName("bob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/bob", colons: [3, 7, 11, 12, 25] }, created: T, tags: [] }], next: None } })
+                GetGroup(GotGroup { group: Group { id: AGPA…, name: GroupName("Ops"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:group/Ops", colons: [3, 7, 11, 12, 25] }, created: T }, users: Listing { items: [User { id: AIDA…, name: UserName("bob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/bob", colons: [3, 7, 11, 12, 25] }, created: T, boundary: None, tags: [] }], next: None } })
             root ListGroupsForUser bob
                 ListGroupsForUser(Listing { items: [Group { id: AGPA…, name: GroupName("Ops"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:group/Ops", colons: [3, 7, 11, 12, 25] }, created: T }], next: None })
             root DeleteGroup ops
@@ -141,13 +141,13 @@ fn roles_trust_those_who_exist() {
             root CreateRole ops bad
                 MalformedPolicyDocument { problem: Json, position: Some(Position { line: 1, column: 1 }) }
             root CreateRole ops trust:arn:aws:iam::123456789012:user/bob
-                CreateRole(Role { id: AROA…, name: RoleName("ops"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:role/ops", colons: [3, 7, 11, 12, 25] }, created: T, trust_policy: "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\n            \"Principal\":{\"AWS\":\"arn:aws:iam::123456789012:user/bob\"},\n            \"Action\":[\"sts:AssumeRole\",\"sts:TagSession\"]}}", description: None, max_session_duration: MaxSessionDuration(3600), tags: [] })
+                CreateRole(Role { id: AROA…, name: RoleName("ops"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:role/ops", colons: [3, 7, 11, 12, 25] }, created: T, trust_policy: "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\n            \"Principal\":{\"AWS\":\"arn:aws:iam::123456789012:user/bob\"},\n            \"Action\":[\"sts:AssumeRole\",\"sts:TagSession\"]}}", description: None, max_session_duration: MaxSessionDuration(3600), boundary: None, tags: [] })
             root UpdateRole ops 7200 text
                 done
             root GetRole OPS
-                GetRole(Role { id: AROA…, name: RoleName("ops"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:role/ops", colons: [3, 7, 11, 12, 25] }, created: T, trust_policy: "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\n            \"Principal\":{\"AWS\":\"arn:aws:iam::123456789012:user/bob\"},\n            \"Action\":[\"sts:AssumeRole\",\"sts:TagSession\"]}}", description: Some("text"), max_session_duration: MaxSessionDuration(7200), tags: [] })
+                GetRole(Role { id: AROA…, name: RoleName("ops"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:role/ops", colons: [3, 7, 11, 12, 25] }, created: T, trust_policy: "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\n            \"Principal\":{\"AWS\":\"arn:aws:iam::123456789012:user/bob\"},\n            \"Action\":[\"sts:AssumeRole\",\"sts:TagSession\"]}}", description: Some("text"), max_session_duration: MaxSessionDuration(7200), boundary: None, tags: [] })
             root UpdateRoleDescription ops other
-                UpdateRoleDescription(Role { id: AROA…, name: RoleName("ops"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:role/ops", colons: [3, 7, 11, 12, 25] }, created: T, trust_policy: "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\n            \"Principal\":{\"AWS\":\"arn:aws:iam::123456789012:user/bob\"},\n            \"Action\":[\"sts:AssumeRole\",\"sts:TagSession\"]}}", description: Some("other"), max_session_duration: MaxSessionDuration(7200), tags: [] })
+                UpdateRoleDescription(Role { id: AROA…, name: RoleName("ops"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:role/ops", colons: [3, 7, 11, 12, 25] }, created: T, trust_policy: "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\n            \"Principal\":{\"AWS\":\"arn:aws:iam::123456789012:user/bob\"},\n            \"Action\":[\"sts:AssumeRole\",\"sts:TagSession\"]}}", description: Some("other"), max_session_duration: MaxSessionDuration(7200), boundary: None, tags: [] })
             root UpdateAssumeRolePolicy ops trust:123456789012
                 done
             root DeleteRole ops
@@ -188,7 +188,7 @@ fn policies_keep_versions_whose_ids_are_never_given_again() {
         root AttachGroupPolicy g P",
         expect![[r#"
             root CreatePolicy P allow:s3:Get*
-                CreatePolicy(Policy { id: ANPA…, name: PolicyName("P"), path: PolicyPath("/"), arn: Arn { text: "arn:aws:iam::123456789012:policy/P", colons: [3, 7, 11, 12, 25] }, created: T, updated: T, default_version: VersionId("v1"), attachment_count: 0, description: None, tags: [] })
+                CreatePolicy(Policy { id: ANPA…, name: PolicyName("P"), path: PolicyPath("/"), arn: Arn { text: "arn:aws:iam::123456789012:policy/P", colons: [3, 7, 11, 12, 25] }, created: T, updated: T, default_version: VersionId("v1"), attachment_count: 0, boundary_count: 0, description: None, tags: [] })
             root CreatePolicy p allow:s3:Get*
                 EntityAlreadyExists { noun: Policy, name: "p" }
             root CreatePolicyVersion P allow:s3:Put* default

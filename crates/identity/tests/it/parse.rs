@@ -1,11 +1,12 @@
 //! Calls as words.
 //!
 //! Documents are written `allow:ACTION`, `deny:ACTION` (resource `*`), `trust:PRINCIPAL`, or `bad`;
-//! a session's managed policies `arns:P,aws/Q`.
+//! a session's managed policies `arns:P,aws/Q`, a permissions boundary of a user or role that is
+//! created `limit:P`.
 
 use identity::{
     Command, ListByPath, Page, Query, Rename, access_key as k, account as c, attachment as at,
-    group as g, inline as i, policy as p, role as r, sts, tag as t, user as u,
+    boundary as b, group as g, inline as i, policy as p, role as r, sts, tag as t, user as u,
 };
 
 use crate::history::ACCOUNT;
@@ -56,6 +57,18 @@ fn tags(texts: &[&str]) -> Vec<t::Tag> {
         t::Tag { key: name(key), value: name(value) }
     };
     texts.iter().map(tag).collect()
+}
+
+/// The boundary and the tags at the end of a call.
+fn rest<'a>(a: &'a [&'a str]) -> (Option<p::PolicyArn>, &'a [&'a str]) {
+    match a.split_first() {
+        Some((first, tags)) if first.starts_with("limit:") => (Some(arn(&first[6..])), tags),
+        _ => (None, a),
+    }
+}
+
+fn limit<N: std::str::FromStr<Err: std::fmt::Debug>>(arguments: &[&str]) -> b::PutBoundary<N> {
+    b::PutBoundary { owner: name(arguments[0]), policy: arn(arguments[1]) }
 }
 
 fn version(arguments: &[&str]) -> p::VersionOf {
@@ -127,7 +140,8 @@ fn command(action: &str, a: &[&str], made: &[String]) -> Option<Command> {
         "CreateUser" => C::CreateUser(u::CreateUser {
             name: name(a[0]),
             path: name(a.get(1).copied().unwrap_or("/")),
-            tags: tags(a.get(2..).unwrap_or_default()),
+            boundary: rest(a.get(2..).unwrap_or_default()).0,
+            tags: tags(rest(a.get(2..).unwrap_or_default()).1),
         }),
         "UpdateUser" => C::UpdateUser(rename(a)),
         "DeleteUser" => C::DeleteUser(u::DeleteUser { name: name(a[0]) }),
@@ -142,7 +156,8 @@ fn command(action: &str, a: &[&str], made: &[String]) -> Option<Command> {
             trust_policy: document(a[1]),
             description: None,
             max_session_duration: None,
-            tags: tags(a.get(2..).unwrap_or_default()),
+            boundary: rest(a.get(2..).unwrap_or_default()).0,
+            tags: tags(rest(a.get(2..).unwrap_or_default()).1),
         }),
         "UpdateRole" => C::UpdateRole(r::UpdateRole {
             name: name(a[0]),
@@ -206,6 +221,14 @@ fn policy_command(action: &str, a: &[&str]) -> Option<Command> {
         "DeleteUserPolicy" => C::DeleteUserPolicy(one(a)),
         "DeleteGroupPolicy" => C::DeleteGroupPolicy(one(a)),
         "DeleteRolePolicy" => C::DeleteRolePolicy(one(a)),
+        "PutUserPermissionsBoundary" => C::PutUserPermissionsBoundary(limit(a)),
+        "PutRolePermissionsBoundary" => C::PutRolePermissionsBoundary(limit(a)),
+        "DeleteUserPermissionsBoundary" => {
+            C::DeleteUserPermissionsBoundary(b::DeleteBoundary { owner: name(a[0]) })
+        }
+        "DeleteRolePermissionsBoundary" => {
+            C::DeleteRolePermissionsBoundary(b::DeleteBoundary { owner: name(a[0]) })
+        }
         "AttachUserPolicy" => C::AttachUserPolicy(edge(a)),
         "AttachGroupPolicy" => C::AttachGroupPolicy(edge(a)),
         "AttachRolePolicy" => C::AttachRolePolicy(edge(a)),
@@ -228,30 +251,6 @@ fn query(action: &str, a: &[&str]) -> Option<Query> {
         }
         "GetRole" => Q::GetRole(r::GetRole { name: name(a[0]) }),
         "ListRoles" => Q::ListRoles(list()),
-        "GetPolicy" => Q::GetPolicy(p::GetPolicy { arn: arn(a[0]) }),
-        "ListPolicies" => Q::ListPolicies(p::ListPolicies {
-            scope: p::Scope::Local,
-            ..p::ListPolicies::default()
-        }),
-        "GetPolicyVersion" => Q::GetPolicyVersion(version(a)),
-        "ListPolicyVersions" => {
-            Q::ListPolicyVersions(p::ListPolicyVersions { arn: arn(a[0]), page: page() })
-        }
-        "ListEntitiesForPolicy" => Q::ListEntitiesForPolicy(at::ListEntities {
-            policy: arn(a[0]),
-            filter: at::EntityFilter::All,
-            path_prefix: name("/"),
-            page: page(),
-        }),
-        "GetUserPolicy" => Q::GetUserPolicy(one(a)),
-        "GetGroupPolicy" => Q::GetGroupPolicy(one(a)),
-        "GetRolePolicy" => Q::GetRolePolicy(one(a)),
-        "ListUserPolicies" => Q::ListUserPolicies(i::List { owner: name(a[0]), page: page() }),
-        "ListGroupPolicies" => Q::ListGroupPolicies(i::List { owner: name(a[0]), page: page() }),
-        "ListRolePolicies" => Q::ListRolePolicies(i::List { owner: name(a[0]), page: page() }),
-        "ListAttachedUserPolicies" => Q::ListAttachedUserPolicies(attached(a[0])),
-        "ListAttachedGroupPolicies" => Q::ListAttachedGroupPolicies(attached(a[0])),
-        "ListAttachedRolePolicies" => Q::ListAttachedRolePolicies(attached(a[0])),
         "ListAccessKeys" => {
             Q::ListAccessKeys(k::ListAccessKeys { user: optional_user(a), page: page() })
         }
@@ -281,6 +280,46 @@ fn query(action: &str, a: &[&str]) -> Option<Query> {
             source_identity: None,
         }),
         "GetSessionToken" => Q::GetSessionToken(sts::GetSessionToken { duration: None }),
+        _ => return policy_query(action, a),
+    })
+}
+
+fn policy_query(action: &str, a: &[&str]) -> Option<Query> {
+    use Query as Q;
+    Some(match action {
+        "GetPolicy" => Q::GetPolicy(p::GetPolicy { arn: arn(a[0]) }),
+        "ListPolicies" => Q::ListPolicies(p::ListPolicies {
+            scope: p::Scope::Local,
+            usage: match a {
+                [] => at::PolicyUsage::Any,
+                _ => at::PolicyUsage::Boundary,
+            },
+            ..p::ListPolicies::default()
+        }),
+        "GetPolicyVersion" => Q::GetPolicyVersion(version(a)),
+        "ListPolicyVersions" => {
+            Q::ListPolicyVersions(p::ListPolicyVersions { arn: arn(a[0]), page: page() })
+        }
+        "ListEntitiesForPolicy" => Q::ListEntitiesForPolicy(at::ListEntities {
+            policy: arn(a[0]),
+            filter: at::EntityFilter::All,
+            usage: match a.get(1) {
+                None => at::PolicyUsage::Any,
+                Some(&"permissions") => at::PolicyUsage::Permissions,
+                Some(_) => at::PolicyUsage::Boundary,
+            },
+            path_prefix: name("/"),
+            page: page(),
+        }),
+        "GetUserPolicy" => Q::GetUserPolicy(one(a)),
+        "GetGroupPolicy" => Q::GetGroupPolicy(one(a)),
+        "GetRolePolicy" => Q::GetRolePolicy(one(a)),
+        "ListUserPolicies" => Q::ListUserPolicies(i::List { owner: name(a[0]), page: page() }),
+        "ListGroupPolicies" => Q::ListGroupPolicies(i::List { owner: name(a[0]), page: page() }),
+        "ListRolePolicies" => Q::ListRolePolicies(i::List { owner: name(a[0]), page: page() }),
+        "ListAttachedUserPolicies" => Q::ListAttachedUserPolicies(attached(a[0])),
+        "ListAttachedGroupPolicies" => Q::ListAttachedGroupPolicies(attached(a[0])),
+        "ListAttachedRolePolicies" => Q::ListAttachedRolePolicies(attached(a[0])),
         _ => return None,
     })
 }

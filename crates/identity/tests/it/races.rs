@@ -232,7 +232,7 @@ fn a_deleted_user_is_dead_whatever_was_concurrent() {
             may arn:aws:iam::123456789012:user/bob s3:GetObject *
                 ImplicitDeny { layer: Identity }
             root GetUser bob
-                GetUser(User(User { id: AIDA…, name: UserName("bob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/bob", colons: [3, 7, 11, 12, 25] }, created: T, tags: [] }))
+                GetUser(User(User { id: AIDA…, name: UserName("bob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/bob", colons: [3, 7, 11, 12, 25] }, created: T, boundary: None, tags: [] }))
             root CreateUser bob
                 EntityAlreadyExists { noun: User, name: "bob" }
             root TagUser bob a=b
@@ -271,9 +271,9 @@ fn rivals_for_a_name_are_refused_until_one_goes() {
         auth key2",
         expect![[r#"
             a: root CreateUser bob
-                CreateUser(User { id: AIDA…, name: UserName("bob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/bob", colons: [3, 7, 11, 12, 25] }, created: T, tags: [] })
+                CreateUser(User { id: AIDA…, name: UserName("bob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/bob", colons: [3, 7, 11, 12, 25] }, created: T, boundary: None, tags: [] })
             b: root CreateUser Bob
-                CreateUser(User { id: AIDA…, name: UserName("Bob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/Bob", colons: [3, 7, 11, 12, 25] }, created: T, tags: [] })
+                CreateUser(User { id: AIDA…, name: UserName("Bob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/Bob", colons: [3, 7, 11, 12, 25] }, created: T, boundary: None, tags: [] })
             a: root CreateAccessKey bob
                 CreateAccessKey(NewAccessKey { user: Some(UserName("bob")), id: AKIA…, secret: Secret(..), status: Active, created: T })
             b: root CreateAccessKey bob
@@ -287,7 +287,7 @@ fn rivals_for_a_name_are_refused_until_one_goes() {
             auth key2
                 no
             root ListUsers
-                ListUsers(Listing { items: [User { id: AIDA…, name: UserName("Bob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/Bob", colons: [3, 7, 11, 12, 25] }, created: T, tags: [] }, User { id: AIDA…, name: UserName("bob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/bob", colons: [3, 7, 11, 12, 25] }, created: T, tags: [] }, User { id: AIDA…, name: UserName("x"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/x", colons: [3, 7, 11, 12, 25] }, created: T, tags: [] }], next: None })
+                ListUsers(Listing { items: [User { id: AIDA…, name: UserName("Bob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/Bob", colons: [3, 7, 11, 12, 25] }, created: T, boundary: None, tags: [] }, User { id: AIDA…, name: UserName("bob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/bob", colons: [3, 7, 11, 12, 25] }, created: T, boundary: None, tags: [] }, User { id: AIDA…, name: UserName("x"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/x", colons: [3, 7, 11, 12, 25] }, created: T, boundary: None, tags: [] }], next: None })
             bob GetUser
                 InvalidClientTokenId
             root UpdateUser bob rob
@@ -379,19 +379,19 @@ fn a_name_changed_both_ways_is_unknown_in_conditions() {
             b: root UpdateUser bob tom
                 done
             rob GetUser
-                GetUser(User(User { id: AIDA…, name: UserName("rob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/rob", colons: [3, 7, 11, 12, 25] }, created: T, tags: [] }))
+                GetUser(User(User { id: AIDA…, name: UserName("rob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/rob", colons: [3, 7, 11, 12, 25] }, created: T, boundary: None, tags: [] }))
             root CreateUser tom
                 EntityAlreadyExists { noun: User, name: "tom" }
             root CreateUser rob
                 EntityAlreadyExists { noun: User, name: "rob" }
             root CreateUser bob
-                CreateUser(User { id: AIDA…, name: UserName("bob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/bob", colons: [3, 7, 11, 12, 25] }, created: T, tags: [] })
+                CreateUser(User { id: AIDA…, name: UserName("bob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/bob", colons: [3, 7, 11, 12, 25] }, created: T, boundary: None, tags: [] })
             root ListUsers
-                ListUsers(Listing { items: [User { id: AIDA…, name: UserName("bob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/bob", colons: [3, 7, 11, 12, 25] }, created: T, tags: [] }, User { id: AIDA…, name: UserName("rob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/rob", colons: [3, 7, 11, 12, 25] }, created: T, tags: [] }], next: None })
+                ListUsers(Listing { items: [User { id: AIDA…, name: UserName("bob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/bob", colons: [3, 7, 11, 12, 25] }, created: T, boundary: None, tags: [] }, User { id: AIDA…, name: UserName("rob"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/rob", colons: [3, 7, 11, 12, 25] }, created: T, boundary: None, tags: [] }], next: None })
             root UpdateUser tom ann
                 done
             root GetUser ann
-                GetUser(User(User { id: AIDA…, name: UserName("ann"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/ann", colons: [3, 7, 11, 12, 25] }, created: T, tags: [] }))
+                GetUser(User(User { id: AIDA…, name: UserName("ann"), path: Path("/"), arn: Arn { text: "arn:aws:iam::123456789012:user/ann", colons: [3, 7, 11, 12, 25] }, created: T, boundary: None, tags: [] }))
         "#]],
     );
 }

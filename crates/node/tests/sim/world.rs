@@ -373,6 +373,7 @@ impl World {
         let command = Command::CreateUser(user::CreateUser {
             name: name.parse().unwrap(),
             path: "/".parse().unwrap(),
+            boundary: None,
             tags: Vec::new(),
         });
         Self::execute(ticket, command, random)
