@@ -31,7 +31,7 @@ const TABLE: &[(&str, May)] = &[
     ("store", May::Use(&["wire"])),
     ("rpc", May::Use(&["aws-api", "crdt", "identity", "model", "node", "policy", "wire"])),
     ("cli", May::Use(&["aws-api", "model", "rpc", "wire"])),
-    ("sim", May::Use(&["crdt", "identity", "model", "node", "policy", "replication"])),
+    ("sim", May::Use(&["crdt", "identity", "model", "node", "policy", "replication", "wire"])),
     ("server", May::UseAnything),
     ("bench", May::UseAnything),
     ("xtask", May::Use(&[])),
