@@ -477,6 +477,11 @@ impl Node {
         self.replication.applied()
     }
 
+    /// How many transactions are kept that came before what they depend on, and their bytes.
+    pub fn early_held(&self) -> (usize, usize) {
+        self.replication.early_held()
+    }
+
     /// When [`Input::Tick`] is next needed; `None` when nothing is pending.
     pub fn next_wakeup(&self) -> Option<Timestamp> {
         self.replication.next_wakeup_ms().map(Timestamp::from_ms)

@@ -83,6 +83,11 @@ impl<P> Early<P> {
         reach
     }
 
+    /// How many there are, and their bytes.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        (self.items.len(), self.bytes)
+    }
+
     /// Whether there is room for a good many again.
     pub(crate) fn has_room(&self) -> bool {
         self.items.len() <= EARLY_ITEMS_MAX / 2 && self.bytes <= EARLY_BYTES_MAX / 2

@@ -264,6 +264,11 @@ impl<P> Replication<P> {
         self.cut_off
     }
 
+    /// How many transactions are kept that came before what they depend on, and their bytes.
+    pub fn early_held(&self) -> (usize, usize) {
+        self.early.held()
+    }
+
     /// What is known of a node; of this node itself too.
     pub fn peer_status(&self, node: NodeId) -> PeerStatus {
         let link = self.links.get(&node);

@@ -1,0 +1,113 @@
+//! Who belongs to the cluster and who knows: the control plane as the hosts reach it.
+//!
+//! **Invariants.** Only who reaches more than half of the voting writers changes anything, and only
+//! who reaches such a one hears of it.
+//!
+//! **Must not know:** the rules; `node::control` has them.
+
+use crdt::dominates;
+use node::{Input, NodeState, Role};
+
+use crate::{plan::HOSTS_MAX, world::World};
+
+impl World {
+    pub(crate) fn join(&mut self, role: Role) {
+        let Some(leader) = self.leader().filter(|_| self.hosts.len() < HOSTS_MAX) else { return };
+        self.counts.joined += 1;
+        let id = self.authority.join(role);
+        self.add_host(id, role);
+        self.tell_control(leader, self.authority.count() - 1);
+    }
+
+    pub(crate) fn remove(&mut self, at: usize) {
+        let Some(leader) = self.leader().filter(|leader| *leader != at) else { return };
+        self.counts.removed += 1;
+        self.authority.remove(self.hosts[at].id);
+        self.tell_control(leader, self.authority.count() - 1);
+    }
+
+    /// The writer that the control plane's majority would follow: it reaches more than half of the
+    /// writers that vote.
+    fn leader(&self) -> Option<usize> {
+        let newest = self.authority.newest();
+        let voters: Vec<usize> = (0..self.hosts.len())
+            .filter(|at| newest.writers().any(|entry| entry.node == self.hosts[*at].id))
+            .collect();
+        voters.iter().copied().find(|leader| {
+            let reached = voters.iter().filter(|voter| self.can_talk(*leader, **voter)).count();
+            self.hosts[*leader].node.is_some() && reached > voters.len() / 2
+        })
+    }
+
+    /// What a node has from the control plane: its newest state, and where it stands.
+    pub(crate) fn sync(&mut self, at: usize) {
+        if self.hosts[at].node.is_none() || self.hosts[at].retired {
+            return;
+        }
+        if let Some(leader) = self.leader().filter(|leader| self.can_talk(*leader, at)) {
+            let newest = self.authority.count() - 1;
+            let own = self.authority.newest().node(self.hosts[at].id);
+            let removed = own.is_some_and(|own| own.state == NodeState::Removed);
+            // Raft stops sending to a member that it removes; whether the last entry came is luck.
+            if self.hosts[at].version < newest && (!removed || self.rng.percent(10)) {
+                self.tell_control(at, newest);
+            }
+            if leader == at {
+                self.activate(at);
+            }
+        }
+        self.ask_standing(at);
+    }
+
+    /// As the server does: whom there is no stream with is asked.
+    fn ask_standing(&mut self, at: usize) {
+        let (id, host) = (self.hosts[at].id, &self.hosts[at]);
+        let says_removed = |member: usize| {
+            let known =
+                host.node.as_ref().and_then(|node| node.control().node(self.hosts[member].id));
+            let writer = known.is_some_and(|entry| entry.role == Role::Writer);
+            let theirs = self.hosts[member].node.as_ref().and_then(|node| node.control().node(id));
+            let removed = theirs.is_some_and(|entry| entry.state == NodeState::Removed);
+            writer && removed && !host.streams.contains_key(&member) && self.can_talk(at, member)
+        };
+        if let Some(by) = (0..self.hosts.len()).find(|member| says_removed(*member)) {
+            let by = self.hosts[by].id;
+            self.handle(at, Input::Removed { by });
+        }
+    }
+
+    /// As the server's leader does: who is joining and has caught up becomes active.
+    fn activate(&mut self, at: usize) {
+        let now_ms = self.now_ms;
+        let host = &mut self.hosts[at];
+        let clock = host.clock(now_ms);
+        let Some(node) = &host.node else { return };
+        let status = node.status(clock);
+        let joining = status.into_iter().filter(|node| node.entry.state == NodeState::Joining);
+        let mut ready = Vec::new();
+        for status in joining {
+            let id = status.entry.node;
+            let target = host.targets.entry(id).or_insert_with(|| node.vector().clone());
+            if status.connected && dominates(&status.visible, target) {
+                ready.push(id);
+            }
+        }
+        for id in &ready {
+            self.authority.activate(*id);
+        }
+        if !ready.is_empty() {
+            self.tell_control(at, self.authority.count() - 1);
+        }
+    }
+
+    pub(crate) fn tell_control(&mut self, at: usize, version: usize) {
+        if self.hosts[at].node.is_none() {
+            return;
+        }
+        self.hosts[at].version = version;
+        let state = Box::new(self.authority.version(version));
+        let writer = self.hosts[at].role == Role::Writer;
+        let data_keys = if writer { vec![(1, [3; 32])] } else { Vec::new() };
+        self.handle(at, Input::Control { state, data_keys });
+    }
+}
