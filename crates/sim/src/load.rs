@@ -63,7 +63,8 @@ impl Call {
         let path = || "/".parse().expect("it is a path");
         let command = match self.kind {
             Kind::CreateUser => {
-                let create = user::CreateUser { name: user, path: path(), tags: Vec::new() };
+                let create =
+                    user::CreateUser { name: user, path: path(), tags: Vec::new(), boundary: None };
                 Command::CreateUser(create)
             }
             Kind::DeleteUser => Command::DeleteUser(user::DeleteUser { name: user }),
@@ -102,6 +103,7 @@ pub fn long(ticket: u64, random: u64) -> Input {
         name: format!("long{random:x}").parse().expect("it is a name"),
         path: "/".parse().expect("it is a path"),
         tags: (0..TAGS).map(tag).collect(),
+        boundary: None,
     };
     execute(ticket, Command::CreateUser(create), random)
 }
