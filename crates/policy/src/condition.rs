@@ -16,7 +16,8 @@ use std::{cmp::Ordering, net::IpAddr};
 use model::{Timestamp, fold};
 
 use crate::{
-    Context, ContextValue, Flaw, ParseError, Problem,
+    ContextValue, Flaw, ParseError, Problem,
+    budget::Scope,
     json::{Json, Value},
     operand::{Decimal, Network, parse_date},
     pattern::{Pattern, Reading},
@@ -78,8 +79,11 @@ impl Comparison {
 
 impl Condition {
     /// Whether the condition holds in a context.
-    pub(crate) fn holds(&self, context: &Context) -> Truth {
-        let found = context.get(&self.key);
+    pub(crate) fn holds(&self, scope: Scope<'_>) -> Truth {
+        if !scope.budget.spend(self.key.len()) {
+            return Truth::Unknown;
+        }
+        let found = scope.context.get(&self.key);
         if let Test::Null(wanted) = &self.test {
             return match found {
                 Some(ContextValue::Unknown) => Truth::Unknown,
@@ -100,7 +104,7 @@ impl Condition {
             Some(ContextValue::Known(values)) => values,
         };
         let mut truths = values.iter().map(|value| {
-            let matched = self.test.matches(value, context);
+            let matched = self.test.matches(value, scope);
             if self.negated { matched.not() } else { matched }
         });
         match self.quantifier {
@@ -114,15 +118,16 @@ impl Condition {
 
 impl Test {
     /// Whether one of the policy's values matches the request's.
-    fn matches(&self, value: &str, context: &Context) -> Truth {
+    fn matches(&self, value: &str, scope: Scope<'_>) -> Truth {
         fn any<T>(read: Option<T>, accepts: impl Fn(T) -> bool) -> Truth {
             read.map_or(Truth::Unknown, |value| accepts(value).into())
         }
+        if !scope.budget.spend(value.len() + self.operands()) {
+            return Truth::Unknown;
+        }
         match self {
-            Self::Text(patterns) => Truth::any(patterns.iter().map(|p| p.matches(value, context))),
-            Self::Arn(patterns) => {
-                Truth::any(patterns.iter().map(|p| p.matches_arn(value, context)))
-            }
+            Self::Text(patterns) => Truth::any(patterns.iter().map(|p| p.matches(value, scope))),
+            Self::Arn(patterns) => Truth::any(patterns.iter().map(|p| p.matches_arn(value, scope))),
             Self::Bool(wanted) => any(parse_bool(value), |value| wanted.contains(&value)),
             Self::Ip(networks) => any(value.parse::<IpAddr>().ok(), |address| {
                 networks.iter().any(|network| network.contains(address))
@@ -134,6 +139,17 @@ impl Test {
                 wanted.iter().any(|wanted| comparison.accepts(value.cmp(wanted)))
             }),
             Self::Null(_) => Truth::Unknown,
+        }
+    }
+
+    /// How many values the policy gives.
+    fn operands(&self) -> usize {
+        match self {
+            Self::Text(patterns) | Self::Arn(patterns) => patterns.len(),
+            Self::Bool(values) | Self::Null(values) => values.len(),
+            Self::Ip(networks) => networks.len(),
+            Self::Number(_, values) => values.len(),
+            Self::Date(_, values) => values.len(),
         }
     }
 }

@@ -3,13 +3,17 @@
 //! **Invariants.** The must/may rule (DESIGN §4): an `Allow` counts only from a source that is
 //! certain, and only if every alternative of it gives it; a `Deny` counts if any alternative of any
 //! source may give it. So a decision that allows would also allow if each contest were settled
-//! either way.
+//! either way. A decision that takes more than [`DECISION_STEPS_MAX`] steps refuses.
 //!
 //! **Must not know:** where sources come from, how they are stored.
 
 use std::sync::Arc;
 
-use crate::{Context, Document, DocumentKind, Effect, TrustGrant, truth::Truth};
+use crate::{
+    Context, Document, DocumentKind, Effect, TrustGrant,
+    budget::{Budget, DECISION_STEPS_MAX},
+    truth::Truth,
+};
 
 /// What is asked.
 #[derive(Clone, Copy, Debug)]
@@ -138,15 +142,16 @@ impl Decision {
 }
 
 /// Decides a request: an explicit deny in any layer refuses it; else every layer that is present
-/// must allow it.
+/// must allow it. What [`DECISION_STEPS_MAX`] steps do not decide is refused: by the first layer
+/// with a `Deny` that may apply, else by the layer in which they ran out.
 pub fn evaluate(layers: &Layers, request: &Request<'_>) -> Decision {
-    decide(layers, request, Grant::Identity)
+    decide(layers, request, Grant::Identity, &Budget::new(DECISION_STEPS_MAX))
 }
 
 /// Decides a request that a policy of the resource already allows: the principal's own policies can
 /// deny it and need not allow it; boundary and session must.
 pub fn evaluate_granted(layers: &Layers, request: &Request<'_>) -> Decision {
-    decide(layers, request, Grant::Resource)
+    decide(layers, request, Grant::Resource, &Budget::new(DECISION_STEPS_MAX))
 }
 
 /// What gives the permission, within the limits.
@@ -158,7 +163,7 @@ enum Grant {
     Resource,
 }
 
-fn decide(layers: &Layers, request: &Request<'_>, grant: Grant) -> Decision {
+fn decide(layers: &Layers, request: &Request<'_>, grant: Grant, budget: &Budget) -> Decision {
     let Layers { identity, boundary, session } = layers;
     let present: Vec<(Layer, &[Source])> = [
         (Layer::Identity, Some(identity)),
@@ -173,7 +178,7 @@ fn decide(layers: &Layers, request: &Request<'_>, grant: Grant) -> Decision {
     let mut denies = Vec::new();
     for (layer, sources) in &present {
         for source in *sources {
-            denies.extend(source.denies(request));
+            denies.extend(source.denies(request, budget));
         }
         if denied.is_none() && !denies.is_empty() {
             denied = Some(*layer);
@@ -185,7 +190,8 @@ fn decide(layers: &Layers, request: &Request<'_>, grant: Grant) -> Decision {
 
     let mut allows = Vec::new();
     for (layer, sources) in &present {
-        let of_sources: Vec<_> = sources.iter().map(|source| source.allows(request)).collect();
+        let of_sources: Vec<_> =
+            sources.iter().map(|source| source.allows(request, budget)).collect();
         let one = of_sources.iter().any(|statements| !statements.is_empty());
         let each = of_sources.iter().all(|statements| !statements.is_empty());
         let allowed = match layer {
@@ -193,7 +199,7 @@ fn decide(layers: &Layers, request: &Request<'_>, grant: Grant) -> Decision {
             Layer::Boundary => one && each,
             Layer::Identity | Layer::Session | Layer::Resource | Layer::Trust => one,
         };
-        if !allowed {
+        if !allowed || budget.is_exhausted() {
             return Decision::new(Verdict::ImplicitDeny { layer: *layer }, Vec::new());
         }
         allows.extend(of_sources.into_iter().flatten());
@@ -203,11 +209,12 @@ fn decide(layers: &Layers, request: &Request<'_>, grant: Grant) -> Decision {
 
 impl Source {
     /// The statements of any alternative that deny, or may.
-    fn denies(&self, request: &Request<'_>) -> Vec<MatchedStatement> {
+    fn denies(&self, request: &Request<'_>, budget: &Budget) -> Vec<MatchedStatement> {
         let mut found = Vec::new();
         for document in &self.alternatives {
             for (index, statement) in document.statements().iter().enumerate() {
-                if statement.effect() == Effect::Deny && statement.applies(request) != Truth::False
+                if statement.effect() == Effect::Deny
+                    && statement.applies(request, budget) != Truth::False
                 {
                     found.push(self.matched(index, statement.sid(), Effect::Deny));
                 }
@@ -217,7 +224,7 @@ impl Source {
     }
 
     /// For each alternative its first statement that allows; none unless all have one.
-    fn allows(&self, request: &Request<'_>) -> Vec<MatchedStatement> {
+    fn allows(&self, request: &Request<'_>, budget: &Budget) -> Vec<MatchedStatement> {
         if !self.certain {
             return Vec::new();
         }
@@ -228,7 +235,7 @@ impl Source {
             }
             document.statements().iter().enumerate().find_map(|(index, statement)| {
                 let allows = statement.effect() == Effect::Allow
-                    && statement.applies(request) == Truth::True;
+                    && statement.applies(request, budget) == Truth::True;
                 allows.then(|| self.matched(index, statement.sid(), Effect::Allow))
             })
         };
@@ -237,5 +244,88 @@ impl Source {
 
     fn matched(&self, index: usize, sid: Option<&str>, effect: Effect) -> MatchedStatement {
         MatchedStatement { label: self.label.clone(), sid: sid.map(str::to_owned), index, effect }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layers(statements: &[String]) -> Layers {
+        let text = format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(","));
+        let document = Document::parse(&text, DocumentKind::Identity).unwrap();
+        let label = SourceLabel::Session;
+        let source = Source { label, certain: true, alternatives: vec![Arc::new(document)] };
+        Layers { identity: vec![source], boundary: None, session: None }
+    }
+
+    fn statement(effect: &str, resource: &str, condition: &str) -> String {
+        format!(
+            r#"{{"Effect":"{effect}","Action":"s3:*","Resource":"{resource}",
+                "Condition":{condition}}}"#
+        )
+    }
+
+    /// What a decision takes, and what it is with so much and with one step less.
+    fn around_the_limit(statements: &[String], context: &Context) -> (u64, Verdict, Verdict) {
+        let layers = layers(statements);
+        let request = Request { action: "s3:GetObject", resource: "arn:aws:s3:::b/k", context };
+        let within = |steps| {
+            let budget = Budget::new(steps);
+            (decide(&layers, &request, Grant::Identity, &budget).verdict, budget.left())
+        };
+        let (_, left) = within(DECISION_STEPS_MAX);
+        let taken = DECISION_STEPS_MAX - left;
+        (taken, within(taken).0, within(taken - 1).0)
+    }
+
+    #[test]
+    fn one_step_too_few_refuses() {
+        let mut context = Context::new();
+        context.insert("aws:username", "bob");
+        let like = r#"{"StringLike":{"aws:username":"${aws:username}"}}"#;
+        let age = r#"{"NumericLessThanIfExists":{"aws:MultiFactorAuthAge":"1"}}"#;
+        let layer = Layer::Identity;
+        for condition in [like, age, "{}"] {
+            let allow = [statement("Allow", "*", condition)];
+            let (_, at, past) = around_the_limit(&allow, &context);
+            assert_eq!((at, past), (Verdict::Allow, Verdict::ImplicitDeny { layer }));
+        }
+        // A `Deny` that does not apply has to be read to its end before anything is allowed.
+        let deny = statement("Deny", "*", r#"{"StringEquals":{"aws:username":"eve"}}"#);
+        let both = [statement("Allow", "*", "{}"), deny.clone()];
+        assert_eq!(around_the_limit(&both, &context).1, Verdict::Allow);
+        for steps in 0..around_the_limit(&both, &context).0 {
+            let request =
+                Request { action: "s3:GetObject", resource: "arn:aws:s3:::b/k", context: &context };
+            let decision = decide(&layers(&both), &request, Grant::Identity, &Budget::new(steps));
+            assert!(!decision.is_allowed(), "{steps}");
+        }
+        let (_, at, past) = around_the_limit(&[deny], &context);
+        assert_eq!(at, Verdict::ImplicitDeny { layer });
+        assert_eq!(past, Verdict::ExplicitDeny { layer });
+    }
+
+    #[test]
+    fn hostile_patterns_cost_no_more_than_the_budget_and_are_refused() {
+        let stars = format!("{}b", "*a".repeat(2_000));
+        let condition = format!(r#"{{"StringLike":{{"t:long":"{stars}"}}}}"#);
+        let mut context = Context::new();
+        context.insert("t:long", "a".repeat(100_000));
+        let request = Request { action: "s3:Get", resource: "*", context: &context };
+        for effect in ["Allow", "Deny"] {
+            let mut statements = vec![statement(effect, "*", &condition); 30];
+            statements.push(statement("Allow", "*", "{}"));
+            let budget = Budget::new(DECISION_STEPS_MAX);
+            let decision = decide(&layers(&statements), &request, Grant::Identity, &budget);
+            assert!(budget.is_exhausted() && !decision.is_allowed(), "{effect}");
+        }
+        // The same patterns within the limit are decided, not refused.
+        let mut context = Context::new();
+        context.insert("t:long", format!("{}b", "a".repeat(3_000)));
+        let (taken, at, past) = around_the_limit(&[statement("Allow", "*", &condition)], &context);
+        assert!(taken < 30_000, "{taken} steps");
+        assert_eq!(at, Verdict::Allow);
+        assert_ne!(past, Verdict::Allow);
     }
 }

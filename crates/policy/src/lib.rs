@@ -30,12 +30,13 @@
 //!
 //! **Invariants.** What is not supported is refused when it is read. What is contested or
 //! unreadable at evaluation never allows and always denies (DESIGN §4). No input panics, and the
-//! work for one is bounded by its size: see [`DEPTH_MAX`], [`PATTERN_CHARS_MAX`] and
+//! work for one is bounded: see [`DEPTH_MAX`], [`PATTERN_CHARS_MAX`], [`DECISION_STEPS_MAX`] and
 //! [`model::limits::POLICY_DOCUMENT_CHARS_MAX`].
 //!
 //! **Must not know:** replication, storage, who is signed in.
 #![deny(clippy::indexing_slicing, clippy::string_slice)]
 
+mod budget;
 mod condition;
 mod context;
 mod document;
@@ -51,6 +52,7 @@ mod statement;
 mod trust;
 mod truth;
 
+pub use budget::DECISION_STEPS_MAX;
 pub use context::{Context, ContextValue};
 pub use document::{Document, DocumentKind};
 pub use error::{Flaw, ParseError, Position, Problem};

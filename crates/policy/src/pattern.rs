@@ -5,8 +5,9 @@
 //! elements: Resource": a `*` at the end of a segment can match beyond colon boundaries). The ARN
 //! condition operators instead compare the six parts one by one ([`Pattern::matches_arn`]).
 //!
-//! **Invariants.** A match takes at most `pattern × text` steps, whatever the pattern. Wildcards in
-//! a variable's *value* are plain characters: who chooses a tag's value does not choose a pattern.
+//! **Invariants.** A match takes at most `pattern × text` steps, whatever the pattern, each of them
+//! taken from the decision's budget; without it the answer is unknown. Wildcards in a variable's
+//! *value* are plain characters: who chooses a tag's value does not choose a pattern.
 //!
 //! **Must not know:** statements, operators.
 
@@ -14,7 +15,11 @@ use std::borrow::Cow;
 
 use model::fold;
 
-use crate::{Context, ContextValue, Flaw, Problem, truth::Truth};
+use crate::{
+    ContextValue, Flaw, Problem,
+    budget::{Budget, Scope},
+    truth::Truth,
+};
 
 /// The most characters one pattern or value of a policy may have.
 pub const PATTERN_CHARS_MAX: usize = 4_096;
@@ -130,24 +135,32 @@ impl Pattern {
     }
 
     /// Whether the whole of `text` matches.
-    pub(crate) fn matches(&self, text: &str, context: &Context) -> Truth {
-        match self.resolve(context) {
+    pub(crate) fn matches(&self, text: &str, scope: Scope<'_>) -> Truth {
+        match self.resolve(scope) {
             Resolved::Nothing => Truth::False,
             Resolved::Unknown => Truth::Unknown,
-            Resolved::Tokens(tokens) if self.fold => glob(&tokens, &fold(text), &mut 0).into(),
-            Resolved::Tokens(tokens) => glob(&tokens, text, &mut 0).into(),
+            Resolved::Tokens(tokens) if self.fold => {
+                if !scope.budget.spend(text.len()) {
+                    return Truth::Unknown;
+                }
+                glob(&tokens, &fold(text), scope.budget)
+            }
+            Resolved::Tokens(tokens) => glob(&tokens, text, scope.budget),
         }
     }
 
     /// Whether `text` matches part by part, both being ARNs: a wildcard stays within its part,
     /// except in the last, which has all that follows the fifth colon. Text that is no ARN is
     /// unreadable.
-    pub(crate) fn matches_arn(&self, text: &str, context: &Context) -> Truth {
-        let tokens = match self.resolve(context) {
+    pub(crate) fn matches_arn(&self, text: &str, scope: Scope<'_>) -> Truth {
+        let tokens = match self.resolve(scope) {
             Resolved::Nothing => return Truth::False,
             Resolved::Unknown => return Truth::Unknown,
             Resolved::Tokens(tokens) => tokens,
         };
+        if !scope.budget.spend(text.len() + tokens.len()) {
+            return Truth::Unknown;
+        }
         let parts: Vec<&str> = text.splitn(6, ':').collect();
         if parts.len() != 6 {
             return Truth::Unknown;
@@ -156,16 +169,21 @@ impl Pattern {
             return Truth::True;
         }
         let patterns: Vec<&[Token]> = tokens.splitn(6, |t| *t == Token::Char(':')).collect();
-        let same = patterns.len() == 6
-            && patterns.iter().zip(parts).all(|(pattern, part)| glob(pattern, part, &mut 0));
-        same.into()
+        if patterns.len() != 6 {
+            return Truth::False;
+        }
+        let pairs = patterns.iter().zip(parts);
+        Truth::all(pairs.map(|(pattern, part)| glob(pattern, part, scope.budget)))
     }
 
-    fn resolve(&self, context: &Context) -> Resolved<'_> {
+    fn resolve(&self, scope: Scope<'_>) -> Resolved<'_> {
         let pieces = match &self.body {
             Body::Plain(tokens) => return Resolved::Tokens(Cow::Borrowed(tokens)),
             Body::Template(pieces) => pieces,
         };
+        if !scope.budget.spend(pieces.len()) {
+            return Resolved::Unknown;
+        }
         let mut tokens = Vec::new();
         let mut unknown = false;
         for piece in pieces {
@@ -176,7 +194,7 @@ impl Pattern {
                 }
                 Piece::Variable { key, default } => (key, default),
             };
-            let value = match context.get(key) {
+            let value = match scope.context.get(key) {
                 None => match default {
                     None => return Resolved::Nothing,
                     Some(default) => default.as_str(),
@@ -193,6 +211,9 @@ impl Pattern {
                     }
                 },
             };
+            if !scope.budget.spend(value.len()) {
+                return Resolved::Unknown;
+            }
             if self.fold {
                 tokens.extend(value.chars().flat_map(char::to_lowercase).map(Token::Char));
             } else {
@@ -238,23 +259,27 @@ fn push_variable(pieces: &mut Vec<Piece>, inner: &str, reading: Reading) -> Opti
 }
 
 /// Matches by two pointers and one place to go back to: the last `*`. An earlier `*` never needs
-/// another try, since the last one can take whatever the earlier would. `steps` counts the work.
-fn glob(pattern: &[Token], text: &str, steps: &mut usize) -> bool {
+/// another try, since the last one can take whatever the earlier would.
+fn glob(pattern: &[Token], text: &str, budget: &Budget) -> Truth {
     let mut pattern = pattern.iter();
     let mut text = text.chars();
     let mut retry: Option<(std::slice::Iter<'_, Token>, std::str::Chars<'_>)> = None;
     loop {
-        *steps += 1;
+        if !budget.spend(1) {
+            return Truth::Unknown;
+        }
         let mut ahead = text.clone();
         let wanted = pattern.next();
         let matched = match (wanted, ahead.next()) {
+            // The last `*` takes all that is left.
+            (Some(Token::Many), _) if pattern.as_slice().is_empty() => return Truth::True,
             (Some(Token::Many), _) => {
                 retry = Some((pattern.clone(), text.clone()));
                 continue;
             }
-            (None, None) => return true,
+            (None, None) => return Truth::True,
             // What is missing at the end no other split of the text can provide.
-            (Some(Token::Char(_) | Token::One), None) => return false,
+            (Some(Token::Char(_) | Token::One), None) => return Truth::False,
             (Some(Token::Char(wanted)), Some(found)) => *wanted == found,
             (Some(Token::One), Some(_)) => true,
             (None, Some(_)) => false,
@@ -263,7 +288,7 @@ fn glob(pattern: &[Token], text: &str, steps: &mut usize) -> bool {
             text = ahead;
             continue;
         }
-        let Some((after_star, mut from)) = retry else { return false };
+        let Some((after_star, mut from)) = retry else { return Truth::False };
         // There is a character to give up: the one that did not match lies at or after it.
         from.next();
         pattern = after_star.clone();
@@ -275,12 +300,17 @@ fn glob(pattern: &[Token], text: &str, steps: &mut usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Context, DECISION_STEPS_MAX};
 
     const LIKE: Reading = Reading { wildcards: true, variables: true, fold: false };
 
     fn matches(pattern: &str, text: &str) -> bool {
         let pattern = Pattern::parse(pattern, LIKE).unwrap();
-        pattern.matches(text, &Context::new()) == Truth::True
+        within(&Context::new(), |scope| pattern.matches(text, scope)) == Truth::True
+    }
+
+    fn within(context: &Context, test: impl Fn(Scope<'_>) -> Truth) -> Truth {
+        test(Scope { context, budget: &Budget::new(DECISION_STEPS_MAX) })
     }
 
     /// Every text over `a`, `b`, `*` and `?` of up to `length` characters.
@@ -341,10 +371,9 @@ mod tests {
         ] {
             let parsed = Pattern::parse(&pattern, LIKE).unwrap();
             let Body::Plain(tokens) = parsed.body else { panic!("{pattern} has no variable") };
-            let mut steps = 0;
-            assert!(!glob(&tokens, &text, &mut steps));
             let bound = (tokens.len() + 1) * (text.len() + 1);
-            assert!(steps <= bound, "{steps} > {bound}: {pattern}");
+            let budget = Budget::new(bound.try_into().unwrap());
+            assert_eq!(glob(&tokens, &text, &budget), Truth::False, "{pattern}");
         }
     }
 
@@ -378,7 +407,7 @@ mod tests {
             ("$x$", "$x$", Truth::True),
         ] {
             let parsed = Pattern::parse(pattern, LIKE).unwrap();
-            assert_eq!(parsed.matches(text, &context), expected, "{pattern} {text}");
+            assert_eq!(within(&context, |s| parsed.matches(text, s)), expected, "{pattern} {text}");
         }
         for text in ["${", "${aws:username", "${}", "${username}", "${a:b, x}", "${a:}", "${a:b*}"]
         {
@@ -386,7 +415,8 @@ mod tests {
         }
         let old = Reading { variables: false, ..LIKE };
         let parsed = Pattern::parse("${aws:username}", old).unwrap();
-        assert_eq!(parsed.matches("${aws:username}", &context), Truth::True);
+        let found = within(&context, |scope| parsed.matches("${aws:username}", scope));
+        assert_eq!(found, Truth::True);
     }
 
     #[test]
@@ -400,10 +430,11 @@ mod tests {
             ("arn:aws:iam::1", "arn:aws:iam::1:role/x", false),
         ] {
             let parsed = Pattern::parse(pattern, LIKE).unwrap();
-            let found = parsed.matches_arn(text, &Context::new());
+            let found = within(&Context::new(), |scope| parsed.matches_arn(text, scope));
             assert_eq!(found, expected.into(), "{pattern} {text}");
         }
         let parsed = Pattern::parse("*", LIKE).unwrap();
-        assert_eq!(parsed.matches_arn("arn:aws:iam::1", &Context::new()), Truth::Unknown);
+        let found = within(&Context::new(), |scope| parsed.matches_arn("arn:aws:iam::1", scope));
+        assert_eq!(found, Truth::Unknown);
     }
 }

@@ -5,7 +5,11 @@
 //! **Must not know:** other statements, layers.
 
 use crate::{
-    Context, Principal, Problem, Request, condition::Condition, pattern::Pattern, truth::Truth,
+    Principal, Problem, Request,
+    budget::{Budget, Scope},
+    condition::Condition,
+    pattern::Pattern,
+    truth::Truth,
 };
 
 /// What a statement does when it applies.
@@ -59,9 +63,10 @@ impl Statement {
     }
 
     /// Whether action, resource and conditions fit the request.
-    pub(crate) fn applies(&self, request: &Request<'_>) -> Truth {
+    pub(crate) fn applies(&self, request: &Request<'_>, budget: &Budget) -> Truth {
+        let scope = Scope { context: request.context, budget };
         let any = |patterns: &[Pattern], text: &str| {
-            Truth::any(patterns.iter().map(|pattern| pattern.matches(text, request.context)))
+            Truth::any(patterns.iter().map(|pattern| pattern.matches(text, scope)))
         };
         let action = match &self.actions {
             Actions::Any(patterns) => any(patterns, request.action),
@@ -78,11 +83,11 @@ impl Statement {
         if resource == Truth::False {
             return Truth::False;
         }
-        action.and(resource).and(self.conditions_hold(request.context))
+        action.and(resource).and(self.conditions_hold(scope))
     }
 
-    fn conditions_hold(&self, context: &Context) -> Truth {
-        Truth::all(self.conditions.iter().map(|condition| condition.holds(context)))
+    fn conditions_hold(&self, scope: Scope<'_>) -> Truth {
+        Truth::all(self.conditions.iter().map(|condition| condition.holds(scope)))
     }
 }
 

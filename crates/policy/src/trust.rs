@@ -13,6 +13,7 @@ use model::{AccountId, UniqueId};
 
 use crate::{
     Decision, Document, Effect, Layer, MatchedStatement, Principal, Request, SourceLabel, Verdict,
+    budget::{Budget, DECISION_STEPS_MAX},
     truth::Truth,
 };
 
@@ -50,13 +51,14 @@ pub fn evaluate_trust(
     request: &Request<'_>,
 ) -> Decision {
     let layer = Layer::Trust;
+    let budget = Budget::new(DECISION_STEPS_MAX);
     let mut denies = Vec::new();
     for document in alternatives {
         for (index, statement) in document.statements().iter().enumerate() {
             let named =
                 Truth::any(statement.principals().iter().map(|p| names(p, bindings, caller).0));
             if statement.effect() == Effect::Deny
-                && named.and(statement.applies(request)) != Truth::False
+                && named.and(statement.applies(request, &budget)) != Truth::False
             {
                 denies.push(matched(index, statement.sid(), Effect::Deny));
             }
@@ -68,7 +70,9 @@ pub fn evaluate_trust(
     let strongest = |document: &Arc<Document>| {
         let mut best: Option<(TrustGrant, MatchedStatement)> = None;
         for (index, statement) in document.statements().iter().enumerate() {
-            if statement.effect() != Effect::Allow || statement.applies(request) != Truth::True {
+            if statement.effect() != Effect::Allow
+                || statement.applies(request, &budget) != Truth::True
+            {
                 continue;
             }
             let grants = statement.principals().iter().map(|p| names(p, bindings, caller));
@@ -81,7 +85,8 @@ pub fn evaluate_trust(
         }
         best
     };
-    let found = alternatives.iter().map(strongest).collect::<Option<Vec<_>>>().unwrap_or_default();
+    let found = alternatives.iter().map(strongest).collect::<Option<Vec<_>>>();
+    let found = found.filter(|_| !budget.is_exhausted()).unwrap_or_default();
     let Some(grant) = found.iter().map(|(grant, _)| *grant).min() else {
         return Decision::new(Verdict::ImplicitDeny { layer }, Vec::new());
     };
