@@ -83,7 +83,7 @@ impl Condition {
         if !scope.budget.spend(self.key.len()) {
             return Truth::Unknown;
         }
-        let found = scope.context.get(&self.key);
+        let found = scope.context.get_folded(&self.key);
         if let Test::Null(wanted) = &self.test {
             return match found {
                 Some(ContextValue::Unknown) => Truth::Unknown,

@@ -72,6 +72,14 @@ impl Context {
         unknown.then_some(&ContextValue::Unknown)
     }
 
+    /// What a key holds that is folded already; allocates nothing.
+    pub(crate) fn get_folded(&self, key: &str) -> Option<&ContextValue> {
+        self.values.get(key).or_else(|| {
+            let unknown = self.unknown_prefixes.iter().any(|prefix| key.starts_with(prefix));
+            unknown.then_some(&ContextValue::Unknown)
+        })
+    }
+
     /// All keys that were set, folded, with what they hold, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &ContextValue)> {
         self.values.iter().map(|(key, value)| (key.as_str(), value))

@@ -242,6 +242,11 @@ impl Source {
         self.alternatives.iter().map(first).collect::<Option<Vec<_>>>().unwrap_or_default()
     }
 
+    /// Whether every alternative allows.
+    pub(crate) fn allows_in_all(&self, request: &Request<'_>, budget: &Budget) -> bool {
+        !self.allows(request, budget).is_empty()
+    }
+
     fn matched(&self, index: usize, sid: Option<&str>, effect: Effect) -> MatchedStatement {
         MatchedStatement { label: self.label.clone(), sid: sid.map(str::to_owned), index, effect }
     }

@@ -37,6 +37,7 @@
 #![deny(clippy::indexing_slicing, clippy::string_slice)]
 
 mod budget;
+mod compiled;
 mod condition;
 mod context;
 mod document;
@@ -44,6 +45,7 @@ mod error;
 mod evaluate;
 mod json;
 mod managed;
+mod matcher;
 mod message;
 mod operand;
 mod pattern;
@@ -53,6 +55,7 @@ mod trust;
 mod truth;
 
 pub use budget::DECISION_STEPS_MAX;
+pub use compiled::Compiled;
 pub use context::{Context, ContextValue};
 pub use document::{Document, DocumentKind};
 pub use error::{Flaw, ParseError, Position, Problem};

@@ -69,6 +69,16 @@ enum Body {
     Template(Vec<Piece>),
 }
 
+/// What follows the literal beginning of a pattern.
+#[derive(Clone, Debug)]
+pub(crate) enum Rest {
+    /// The text must end here.
+    Nothing,
+    /// `*`
+    Anything,
+    Pattern(Pattern),
+}
+
 /// A pattern with its variables filled in.
 enum Resolved<'a> {
     Tokens(Cow<'a, [Token]>),
@@ -136,17 +146,77 @@ impl Pattern {
 
     /// Whether the whole of `text` matches.
     pub(crate) fn matches(&self, text: &str, scope: Scope<'_>) -> Truth {
+        if !self.fold {
+            return self.matches_folded(text, scope);
+        }
+        if !scope.budget.spend(text.len()) {
+            return Truth::Unknown;
+        }
+        self.matches_folded(&fold(text), scope)
+    }
+
+    /// Whether the whole of `text`, whose letters are folded already if the pattern's are, matches.
+    pub(crate) fn matches_folded(&self, text: &str, scope: Scope<'_>) -> Truth {
+        // No value of a variable makes up for another beginning, not even one that is contested.
+        if !self.may_begin(text, scope.budget) {
+            return Truth::False;
+        }
         match self.resolve(scope) {
             Resolved::Nothing => Truth::False,
             Resolved::Unknown => Truth::Unknown,
-            Resolved::Tokens(tokens) if self.fold => {
-                if !scope.budget.spend(text.len()) {
-                    return Truth::Unknown;
-                }
-                glob(&tokens, &fold(text), scope.budget)
-            }
             Resolved::Tokens(tokens) => glob(&tokens, text, scope.budget),
         }
+    }
+
+    /// Whether `text` begins with what stands before the first wildcard or variable of a template.
+    fn may_begin(&self, text: &str, budget: &Budget) -> bool {
+        let Body::Template(pieces) = &self.body else { return true };
+        let mut text = text.chars();
+        for piece in pieces {
+            // Without budget nothing is ruled out; what follows then says that it is unknown.
+            if !budget.spend(1) {
+                return true;
+            }
+            match piece {
+                Piece::Token(Token::Char(c)) if text.next() == Some(*c) => {}
+                Piece::Token(Token::Char(_)) => return false,
+                Piece::Token(Token::One | Token::Many) | Piece::Variable { key: _, default: _ } => {
+                    return true;
+                }
+            }
+        }
+        true
+    }
+
+    /// The characters before the first wildcard or variable, and the pattern of what follows.
+    pub(crate) fn split_literal(&self) -> (String, Rest) {
+        let mut literal = String::new();
+        let literals = |token: &Token| match token {
+            Token::Char(c) => Some(*c),
+            Token::One | Token::Many => None,
+        };
+        let body = match &self.body {
+            Body::Plain(tokens) => {
+                literal.extend(tokens.iter().map_while(literals));
+                let rest = tokens.iter().skip_while(|token| literals(token).is_some());
+                Body::Plain(rest.copied().collect())
+            }
+            Body::Template(pieces) => {
+                let literals = |piece: &Piece| match piece {
+                    Piece::Token(token) => literals(token),
+                    Piece::Variable { key: _, default: _ } => None,
+                };
+                literal.extend(pieces.iter().map_while(literals));
+                let rest = pieces.iter().skip_while(|piece| literals(piece).is_some());
+                Body::Template(rest.cloned().collect())
+            }
+        };
+        let rest = match &body {
+            Body::Plain(tokens) if tokens.is_empty() => Rest::Nothing,
+            Body::Plain(tokens) if *tokens == [Token::Many] => Rest::Anything,
+            Body::Plain(_) | Body::Template(_) => Rest::Pattern(Self { body, fold: self.fold }),
+        };
+        (literal, rest)
     }
 
     /// Whether `text` matches part by part, both being ARNs: a wildcard stays within its part,
@@ -194,7 +264,7 @@ impl Pattern {
                 }
                 Piece::Variable { key, default } => (key, default),
             };
-            let value = match scope.context.get(key) {
+            let value = match scope.context.get_folded(key) {
                 None => match default {
                     None => return Resolved::Nothing,
                     Some(default) => default.as_str(),
@@ -404,6 +474,9 @@ mod tests {
             ("${aws:PrincipalTag/contested}", "x", Truth::Unknown),
             ("${aws:PrincipalTag/contested}${aws:none}", "x", Truth::False),
             ("${aws:TagKeys}", "a", Truth::Unknown),
+            ("x/${aws:PrincipalTag/contested}", "x/y", Truth::Unknown),
+            ("x/${aws:PrincipalTag/contested}", "y/y", Truth::False),
+            ("?/${aws:PrincipalTag/contested}", "x", Truth::Unknown),
             ("$x$", "$x$", Truth::True),
         ] {
             let parsed = Pattern::parse(pattern, LIKE).unwrap();

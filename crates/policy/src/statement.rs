@@ -86,7 +86,8 @@ impl Statement {
         action.and(resource).and(self.conditions_hold(scope))
     }
 
-    fn conditions_hold(&self, scope: Scope<'_>) -> Truth {
+    /// Whether all conditions hold.
+    pub(crate) fn conditions_hold(&self, scope: Scope<'_>) -> Truth {
         Truth::all(self.conditions.iter().map(|condition| condition.holds(scope)))
     }
 }
