@@ -29,6 +29,7 @@ def journey(call, account):
     boundaries(call, arn)
     for kind in ("User", "Group", "Role"):
         inline(call, kind)
+    simulations(call, account)
     access_keys(call)
     tags(call, arn)
     account_calls(call)
@@ -152,6 +153,43 @@ def inline(call, kind):
     page = call(f"List{kind}Policies", **named, MaxItems=1)
     call(f"List{kind}Policies", **named, Marker=page["Marker"])
     call(f"Delete{kind}Policy", **named, PolicyName="second")
+
+
+def simulations(call, account):
+    """What policies would decide, with one condition key that nobody gives."""
+    condition = {"Condition": {"StringEquals": {"s3:prefix": "a", "s3:delimiter": "/"}}}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": STATEMENT | condition})
+    source = f"arn:aws:iam::{account}:user/walked/walked"
+    asked = {
+        "PolicyInputList": [policy, POLICY],
+        "PermissionsBoundaryPolicyInputList": [POLICY],
+        "ActionNames": ["s3:GetObject", "s3:PutObject"],
+        "ResourceArns": ["arn:aws:s3:::bucket/key"],
+        "ContextEntries": [
+            {
+                "ContextKeyName": "s3:prefix",
+                "ContextKeyValues": ["a"],
+                "ContextKeyType": "string",
+            }
+        ],
+        "MaxItems": 1,
+    }
+    for action, named in (
+        ("SimulateCustomPolicy", {}),
+        ("SimulatePrincipalPolicy", {"PolicySourceArn": source}),
+    ):
+        page = call(action, **named, **asked)
+        result = page["EvaluationResults"][0]
+        assert result["EvalDecision"] == "allowed", result
+        page = call(action, **named, **asked, Marker=page["Marker"])
+        result = page["EvaluationResults"][0]
+        assert result["EvalDecision"] == "implicitDeny", result
+    for action, named in (
+        ("GetContextKeysForCustomPolicy", {}),
+        ("GetContextKeysForPrincipalPolicy", {"PolicySourceArn": source}),
+    ):
+        keys = call(action, **named, PolicyInputList=[policy])["ContextKeyNames"]
+        assert {"s3:prefix", "s3:delimiter"} <= set(keys), keys
 
 
 def access_keys(call):

@@ -16,7 +16,7 @@ use crate::{
     form::{Form, Params, Violation},
     group, inline,
     pagination::{Marker, PageRequest},
-    policy, role, sts, tag, user,
+    policy, role, simulate, sts, tag, user,
     xml::{self, Xml},
 };
 
@@ -46,7 +46,7 @@ impl Action {
 
 /// All actions of a service.
 fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
-    const IAM: [&[Action]; 10] = [
+    const IAM: [&[Action]; 11] = [
         user::ACTIONS,
         group::ACTIONS,
         role::ACTIONS,
@@ -57,6 +57,7 @@ fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
         attachment::ACTIONS,
         boundary::ACTIONS,
         account::ACTIONS,
+        simulate::ACTIONS,
     ];
     const STS: [&[Action]; 1] = [sts::ACTIONS];
     let tables: &[&[Action]] = match service {
@@ -145,6 +146,11 @@ fn write(xml: &mut Xml, reply: &Reply) {
         Reply::ListAccountAliases(aliases) => account::write_aliases(xml, aliases),
         Reply::GetAccountSummary(summary) => account::write_summary(xml, summary),
         Reply::GetAccountAuthorizationDetails(details) => account::write_details(xml, details),
+        Reply::SimulateCustomPolicy(results) | Reply::SimulatePrincipalPolicy(results) => {
+            simulate::write_simulated(xml, results);
+        }
+        Reply::GetContextKeysForCustomPolicy(keys)
+        | Reply::GetContextKeysForPrincipalPolicy(keys) => simulate::write_keys(xml, keys),
         Reply::GetCallerIdentity(caller) => sts::write_caller(xml, caller),
         Reply::AssumeRole(assumed) => sts::write_assumed(xml, assumed),
         Reply::GetSessionToken(credentials) => sts::write_credentials(xml, credentials),

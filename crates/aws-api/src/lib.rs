@@ -24,6 +24,7 @@ mod role;
 mod service;
 mod shape;
 pub mod sigv4;
+mod simulate;
 mod sts;
 mod tag;
 mod user;

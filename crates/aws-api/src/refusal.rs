@@ -23,6 +23,12 @@ pub fn error_of(error: &Error) -> ApiError {
             ApiError::malformed_policy_document(problem.to_string())
         }
         Error::AccessDenied { message } => ApiError::access_denied(message),
+        Error::ActionName { action } => {
+            ApiError::invalid_input(format!("Invalid action name: {action}"))
+        }
+        Error::SimulatedPolicy { name, problem } => {
+            ApiError::invalid_input(format!("Invalid policy {name}: {problem}"))
+        }
         Error::DuplicateTagKeys => ApiError::invalid_input(
             "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
         ),

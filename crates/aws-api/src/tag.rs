@@ -47,7 +47,7 @@ pub(crate) fn read(params: &mut Params<'_>) -> Result<Vec<Tag>, Violation> {
 }
 
 /// Notes a violation if a list is not there at all; botocore sends an empty one as `name=`.
-fn not_null<T>(params: &mut Params<'_>, name: &str, list: &Result<Vec<T>, Violation>) {
+pub(crate) fn not_null<T>(params: &mut Params<'_>, name: &str, list: &Result<Vec<T>, Violation>) {
     if list.as_ref().is_ok_and(Vec::is_empty) {
         let _violation = params.required_text(name, 0, 0);
     }

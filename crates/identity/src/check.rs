@@ -59,9 +59,24 @@ pub fn check(
     let CheckRequest { principal, action, resource, context: given } = request;
     let Asked { caller, session } = resolve(identity, accounts, principal)
         .ok_or_else(|| Error::NoSuchEntity { noun: Noun::Principal, name: principal.clone() })?;
-    if caller.check_can_act(identity).is_err() {
-        return Ok(implicit(Layer::Identity));
+    let context = context_of(identity, now, &caller, session.as_ref(), given);
+    if let Some(decision) = precluded(identity, &caller, &context, action) {
+        return Ok(decision);
     }
+    let Some(mut layers) = layers(identity, &caller) else { return Ok(allowed()) };
+    // A layer without a source allows nothing.
+    layers.session = session.is_some().then(Vec::new);
+    Ok(evaluate(&layers, &Request { action, resource, context: &context }))
+}
+
+/// The condition keys of a question about a principal.
+pub(crate) fn context_of(
+    identity: &Identity,
+    now: Timestamp,
+    caller: &Caller,
+    session: Option<&SessionName>,
+    given: &[(String, Vec<String>)],
+) -> Context {
     let mut context = Context::new();
     insert_time(&mut context, now);
     for (key, values) in given {
@@ -69,21 +84,33 @@ pub fn check(
             context.insert_many(key, values.clone());
         }
     }
-    insert_principal(&mut context, identity, &caller);
+    insert_principal(&mut context, identity, caller);
     match caller.principal {
-        Principal::Role(id) => insert_session(&mut context, id, session.as_ref()),
+        Principal::Role(id) => insert_session(&mut context, id, session),
         Principal::Root | Principal::User(_) if context.get(ISSUED).is_some() => {
-            if !is_for_temporary(action) {
-                return Ok(implicit(Layer::Session));
-            }
             insert_mfa(&mut context);
         }
         Principal::Root | Principal::User(_) => {}
     }
-    let Some(mut layers) = layers(identity, &caller) else { return Ok(allowed()) };
-    // A layer without a source allows nothing.
-    layers.session = session.is_some().then(Vec::new);
-    Ok(evaluate(&layers, &Request { action, resource, context: &context }))
+    context
+}
+
+/// What no policy decides: a principal that must not act, and what a session of `GetSessionToken`
+/// cannot call.
+pub(crate) fn precluded(
+    identity: &Identity,
+    caller: &Caller,
+    context: &Context,
+    action: &str,
+) -> Option<Decision> {
+    if caller.check_can_act(identity).is_err() {
+        return Some(implicit(Layer::Identity));
+    }
+    let temporary = match caller.principal {
+        Principal::Root | Principal::User(_) => context.get(ISSUED).is_some(),
+        Principal::Role(_) => false,
+    };
+    (temporary && !is_for_temporary(action)).then(|| implicit(Layer::Session))
 }
 
 fn implicit(layer: Layer) -> Decision {
@@ -171,7 +198,7 @@ fn resolve(identity: &Identity, accounts: &Accounts, text: &str) -> Option<Asked
     Some(Asked { caller, session })
 }
 
-fn principal_of(id: UniqueId) -> Option<Principal> {
+pub(crate) fn principal_of(id: UniqueId) -> Option<Principal> {
     match id.kind()? {
         UniqueIdKind::User => Some(Principal::User(id)),
         UniqueIdKind::Role => Some(Principal::Role(id)),

@@ -9,7 +9,8 @@ use model::{AccountAlias, AccountId, GroupName, RoleName, UserName};
 
 use crate::{
     Ctx, Error, Identity, ListByPath, Listing, Rename, access_key, account, attachment, boundary,
-    group, inline, policy as managed, policy::PolicyArn, role, state::Writes, sts, tag, user,
+    group, inline, policy as managed, policy::PolicyArn, role, simulate, state::Writes, sts, tag,
+    user,
 };
 
 /// What a command comes to.
@@ -231,6 +232,14 @@ queries! {
     ListAccountAliases(account::ListAliases) -> Listing<AccountAlias> => account::list_aliases;
     GetAccountSummary(account::GetSummary) -> account::Summary => account::summary;
     GetAccountAuthorizationDetails(account::GetDetails) -> account::Details => account::details;
+    SimulateCustomPolicy(simulate::Simulation) -> Listing<simulate::Simulated>
+        => simulate::custom;
+    SimulatePrincipalPolicy(simulate::SimulatePrincipal) -> Listing<simulate::Simulated>
+        => simulate::principal;
+    GetContextKeysForCustomPolicy(simulate::KeysOfPolicies) -> Vec<String>
+        => simulate::keys_of_policies;
+    GetContextKeysForPrincipalPolicy(simulate::KeysOfPrincipal) -> Vec<String>
+        => simulate::keys_of_principal;
     GetCallerIdentity(sts::GetCallerIdentity) -> sts::CallerIdentity => sts::caller_identity;
     AssumeRole(sts::AssumeRole) -> sts::AssumedRole => sts::assume_role;
     GetSessionToken(sts::GetSessionToken) -> sts::Credentials => sts::session_token;

@@ -166,6 +166,13 @@ pub(crate) fn layers(identity: &Identity, caller: &Caller) -> Option<Layers> {
     Some(Layers { identity: sources, boundary: boundary_layer(identity, entity), session })
 }
 
+/// The policies of a group, for a question about the group itself.
+pub(crate) fn group_layers(identity: &Identity, group: Entity) -> Layers {
+    let mut layers = Layers::default();
+    own_sources(identity, group, Certainty::Must, &mut layers.identity);
+    layers
+}
+
 /// Every permissions boundary that a user or role may have; `None` if there is none. One whose
 /// policy is gone, or may be, allows nothing.
 fn boundary_layer(identity: &Identity, owner: Entity) -> Option<Vec<Source>> {

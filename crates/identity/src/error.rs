@@ -210,6 +210,20 @@ pub enum Error {
     /// insensitive."
     #[error("duplicate tag keys")]
     DuplicateTagKeys,
+    /// AWS: `InvalidInput`: an action to simulate is no `service:Action`.
+    #[error("`{action}` is no action")]
+    ActionName {
+        /// The action.
+        action: String,
+    },
+    /// AWS: `InvalidInput`: a policy to simulate is malformed.
+    #[error("{name}: malformed policy document: {problem}")]
+    SimulatedPolicy {
+        /// Which, such as `PolicyInputList.1`.
+        name: String,
+        /// What is wrong.
+        problem: policy::Problem,
+    },
     /// AWS: `ValidationError`, "Must specify userName when calling with non-User credentials".
     #[error("the caller is no user, and no user name is given")]
     MustSpecifyUserName,

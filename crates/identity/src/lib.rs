@@ -32,6 +32,7 @@ pub mod policy;
 mod principal;
 mod read;
 pub mod role;
+pub mod simulate;
 mod small_set;
 mod state;
 pub mod sts;

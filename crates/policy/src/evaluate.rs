@@ -45,6 +45,11 @@ pub enum SourceLabel {
     Session,
     /// The trust policy of the role in question.
     Trust,
+    /// One that a simulation brings, such as `PolicyInputList.1`.
+    Input {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// One policy that applies to the principal, as far as that is known.

@@ -51,6 +51,7 @@ mod operand;
 mod pattern;
 mod principal;
 mod statement;
+mod survey;
 mod trust;
 mod truth;
 

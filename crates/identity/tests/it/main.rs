@@ -14,3 +14,4 @@ mod nouns;
 mod parse;
 mod races;
 mod sessions;
+mod simulate;

@@ -87,6 +87,11 @@ const CALLS: &str = "GetCallerIdentity
     AttachUserPolicy nobody P
     ListAttachedUserPolicies nobody
     DetachUserPolicy nobody P
+    SimulatePrincipalPolicy user/nobody s3:GetObject
+    SimulatePrincipalPolicy group/readers s3:GetObject
+    SimulateCustomPolicy - s3:GetObject allow:s3:*
+    GetContextKeysForPrincipalPolicy role/role
+    GetContextKeysForCustomPolicy - allow:s3:*
     CreateAccessKey
     CreateAccessKey nobody
     ListAccessKeys

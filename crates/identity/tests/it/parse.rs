@@ -6,7 +6,8 @@
 
 use identity::{
     Command, ListByPath, Page, Query, Rename, access_key as k, account as c, attachment as at,
-    boundary as b, group as g, inline as i, policy as p, role as r, sts, tag as t, user as u,
+    boundary as b, group as g, inline as i, policy as p, role as r, simulate as si, sts, tag as t,
+    user as u,
 };
 
 use crate::history::ACCOUNT;
@@ -284,6 +285,42 @@ fn query(action: &str, a: &[&str]) -> Option<Query> {
     })
 }
 
+/// `SOURCE ACTION [POLICY [BOUNDARY]]`; the source is `-` for policies alone.
+fn simulation(a: &[&str]) -> si::Simulation {
+    let one = |at: usize| a.get(at).map(|text| document(text)).into_iter().collect();
+    si::Simulation {
+        actions: vec![a[1].to_owned()],
+        resources: Vec::new(),
+        policies: one(2),
+        boundaries: one(3),
+        context: Vec::new(),
+        page: page(),
+    }
+}
+
+fn simulate_query(action: &str, a: &[&str]) -> Option<Query> {
+    use Query as Q;
+    let source = || model::Arn::iam(ACCOUNT, a[0]);
+    let policies = || a[1..].iter().map(|text| document(text)).collect();
+    Some(match action {
+        "SimulateCustomPolicy" => Q::SimulateCustomPolicy(simulation(a)),
+        "SimulatePrincipalPolicy" => Q::SimulatePrincipalPolicy(si::SimulatePrincipal {
+            source: source(),
+            simulation: simulation(a),
+        }),
+        "GetContextKeysForCustomPolicy" => {
+            Q::GetContextKeysForCustomPolicy(si::KeysOfPolicies { policies: policies() })
+        }
+        "GetContextKeysForPrincipalPolicy" => {
+            Q::GetContextKeysForPrincipalPolicy(si::KeysOfPrincipal {
+                source: source(),
+                policies: policies(),
+            })
+        }
+        _ => return None,
+    })
+}
+
 fn policy_query(action: &str, a: &[&str]) -> Option<Query> {
     use Query as Q;
     Some(match action {
@@ -320,6 +357,6 @@ fn policy_query(action: &str, a: &[&str]) -> Option<Query> {
         "ListAttachedUserPolicies" => Q::ListAttachedUserPolicies(attached(a[0])),
         "ListAttachedGroupPolicies" => Q::ListAttachedGroupPolicies(attached(a[0])),
         "ListAttachedRolePolicies" => Q::ListAttachedRolePolicies(attached(a[0])),
-        _ => return None,
+        _ => return simulate_query(action, a),
     })
 }

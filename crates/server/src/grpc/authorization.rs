@@ -187,6 +187,7 @@ fn statement(statement: MatchedStatement) -> v1::Statement {
         SourceLabel::Inline { owner_arn, name } => format!("{owner_arn}/inline/{name}"),
         SourceLabel::Session => "session".to_owned(),
         SourceLabel::Trust => "trust".to_owned(),
+        SourceLabel::Input { name } => name,
     };
     v1::Statement {
         policy,
