@@ -31,6 +31,7 @@ def journey(call, account):
         inline(call, kind)
     simulations(call, account)
     access_keys(call)
+    passwords(call)
     tags(call, arn)
     account_calls(call)
     sts(call, account)
@@ -201,6 +202,32 @@ def access_keys(call):
     call("UpdateAccessKey", UserName="walked", AccessKeyId=key, Status="Inactive")
     for one in (key, other):
         call("DeleteAccessKey", UserName="walked", AccessKeyId=one)
+
+
+def passwords(call):
+    """The account's password policy and a user's password; neither stays."""
+    call(
+        "UpdateAccountPasswordPolicy",
+        MinimumPasswordLength=14,
+        RequireSymbols=True,
+        RequireNumbers=True,
+        RequireUppercaseCharacters=True,
+        RequireLowercaseCharacters=True,
+        AllowUsersToChangePassword=True,
+        MaxPasswordAge=90,
+        PasswordReusePrevention=24,
+        HardExpiry=True,
+    )
+    call("GetAccountPasswordPolicy")
+    first, second, third = (f"Correct-{n}-horse" for n in (1, 2, 3))
+    call("CreateLoginProfile", UserName="walked", Password=first, PasswordResetRequired=True)
+    call("GetLoginProfile", UserName="walked")
+    call("UpdateLoginProfile", UserName="walked", Password=second)
+    key = call("CreateAccessKey", UserName="walked")["AccessKey"]
+    call("ChangePassword", credentials=key, OldPassword=second, NewPassword=third)
+    call("DeleteAccessKey", UserName="walked", AccessKeyId=key["AccessKeyId"])
+    call("DeleteLoginProfile", UserName="walked")
+    call("DeleteAccountPasswordPolicy")
 
 
 def tags(call, arn):

@@ -14,9 +14,9 @@ use model::Constraint;
 use crate::{
     ApiError, Service, access_key, account, attachment, boundary,
     form::{Form, Params, Violation},
-    group, inline,
+    group, inline, login_profile,
     pagination::{Marker, PageRequest},
-    policy, role, simulate, sts, tag, user,
+    password_policy, policy, role, simulate, sts, tag, user,
     xml::{self, Xml},
 };
 
@@ -46,7 +46,7 @@ impl Action {
 
 /// All actions of a service.
 fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
-    const IAM: [&[Action]; 11] = [
+    const IAM: [&[Action]; 13] = [
         user::ACTIONS,
         group::ACTIONS,
         role::ACTIONS,
@@ -58,6 +58,8 @@ fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
         boundary::ACTIONS,
         account::ACTIONS,
         simulate::ACTIONS,
+        login_profile::ACTIONS,
+        password_policy::ACTIONS,
     ];
     const STS: [&[Action]; 1] = [sts::ACTIONS];
     let tables: &[&[Action]] = match service {
@@ -138,6 +140,10 @@ fn write(xml: &mut Xml, reply: &Reply) {
         Reply::ListAttachedUserPolicies(policies)
         | Reply::ListAttachedGroupPolicies(policies)
         | Reply::ListAttachedRolePolicies(policies) => attachment::write_listed(xml, policies),
+        Reply::CreateLoginProfile(profile) | Reply::GetLoginProfile(profile) => {
+            login_profile::write(xml, profile);
+        }
+        Reply::GetAccountPasswordPolicy(policy) => password_policy::write(xml, policy),
         Reply::CreateAccessKey(key) => access_key::write_created(xml, key),
         Reply::ListAccessKeys(keys) => access_key::write_listed(xml, keys),
         Reply::ListUserTags(tags) | Reply::ListRoleTags(tags) | Reply::ListPolicyTags(tags) => {

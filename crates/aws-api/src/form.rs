@@ -283,27 +283,25 @@ impl<'a> Params<'a> {
     }
 
     /// A secret that must be there. No message shows it.
-    pub fn required_secret(
+    pub(crate) fn required_secret(
         &mut self,
         name: &str,
-        min: usize,
-        max: usize,
+        shape: &Shape,
     ) -> Result<Secret<String>, Violation> {
-        let value = self.optional_secret(name, min, max)?;
+        let value = self.optional_secret(name, shape)?;
         self.not_null(name, value)
     }
 
     /// A secret that may be missing.
-    pub fn optional_secret(
+    pub(crate) fn optional_secret(
         &mut self,
         name: &str,
-        min: usize,
-        max: usize,
+        shape: &Shape,
     ) -> Result<Option<Secret<String>>, Violation> {
         self.read(
             name,
             |_| Value::Hidden,
-            |text| check_length(text, min, max).map(|()| Secret::new(text.to_owned())),
+            |text| shape.check(text).map(|()| Secret::new(text.to_owned())),
         )
     }
 
@@ -485,6 +483,7 @@ mod tests {
     use model::{Path, SessionName, TagKey, TagValue, UserName};
 
     use super::*;
+    use crate::shape::PASSWORD;
 
     const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -494,7 +493,7 @@ mod tests {
         let user_name = params.required::<UserName>("UserName");
         let path = params.optional::<Path>("Path");
         let text = params.optional_text("Text", 2, 4);
-        let password = params.optional_secret("Password", 2, 4);
+        let password = params.optional_secret("Password", &PASSWORD);
         let duration = params.optional_integer("DurationSeconds", 900, 3600);
         let enable = params.boolean("Enable");
         let tags = params.list("Tags", 2, |tag| {
@@ -571,15 +570,15 @@ mod tests {
             ],
         );
         check(
-            "UserName=a&Text=1&Password=1",
+            "UserName=a&Text=1&Password=",
             expect![
-                "ValidationError (400): 2 validation errors detected: Value '1' at 'text' failed to satisfy constraint: Member must have length greater than or equal to 2; Value at 'password' failed to satisfy constraint: Member must have length greater than or equal to 2"
+                "ValidationError (400): 2 validation errors detected: Value '1' at 'text' failed to satisfy constraint: Member must have length greater than or equal to 2; Value at 'password' failed to satisfy constraint: Member must have length greater than or equal to 1"
             ],
         );
         check(
-            "UserName=a&Text=12345&Password=12345",
+            &format!("UserName=a&Text=12345&Password={}", "x".repeat(129)),
             expect![
-                "ValidationError (400): 2 validation errors detected: Value '12345' at 'text' failed to satisfy constraint: Member must have length less than or equal to 4; Value at 'password' failed to satisfy constraint: Member must have length less than or equal to 4"
+                "ValidationError (400): 2 validation errors detected: Value '12345' at 'text' failed to satisfy constraint: Member must have length less than or equal to 4; Value at 'password' failed to satisfy constraint: Member must have length less than or equal to 128"
             ],
         );
     }

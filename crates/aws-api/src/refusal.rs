@@ -6,7 +6,7 @@
 //!
 //! **Must not know:** what was asked for.
 
-use identity::{Error, Noun, Obstacle, Quota};
+use identity::{Error, Noun, Obstacle, Quota, password_policy::PasswordRule};
 
 use crate::{ApiError, Service};
 
@@ -34,6 +34,14 @@ pub fn error_of(error: &Error) -> ApiError {
         ),
         Error::MustSpecifyUserName => {
             ApiError::validation("Must specify userName when calling with non-User credentials")
+        }
+        Error::MustSpecifyPassword => ApiError::validation("Must specify a password"),
+        Error::PasswordPolicyViolation { rule } => {
+            ApiError::password_policy_violation(password_lacks(*rule))
+        }
+        Error::WrongPassword => ApiError::access_denied("The old password was incorrect."),
+        Error::OnlyUsers => {
+            ApiError::invalid_user_type("Only IAM Users can change their own password.")
         }
         Error::InvalidArn { arn } => ApiError::validation(format!("ARN {arn} is not valid.")),
         Error::DurationExceedsRoleMax { max_secs: _ } => ApiError::validation(
@@ -68,7 +76,9 @@ fn already_exists(noun: Noun, name: &str) -> String {
             );
         }
         Noun::AccountAlias => return format!("The account alias {name} already exists."),
+        Noun::LoginProfile => return format!("Login Profile for user {name} already exists."),
         Noun::Attachment
+        | Noun::PasswordPolicy
         | Noun::PolicyVersion
         | Noun::UserPolicy
         | Noun::GroupPolicy
@@ -97,6 +107,10 @@ fn no_such(noun: Noun, name: &str) -> String {
         Noun::BoundaryPolicy => {
             format!("Scope ARN: {name} does not exist or is not attachable.")
         }
+        Noun::LoginProfile => format!("Login Profile for User {name} cannot be found."),
+        Noun::PasswordPolicy => {
+            format!("The Password Policy with domain name {name} cannot be found.")
+        }
         Noun::AccessKey => format!("The Access Key with id {name} cannot be found."),
         Noun::Account => format!("The account with id {name} cannot be found."),
         Noun::Principal => format!("The principal {name} cannot be found."),
@@ -104,10 +118,30 @@ fn no_such(noun: Noun, name: &str) -> String {
     }
 }
 
+fn password_lacks(rule: PasswordRule) -> String {
+    let kind = match rule {
+        PasswordRule::MinimumLength(length) => {
+            return format!("Password should have a minimum length of {length}");
+        }
+        PasswordRule::ThreeKinds | PasswordRule::AccountName => {
+            return "Password does not conform to the account password policy.".to_owned();
+        }
+        PasswordRule::Unused => {
+            return "Password should not be one of the last passwords used".to_owned();
+        }
+        PasswordRule::Symbol => "symbol",
+        PasswordRule::Number => "number",
+        PasswordRule::Uppercase => "uppercase letter",
+        PasswordRule::Lowercase => "lowercase letter",
+    };
+    format!("Password should have at least one {kind}")
+}
+
 fn in_the_way(obstacle: Obstacle) -> &'static str {
     match obstacle {
         Obstacle::AttachedPolicies => "Cannot delete entity, must detach all policies first.",
         Obstacle::InlinePolicies => "Cannot delete entity, must delete policies first.",
+        Obstacle::LoginProfile => "Cannot delete entity, must delete login profile first.",
         Obstacle::AccessKeys => "Cannot delete entity, must delete access keys first.",
         Obstacle::Memberships => "Cannot delete entity, must remove users from group first.",
         Obstacle::Attachments => "Cannot delete a policy attached to entities.",
@@ -177,7 +211,7 @@ mod tests {
         expected.assert_eq(&texts.join("\n"));
     }
 
-    const NOUNS: [Noun; 16] = [
+    const NOUNS: [Noun; 18] = [
         Noun::User,
         Noun::Group,
         Noun::Role,
@@ -194,6 +228,8 @@ mod tests {
         Noun::AccountAlias,
         Noun::Principal,
         Noun::Membership,
+        Noun::LoginProfile,
+        Noun::PasswordPolicy,
     ];
 
     #[test]
@@ -217,22 +253,32 @@ mod tests {
                 NoSuchEntity (404): The account with id X cannot be found.
                 NoSuchEntity (404): The account alias with name X cannot be found.
                 NoSuchEntity (404): The principal X cannot be found.
-                NoSuchEntity (404): The user with name X is not in the group."#]],
+                NoSuchEntity (404): The user with name X is not in the group.
+                NoSuchEntity (404): Login Profile for User X cannot be found.
+                NoSuchEntity (404): The Password Policy with domain name X cannot be found."#]],
         );
     }
 
     #[test]
     fn what_exists_is_named() {
         let exists = |noun| Error::EntityAlreadyExists { noun, name: "X".to_owned() };
-        let nouns = [Noun::User, Noun::Group, Noun::Role, Noun::Policy, Noun::AccountAlias];
+        let nouns = [
+            Noun::User,
+            Noun::Group,
+            Noun::Role,
+            Noun::Policy,
+            Noun::AccountAlias,
+            Noun::LoginProfile,
+        ];
         check(
             nouns.map(exists),
             expect![[r#"
-            EntityAlreadyExists (409): User with name X already exists.
-            EntityAlreadyExists (409): Group with name X already exists.
-            EntityAlreadyExists (409): Role with name X already exists.
-            EntityAlreadyExists (409): A policy called X already exists. Duplicate names are not allowed.
-            EntityAlreadyExists (409): The account alias X already exists."#]],
+                EntityAlreadyExists (409): User with name X already exists.
+                EntityAlreadyExists (409): Group with name X already exists.
+                EntityAlreadyExists (409): Role with name X already exists.
+                EntityAlreadyExists (409): A policy called X already exists. Duplicate names are not allowed.
+                EntityAlreadyExists (409): The account alias X already exists.
+                EntityAlreadyExists (409): Login Profile for user X already exists."#]],
         );
     }
 
@@ -242,6 +288,7 @@ mod tests {
             Obstacle::AttachedPolicies,
             Obstacle::InlinePolicies,
             Obstacle::AccessKeys,
+            Obstacle::LoginProfile,
             Obstacle::Memberships,
             Obstacle::Attachments,
             Obstacle::PolicyVersions,
@@ -250,13 +297,14 @@ mod tests {
         check(
             obstacles.map(|obstacle| Error::DeleteConflict { obstacle }),
             expect![[r#"
-            DeleteConflict (409): Cannot delete entity, must detach all policies first.
-            DeleteConflict (409): Cannot delete entity, must delete policies first.
-            DeleteConflict (409): Cannot delete entity, must delete access keys first.
-            DeleteConflict (409): Cannot delete entity, must remove users from group first.
-            DeleteConflict (409): Cannot delete a policy attached to entities.
-            DeleteConflict (409): This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy.
-            DeleteConflict (409): Cannot delete the default version of a policy."#]],
+                DeleteConflict (409): Cannot delete entity, must detach all policies first.
+                DeleteConflict (409): Cannot delete entity, must delete policies first.
+                DeleteConflict (409): Cannot delete entity, must delete access keys first.
+                DeleteConflict (409): Cannot delete entity, must delete login profile first.
+                DeleteConflict (409): Cannot delete entity, must remove users from group first.
+                DeleteConflict (409): Cannot delete a policy attached to entities.
+                DeleteConflict (409): This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy.
+                DeleteConflict (409): Cannot delete the default version of a policy."#]],
         );
     }
 
@@ -318,6 +366,17 @@ mod tests {
                 Error::AccessDenied { message: "User: X is not authorized".to_owned() },
                 Error::DuplicateTagKeys,
                 Error::MustSpecifyUserName,
+                Error::MustSpecifyPassword,
+                Error::PasswordPolicyViolation { rule: PasswordRule::MinimumLength(14) },
+                Error::PasswordPolicyViolation { rule: PasswordRule::Symbol },
+                Error::PasswordPolicyViolation { rule: PasswordRule::Number },
+                Error::PasswordPolicyViolation { rule: PasswordRule::Uppercase },
+                Error::PasswordPolicyViolation { rule: PasswordRule::Lowercase },
+                Error::PasswordPolicyViolation { rule: PasswordRule::ThreeKinds },
+                Error::PasswordPolicyViolation { rule: PasswordRule::AccountName },
+                Error::PasswordPolicyViolation { rule: PasswordRule::Unused },
+                Error::WrongPassword,
+                Error::OnlyUsers,
                 Error::InvalidArn { arn: "X".to_owned() },
                 Error::DurationExceedsRoleMax { max_secs: 3600 },
                 Error::DurationExceedsChainingMax,
@@ -330,6 +389,17 @@ mod tests {
                 AccessDenied (403): User: X is not authorized
                 InvalidInput (400): Duplicate tag keys found. Please note that Tag keys are case insensitive.
                 ValidationError (400): Must specify userName when calling with non-User credentials
+                ValidationError (400): Must specify a password
+                PasswordPolicyViolation (400): Password should have a minimum length of 14
+                PasswordPolicyViolation (400): Password should have at least one symbol
+                PasswordPolicyViolation (400): Password should have at least one number
+                PasswordPolicyViolation (400): Password should have at least one uppercase letter
+                PasswordPolicyViolation (400): Password should have at least one lowercase letter
+                PasswordPolicyViolation (400): Password does not conform to the account password policy.
+                PasswordPolicyViolation (400): Password does not conform to the account password policy.
+                PasswordPolicyViolation (400): Password should not be one of the last passwords used
+                AccessDenied (403): The old password was incorrect.
+                InvalidUserType (400): Only IAM Users can change their own password.
                 ValidationError (400): ARN X is not valid.
                 ValidationError (400): The requested DurationSeconds exceeds the MaxSessionDuration set for this role.
                 ValidationError (400): The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining

@@ -64,6 +64,14 @@ pub(crate) const MARKER: Shape = Shape {
 pub(crate) const ACCESS_KEY_ID: Shape =
     Shape { min: 16, max: 128, pattern: r"[\w]+", accepts: is_word };
 
+/// AWS: `passwordType`.
+pub(crate) const PASSWORD: Shape = Shape {
+    min: 1,
+    max: 128,
+    pattern: r"[\u0009\u000A\u000D\u0020-\u00FF]+",
+    accepts: |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}'),
+};
+
 /// AWS: `policyDocumentType`.
 pub(crate) const POLICY_DOCUMENT: Shape = Shape {
     min: 1,

@@ -9,8 +9,8 @@ use model::{AccountAlias, AccountId, GroupName, RoleName, UserName};
 
 use crate::{
     Ctx, Error, Identity, ListByPath, Listing, Rename, access_key, account, attachment, boundary,
-    group, inline, policy as managed, policy::PolicyArn, role, simulate, state::Writes, sts, tag,
-    user,
+    group, inline, login_profile, password_policy, policy as managed, policy::PolicyArn, role,
+    simulate, state::Writes, sts, tag, user,
 };
 
 /// What a command comes to.
@@ -125,6 +125,8 @@ macro_rules! queries {
             CreatePolicy(managed::Policy),
             /// AWS: `CreatePolicyVersion`.
             CreatePolicyVersion(managed::PolicyVersion),
+            /// AWS: `CreateLoginProfile`.
+            CreateLoginProfile(login_profile::LoginProfile),
             /// AWS: `CreateAccessKey`.
             CreateAccessKey(access_key::NewAccessKey),
             $(
@@ -184,6 +186,12 @@ commands! {
     PutRolePermissionsBoundary(boundary::PutBoundary<RoleName>) => boundary::put;
     DeleteUserPermissionsBoundary(boundary::DeleteBoundary<UserName>) => boundary::delete;
     DeleteRolePermissionsBoundary(boundary::DeleteBoundary<RoleName>) => boundary::delete;
+    CreateLoginProfile(login_profile::CreateLoginProfile) => login_profile::create;
+    UpdateLoginProfile(login_profile::UpdateLoginProfile) => login_profile::update;
+    DeleteLoginProfile(login_profile::OneLoginProfile) => login_profile::delete;
+    ChangePassword(login_profile::ChangePassword) => login_profile::change_password;
+    UpdateAccountPasswordPolicy(password_policy::PasswordPolicy) => password_policy::update;
+    DeleteAccountPasswordPolicy(password_policy::DeletePasswordPolicy) => password_policy::delete;
     CreateAccessKey(access_key::CreateAccessKey) => access_key::create;
     UpdateAccessKey(access_key::UpdateAccessKey) => access_key::update;
     DeleteAccessKey(access_key::DeleteAccessKey) => access_key::delete;
@@ -224,6 +232,10 @@ queries! {
         -> Listing<attachment::AttachedPolicy> => attachment::list;
     ListAttachedRolePolicies(attachment::ListAttached<RoleName>)
         -> Listing<attachment::AttachedPolicy> => attachment::list;
+    GetLoginProfile(login_profile::OneLoginProfile) -> login_profile::LoginProfile
+        => login_profile::get;
+    GetAccountPasswordPolicy(password_policy::GetPasswordPolicy) -> password_policy::PasswordPolicy
+        => password_policy::get;
     ListAccessKeys(access_key::ListAccessKeys) -> Listing<access_key::AccessKey>
         => access_key::list;
     ListUserTags(tag::ListTags<UserName>) -> Listing<tag::Tag> => tag::list;

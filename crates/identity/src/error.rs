@@ -7,6 +7,8 @@
 
 use thiserror::Error as ThisError;
 
+use crate::password_policy::PasswordRule;
+
 /// What an error speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Noun {
@@ -34,6 +36,10 @@ pub enum Noun {
     RolePolicy,
     /// A long-term access key, by id.
     AccessKey,
+    /// A user's login profile, by the user's name.
+    LoginProfile,
+    /// An account's password policy, by the account's id.
+    PasswordPolicy,
     /// An account, by id.
     Account,
     /// An account's alias.
@@ -57,6 +63,8 @@ impl std::fmt::Display for Noun {
             Self::GroupPolicy => "group policy",
             Self::RolePolicy => "role policy",
             Self::AccessKey => "access key",
+            Self::LoginProfile => "login profile of user",
+            Self::PasswordPolicy => "password policy of account",
             Self::Account => "account",
             Self::AccountAlias => "account alias",
             Self::Principal => "principal",
@@ -74,6 +82,8 @@ pub enum Obstacle {
     InlinePolicies,
     /// "must delete access keys first".
     AccessKeys,
+    /// "must delete login profile first".
+    LoginProfile,
     /// "must remove users from group first".
     Memberships,
     /// "Cannot delete a policy attached to entities."
@@ -227,6 +237,21 @@ pub enum Error {
     /// AWS: `ValidationError`, "Must specify userName when calling with non-User credentials".
     #[error("the caller is no user, and no user name is given")]
     MustSpecifyUserName,
+    /// AWS: `PasswordPolicyViolation`.
+    #[error("the password lacks: {rule:?}")]
+    PasswordPolicyViolation {
+        /// What it lacks.
+        rule: PasswordRule,
+    },
+    /// AWS: `AccessDenied`: the old password is another.
+    #[error("the old password is wrong")]
+    WrongPassword,
+    /// AWS: `InvalidUserType`: only users have a password to change.
+    #[error("the caller is no user")]
+    OnlyUsers,
+    /// AWS: `ValidationError`: the call lacks a password.
+    #[error("no password is given")]
+    MustSpecifyPassword,
     /// AWS: `ValidationError`, "ARN … is not valid."
     #[error("ARN `{arn}` names nothing that the call takes")]
     InvalidArn {

@@ -17,6 +17,9 @@
 //! | 13 | access key | access key | | does not authenticate |
 //! | 14 | status | access key | | does not authenticate |
 //! | 15 | permissions boundary | user, role | | each must allow, any may deny, but a removal |
+//! | 16 | login profile | user | | does not authenticate |
+//! | 17 | used password | user | when it was set | each is one that was used |
+//! | 18 | password policy | root user | | the strictest of all, the default if one is none |
 //!
 //! Entities are users, groups, roles and managed policies. Of a contested document every side must
 //! allow and any may deny; if one side is a removal, only its denies count.
@@ -72,6 +75,9 @@ pub(crate) const DEFAULT_VERSION: Field<v1::Text> = Field::new(12);
 pub(crate) const ACCESS_KEY: Field<v1::AccessKey> = Field::new(13);
 pub(crate) const ACCESS_KEY_STATUS: Field<v1::Text> = Field::new(14);
 pub(crate) const BOUNDARY: Field<v1::Text> = Field::new(15);
+pub(crate) const LOGIN_PROFILE: Field<v1::LoginProfile> = Field::new(16);
+pub(crate) const USED_PASSWORD: Field<v1::UsedPassword> = Field::new(17);
+pub(crate) const PASSWORD_POLICY: Field<v1::PasswordPolicy> = Field::new(18);
 
 #[cfg(test)]
 mod tests {
@@ -95,7 +101,10 @@ mod tests {
             ACCESS_KEY.tag(),
             ACCESS_KEY_STATUS.tag(),
             BOUNDARY.tag(),
+            LOGIN_PROFILE.tag(),
+            USED_PASSWORD.tag(),
+            PASSWORD_POLICY.tag(),
         ];
-        assert!(tags.into_iter().eq(1..=15));
+        assert!(tags.into_iter().eq(1..=18));
     }
 }

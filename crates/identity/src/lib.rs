@@ -27,7 +27,10 @@ mod field;
 pub mod group;
 mod index;
 pub mod inline;
+pub mod login_profile;
 mod page;
+mod password;
+pub mod password_policy;
 pub mod policy;
 mod principal;
 mod read;
@@ -50,6 +53,7 @@ pub use credential::{
 pub use entity::{EntityName, ListByPath, PathPrefix, Rename};
 pub use error::{Error, Noun, Obstacle, Quota};
 pub use page::{Listing, Page};
+pub use password::Password;
 pub use principal::{AccountInfo, Accounts, Caller, Ctx, Principal, RequestContext, Session};
 pub use read::Read;
 pub use state::Identity;

@@ -14,7 +14,7 @@ use crate::{
     authorize::{demand, demand_entity, demand_named, request_tags, resource_tags},
     boundary,
     entity::{self, Entity, arn},
-    field::{ATTACHMENT, INLINE_POLICY, MEMBERSHIP, NAME, PATH},
+    field::{ATTACHMENT, INLINE_POLICY, LOGIN_PROFILE, MEMBERSHIP, NAME, PATH},
     policy::PolicyArn,
     state::Writes,
     tag::{self, Tag},
@@ -237,6 +237,9 @@ pub(crate) fn delete(
     check_policies(identity, entity)?;
     if identity.index().sources(account, entity.id).next().is_some() {
         return Err(Error::DeleteConflict { obstacle: Obstacle::AccessKeys });
+    }
+    if identity.read(&LOGIN_PROFILE, entity).is_possible() {
+        return Err(Error::DeleteConflict { obstacle: Obstacle::LoginProfile });
     }
     if !identity.read_all(&MEMBERSHIP, entity).is_empty() {
         return Err(Error::DeleteConflict { obstacle: Obstacle::Memberships });

@@ -11,6 +11,7 @@ use std::{sync::Arc, time::Duration};
 use aws_api::{ApiError, Call, Fault, Service, form::Form};
 use identity::{Caller, Command, Ctx, Query, Reply, RequestContext};
 use node::{Refusal, Scope, Stage, WaitOutcome};
+use tokio::sync::Semaphore;
 use wire::v1::ControlRefusal;
 
 use crate::{
@@ -182,6 +183,7 @@ async fn write(
     command: Command,
 ) -> Result<(Reply, String), Refused> {
     let Request { caller, context, request_id, .. } = request;
+    let command = hash_passwords(app, &caller, command).await?;
     let execute = Execute { caller, request: context, request_id, command };
     match app.core.execute(execute).await?.map_err(|refusal| refusal_error(&refusal))? {
         Executed::Done(node::Answer { reply, token, lsn: _ }) => Ok((reply, token)),
@@ -192,6 +194,26 @@ async fn write(
             Ok((reply, token))
         }
     }
+}
+
+/// Hashes the passwords that a command brings, away from the task that carries it out, one at a
+/// time: each takes tens of milliseconds and mebibytes.
+async fn hash_passwords(
+    app: &Arc<App>,
+    caller: &Caller,
+    mut command: Command,
+) -> Result<Command, Refused> {
+    static HASHING: Semaphore = Semaphore::const_new(1);
+    let owner = app.core.peek(|node| command.password_owner(node.identity(), caller))?;
+    let Some(owner) = owner else { return Ok(command) };
+    let _turn = HASHING.acquire().await.expect("nobody closes it");
+    let hashed = tokio::task::spawn_blocking(move || {
+        for password in command.passwords() {
+            password.hash_ahead(owner);
+        }
+        command
+    });
+    hashed.await.map_err(|_| Stopping.into())
 }
 
 fn refusal_error(refusal: &Refusal) -> ApiError {

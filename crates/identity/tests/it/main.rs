@@ -12,6 +12,7 @@ mod limits;
 mod matrix;
 mod nouns;
 mod parse;
+mod passwords;
 mod races;
 mod sessions;
 mod simulate;

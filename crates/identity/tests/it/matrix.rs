@@ -92,6 +92,16 @@ const CALLS: &str = "GetCallerIdentity
     SimulateCustomPolicy - s3:GetObject allow:s3:*
     GetContextKeysForPrincipalPolicy role/role
     GetContextKeysForCustomPolicy - allow:s3:*
+    CreateLoginProfile nobody Correct1horse
+    CreateLoginProfile
+    GetLoginProfile
+    GetLoginProfile nobody
+    UpdateLoginProfile nobody Correct1horse
+    DeleteLoginProfile nobody
+    ChangePassword Correct1horse Correct2horse
+    UpdateAccountPasswordPolicy 6
+    GetAccountPasswordPolicy
+    DeleteAccountPasswordPolicy
     CreateAccessKey
     CreateAccessKey nobody
     ListAccessKeys

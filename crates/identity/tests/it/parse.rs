@@ -5,9 +5,9 @@
 //! created `limit:P`.
 
 use identity::{
-    Command, ListByPath, Page, Query, Rename, access_key as k, account as c, attachment as at,
-    boundary as b, group as g, inline as i, policy as p, role as r, simulate as si, sts, tag as t,
-    user as u,
+    Command, ListByPath, Page, Password, Query, Rename, access_key as k, account as c,
+    attachment as at, boundary as b, group as g, inline as i, login_profile as lp,
+    password_policy as pp, policy as p, role as r, simulate as si, sts, tag as t, user as u,
 };
 
 use crate::history::ACCOUNT;
@@ -126,9 +126,42 @@ fn key(arguments: &[&str], made: &[String]) -> (Option<model::UserName>, String)
 
 pub(crate) fn parse(action: &str, a: &[&str], made: &[String]) -> Call {
     command(action, a, made)
+        .or_else(|| password_command(action, a))
         .map(Call::Command)
         .or_else(|| query(action, a).map(Call::Query))
         .unwrap_or_else(|| panic!("no action: {action}"))
+}
+
+fn password(text: &str) -> Password {
+    Password::new(model::Secret::new(text.to_owned()))
+}
+
+fn reset(text: &str) -> lp::Reset {
+    match text {
+        "reset" => lp::Reset::Required,
+        _ => lp::Reset::NotRequired,
+    }
+}
+
+/// A least length, then `symbols,numbers,uppercase,lowercase,change,age:N,reuse:N`, any of them.
+fn password_policy(a: &[&str]) -> pp::PasswordPolicy {
+    let words: Vec<&str> = a.get(1).map(|words| words.split(',').collect()).unwrap_or_default();
+    let has = |word: &str| words.contains(&word);
+    let number = |word: &str| {
+        let found = words.iter().find_map(|text| text.strip_prefix(word)?.strip_prefix(':'));
+        found.map(|number| number.parse().unwrap())
+    };
+    pp::PasswordPolicy {
+        minimum_length: a[0].parse().unwrap(),
+        require_symbols: has("symbols"),
+        require_numbers: has("numbers"),
+        require_uppercase: has("uppercase"),
+        require_lowercase: has("lowercase"),
+        allow_users_to_change: has("change"),
+        max_age_days: number("age"),
+        reuse_prevention: number("reuse"),
+        hard_expiry: has("hard"),
+    }
 }
 
 fn optional_user(arguments: &[&str]) -> Option<model::UserName> {
@@ -195,6 +228,31 @@ fn command(action: &str, a: &[&str], made: &[String]) -> Option<Command> {
     })
 }
 
+fn password_command(action: &str, a: &[&str]) -> Option<Command> {
+    use Command as C;
+    Some(match action {
+        "CreateLoginProfile" => C::CreateLoginProfile(lp::CreateLoginProfile {
+            user: optional_user(a),
+            password: a.get(1).map(|text| password(text)),
+            reset: a.get(2).map_or(lp::Reset::NotRequired, |text| reset(text)),
+        }),
+        "UpdateLoginProfile" => C::UpdateLoginProfile(lp::UpdateLoginProfile {
+            user: name(a[0]),
+            password: (a[1] != "-").then(|| password(a[1])),
+            reset: a.get(2).map(|text| reset(text)),
+        }),
+        "DeleteLoginProfile" => {
+            C::DeleteLoginProfile(lp::OneLoginProfile { user: optional_user(a) })
+        }
+        "ChangePassword" => {
+            C::ChangePassword(lp::ChangePassword { old: password(a[0]), new: password(a[1]) })
+        }
+        "UpdateAccountPasswordPolicy" => C::UpdateAccountPasswordPolicy(password_policy(a)),
+        "DeleteAccountPasswordPolicy" => C::DeleteAccountPasswordPolicy(pp::DeletePasswordPolicy),
+        _ => return None,
+    })
+}
+
 fn policy_command(action: &str, a: &[&str]) -> Option<Command> {
     use Command as C;
     Some(match action {
@@ -252,6 +310,8 @@ fn query(action: &str, a: &[&str]) -> Option<Query> {
         }
         "GetRole" => Q::GetRole(r::GetRole { name: name(a[0]) }),
         "ListRoles" => Q::ListRoles(list()),
+        "GetLoginProfile" => Q::GetLoginProfile(lp::OneLoginProfile { user: optional_user(a) }),
+        "GetAccountPasswordPolicy" => Q::GetAccountPasswordPolicy(pp::GetPasswordPolicy),
         "ListAccessKeys" => {
             Q::ListAccessKeys(k::ListAccessKeys { user: optional_user(a), page: page() })
         }
