@@ -56,6 +56,14 @@ pub(crate) enum Error {
     /// A wait ended without its change being everywhere.
     #[error("a change did not propagate: {0}")]
     NotPropagated(String),
+    /// The compiled policies and the interpreter decided differently.
+    #[error("the engines disagree on request {request} at {statements} statements")]
+    Disagreement {
+        /// Its number in the row.
+        request: usize,
+        /// Of each principal.
+        statements: u64,
+    },
     /// A check was decided wrongly.
     #[error("a check that must be allowed was not")]
     WronglyDenied,

@@ -5,7 +5,7 @@
 //! this one.
 //!
 //! `replay` measures in this process what needs no cluster: what a transaction and a user cost a
-//! node.
+//! node. `policy` does for a decision of the policy engine.
 //!
 //! **Invariants.** Only what the server acknowledged counts; a refusal ends the run. Every number
 //! is printed with its setting and, in the same run, with what the bare machine can do.
@@ -20,6 +20,7 @@ mod floor;
 mod grpc;
 mod history;
 mod load;
+mod policy;
 mod propagation;
 mod replay;
 mod report;
@@ -51,6 +52,8 @@ enum Benchmark {
     Propagation,
     /// Authorization checks at a read replica.
     Checks,
+    /// What one decision costs, compiled and interpreted; without a cluster.
+    Policy,
     /// What a transaction costs a node in CPU, and a user in memory; without a cluster.
     Replay,
 }
@@ -94,6 +97,7 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<String, Error> {
     let json = arguments.json;
     let report = match arguments.benchmark {
+        Benchmark::Policy => return print(&policy::measure()?, json),
         Benchmark::Replay => return print(&replay::measure(arguments.users)?, json),
         Benchmark::Writes => {
             let run = Run::start(arguments).await?;
