@@ -3,7 +3,7 @@
 //!
 //! **Invariants.** The engine that enforces decides here too: a simulation of a principal without
 //! policies of its own answers what [`crate::check`] answers. A page ends before it costs more than
-//! [`STATEMENTS_MAX`] evaluations.
+//! `STATEMENTS_MAX` evaluations.
 //!
 //! **Must not know:** how a decision is shown.
 
