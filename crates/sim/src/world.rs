@@ -160,7 +160,9 @@ impl World {
         Ok(())
     }
 
-    /// Whether all members have the same, on their disks, and nothing is pending.
+    /// Whether all members have the same, on their disks, and nothing is pending: no stream either
+    /// that only one end knows to be dead. The other end gives it up after a while, and opens one
+    /// in its place.
     fn is_calm(&self) -> bool {
         let view = View { hosts: &self.hosts, control: self.authority.newest() };
         let mut vectors = BTreeSet::new();
@@ -169,7 +171,11 @@ impl World {
             let serves = host.node.as_ref().is_some_and(node::Node::serves);
             serves && host.unsynced.is_empty() && host.version + 1 == self.authority.count()
         });
-        settled && vectors.len() == 1 && self.waits.is_empty()
+        let whole = self.hosts.iter().enumerate().all(|(at, host)| {
+            let mut ends = host.streams.iter();
+            ends.all(|(peer, session)| self.hosts[*peer].streams.get(&at) == Some(session))
+        });
+        settled && whole && vectors.len() == 1 && self.waits.is_empty()
     }
 
     pub(crate) fn later(&mut self, after_ms: u64, event: Event) {

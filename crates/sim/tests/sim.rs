@@ -2,13 +2,18 @@
 
 use sim::{Counts, Plan, run};
 
-/// Seeds that failed once. A seed's plan changes with the plans; what it showed is told beside it.
-const FAILED_ONCE: &[u64] = &[];
+/// Seeds that failed once, one a line.
+const SEEDS: &str = include_str!("../seeds");
+
+fn failed_once() -> impl Iterator<Item = u64> {
+    let lines = SEEDS.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|line| line.parse().expect("a line of the file is a seed"))
+}
 
 #[test]
 fn every_seed_keeps_every_promise() {
     let mut total = Counts::default();
-    for seed in (1..=40).chain(FAILED_ONCE.iter().copied()) {
+    for seed in (1..=30).chain(failed_once()) {
         let done = run(&Plan::of(seed));
         assert_eq!(done.outcome, Ok(()), "cargo run --release -p sim -- --seed {seed}");
         total.acknowledged += done.counts.acknowledged;
@@ -18,8 +23,8 @@ fn every_seed_keeps_every_promise() {
         total.removed += done.counts.removed;
     }
     let Counts { acknowledged, propagated, applied: _, crashes, joined, removed } = total;
-    assert!(acknowledged > 500 && propagated > 100, "{total:?}");
-    assert!(crashes > 100 && joined > 15 && removed > 5, "{total:?}");
+    assert!(acknowledged > 400 && propagated > 75, "{total:?}");
+    assert!(crashes > 75 && joined > 10 && removed > 3, "{total:?}");
 }
 
 #[test]
