@@ -13,6 +13,7 @@
 
 mod authority;
 pub mod fact;
+pub mod history;
 pub mod host;
 pub mod invariants;
 pub mod load;
@@ -26,6 +27,7 @@ mod world;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use fact::Violation;
+pub use history::History;
 pub use plan::Plan;
 pub use shrink::shrink;
 pub use world::{Counts, World};
@@ -45,11 +47,17 @@ pub struct Run {
 
 /// Carries a plan out. A panic is a violation, too.
 pub fn run(plan: &Plan) -> Run {
+    run_told(plan, History::default()).0
+}
+
+/// As [`run`]; what happened is told to `history`.
+pub fn run_told(plan: &Plan, history: History) -> (Run, History) {
     let mut world = World::new(plan);
+    world.history = history;
     let outcome = catch_unwind(AssertUnwindSafe(|| world.run())).unwrap_or_else(|_panic| {
         let what = "see above".to_owned();
         Err(Violation { invariant: "nothing panics", what, at_ms: world.elapsed_ms() })
     });
     let (elapsed_ms, counts, trace) = (world.elapsed_ms(), world.counts, world.trace());
-    Run { outcome, elapsed_ms, counts, trace }
+    (Run { outcome, elapsed_ms, counts, trace }, world.history)
 }

@@ -17,7 +17,7 @@ use std::{
 
 use clap::Parser;
 use serde::Serialize;
-use sim::{Counts, Plan, Violation, run, shrink};
+use sim::{Counts, History, Plan, Violation, run, run_told, shrink};
 
 /// Simulates clusters, each told by a seed.
 #[derive(Debug, Parser)]
@@ -142,14 +142,19 @@ fn words(report: &Report) -> String {
     text
 }
 
-/// The shortest plan of a failing seed.
+/// The shortest plan of a failing seed, and what happens in it.
 fn shrunk(seed: u64) -> String {
     let plan = Plan::of(seed);
     match run(&plan).outcome {
         Ok(()) => String::new(),
         Err(violation) => {
             let (plan, violation) = shrink(&plan, &violation);
-            format!("\n\nThe shortest plan that was found:\n{plan}{violation}")
+            let (_, history) = run_told(&plan, History::listening());
+            let happened = history.into_lines().join("\n");
+            format!(
+                "\n\nThe shortest plan that was found:\n{plan}\n\
+                 What happens at last:\n{happened}\n{violation}"
+            )
         }
     }
 }

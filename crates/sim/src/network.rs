@@ -96,6 +96,8 @@ impl World {
     fn connect(&mut self, dialer: usize, taker: usize) {
         self.network.sessions += 1;
         let session = self.network.sessions;
+        let opens = || format!("host {dialer} opens stream {session} to host {taker}");
+        self.history.note(self.now_ms, opens);
         for (at, peer) in [(taker, dialer), (dialer, taker)] {
             self.hosts[at].streams.insert(peer, session);
         }
@@ -156,6 +158,8 @@ impl World {
     pub(crate) fn close(&mut self, at: usize, peer: NodeId, session: u64) {
         let peer = index(peer);
         if self.hosts[at].streams.get(&peer) == Some(&session) {
+            let closes = || format!("host {at} closes stream {session} to host {peer}");
+            self.history.note(self.now_ms, closes);
             self.hosts[at].streams.remove(&peer);
             self.hang_up(at, peer, session);
         }
@@ -170,6 +174,8 @@ impl World {
 
     pub(crate) fn down(&mut self, at: usize, peer: usize, session: u64) {
         if self.hosts[at].streams.get(&peer) == Some(&session) {
+            let loses = || format!("host {at} loses stream {session} to host {peer}");
+            self.history.note(self.now_ms, loses);
             self.hosts[at].streams.remove(&peer);
             let peer = self.hosts[peer].id;
             self.handle(at, Input::PeerDown { peer, session });

@@ -14,6 +14,7 @@ use wire::{transaction, v1};
 use crate::{
     authority::Authority,
     fact::{Fact, View, Violation, Wait},
+    history::History,
     host::Host,
     invariants::{self, Invariant},
     load,
@@ -58,6 +59,7 @@ pub struct World {
     waits: BTreeMap<u64, Wait>,
     invariants: Vec<Box<dyn Invariant>>,
     violation: Option<Violation>,
+    pub(crate) history: History,
     /// What was done, in numbers.
     pub counts: Counts,
     trace: u64,
@@ -96,6 +98,7 @@ impl World {
             waits: BTreeMap::new(),
             invariants: invariants::all(),
             violation: None,
+            history: History::default(),
             counts: Counts::default(),
             trace: 0xcbf2_9ce4_8422_2325,
         };
@@ -221,6 +224,7 @@ impl World {
 
     fn step(&mut self, step: Step) {
         let count = self.hosts.len();
+        self.history.note(self.now_ms, || format!("of {count} hosts: {step:?}"));
         match step {
             Step::Call { at, call } => {
                 let ticket = self.ticket();
@@ -493,6 +497,7 @@ impl World {
     }
 
     pub(crate) fn tell(&mut self, fact: &Fact<'_>) {
+        self.history.fact(self.now_ms, fact);
         if self.violation.is_some() {
             return;
         }
