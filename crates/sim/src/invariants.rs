@@ -12,6 +12,7 @@ mod converged;
 mod credit;
 mod dots;
 mod early;
+mod fenced;
 mod waits;
 
 use crate::fact::{Fact, View};
@@ -38,6 +39,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(credit::Credit::default()),
         Box::new(dots::Dots::default()),
         Box::new(early::Early),
+        Box::new(fenced::Fenced),
         Box::new(waits::Waits),
     ]
 }
