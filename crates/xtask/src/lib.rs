@@ -2,6 +2,9 @@
 //! how a file looks. Each check is a `#[test]` here, so `cargo test` is the whole truth;
 //! `cargo xtask tidy` runs the same checks without building any other crate.
 //!
+//! `cargo xtask mutate` is no check of the sources but of the tests: do they notice a broken
+//! product?
+//!
 //! **Invariants.** A check only reads. It is a pure function over names and texts, with tests that
 //! show it can fail, and a thin part that gathers them from Cargo, git and the disk.
 //!
@@ -10,6 +13,8 @@
 pub mod edges;
 pub mod files;
 pub mod lints;
+pub mod mutate;
+mod mutations;
 pub mod nouns;
 pub mod purity;
 pub mod words;

@@ -9,12 +9,17 @@ use std::process::ExitCode;
 
 use xtask::Workspace;
 
-const USAGE: &str = "usage: cargo xtask tidy   check crate edges, purity, files, words and nouns";
+const USAGE: &str = "\
+usage: cargo xtask tidy           check crate edges, purity, files, words and nouns
+       cargo xtask mutate [WORD]  break a copy in known ways, of which the name holds WORD, and see
+                                  whether the tests notice; takes some minutes";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["tidy"] => tidy(),
+        ["mutate"] => mutate(""),
+        ["mutate", word] => mutate(word),
         ["help" | "--help" | "-h"] => say(&[USAGE.to_owned()], ExitCode::SUCCESS),
         _ => say(&[USAGE.to_owned()], ExitCode::from(2)),
     }
@@ -24,6 +29,17 @@ fn tidy() -> ExitCode {
     match xtask::tidy(&Workspace::here()) {
         Ok(findings) if findings.is_empty() => ExitCode::SUCCESS,
         Ok(findings) => say(&findings, ExitCode::from(1)),
+        Err(error) => say(&[error.to_string()], ExitCode::from(2)),
+    }
+}
+
+fn mutate(word: &str) -> ExitCode {
+    let mut told = |line: &str| {
+        say(&[line.to_owned()], ExitCode::SUCCESS);
+    };
+    match xtask::mutate::run(&Workspace::here(), word, &mut told) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(1),
         Err(error) => say(&[error.to_string()], ExitCode::from(2)),
     }
 }

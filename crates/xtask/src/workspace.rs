@@ -18,6 +18,14 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// A file of a copy could not be written.
+    #[error("cannot write `{path}`: {source}")]
+    Write {
+        /// Where.
+        path: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// A program could not be started.
     #[error("cannot run `{program}`: {source}")]
     Start {
@@ -130,9 +138,12 @@ impl Workspace {
     /// # Errors
     /// [`Error::Start`] or [`Error::Refused`].
     pub fn cargo(&self, arguments: &[&str]) -> Result<String, Error> {
-        // `CARGO` names the very cargo that runs this program, whatever the path holds.
-        let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-        self.run(&program, arguments)
+        self.run(&cargo_program(), arguments)
+    }
+
+    /// Where the checkout is.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     fn run(&self, program: &str, arguments: &[&str]) -> Result<String, Error> {
@@ -160,4 +171,9 @@ impl Workspace {
             .map(|entry| Ok(entry.map_err(fault)?.file_name().to_string_lossy().into_owned()))
             .collect()
     }
+}
+
+/// The very cargo that runs this program, whatever the path holds.
+pub(crate) fn cargo_program() -> String {
+    std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
 }
