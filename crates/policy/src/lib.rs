@@ -43,6 +43,7 @@ mod context;
 mod document;
 mod error;
 mod evaluate;
+mod index;
 mod json;
 mod managed;
 mod matcher;

@@ -25,7 +25,9 @@ impl Decimal {
         if !decimal(whole, 18) || !decimal(fraction, 9) {
             return None;
         }
-        let scaled: i128 = format!("{whole}{fraction:0<9}").parse().ok()?;
+        let padding = fraction.len()..9;
+        let fraction = padding.fold(fraction.parse::<i128>().ok()?, |value, _| value * 10);
+        let scaled = whole.parse::<i128>().ok()? * 1_000_000_000 + fraction;
         Some(Self(sign * scaled))
     }
 }

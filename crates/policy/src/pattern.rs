@@ -219,6 +219,17 @@ impl Pattern {
         (literal, rest)
     }
 
+    /// The pattern as text, if its only wildcards are `*` and each `*` in it is one.
+    pub(crate) fn stars(&self) -> Option<String> {
+        let Body::Plain(tokens) = &self.body else { return None };
+        let each = |token: &Token| match token {
+            Token::Many => Some('*'),
+            Token::Char('*') | Token::One => None,
+            Token::Char(c) => Some(*c),
+        };
+        tokens.iter().map(each).collect()
+    }
+
     /// Whether `text` matches part by part, both being ARNs: a wildcard stays within its part,
     /// except in the last, which has all that follows the fifth colon. Text that is no ARN is
     /// unreadable.
