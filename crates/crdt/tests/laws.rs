@@ -170,3 +170,18 @@ fn duplicates_and_early_transactions_change_nothing() {
     assert_eq!(state.canonical_bytes(), bytes);
     assert!(covers(state.vector(), &history[0].dot) && !dominates(state.vector(), &last.deps));
 }
+
+#[test]
+fn a_transaction_is_early_until_what_other_nodes_did_before_it_is_there() {
+    let transaction = |node: u32, deps: &[u32]| Transaction {
+        dot: crdt::Dot::new(crdt::NodeId(node), 1),
+        deps: deps.iter().map(|node| crdt::Dot::new(crdt::NodeId(*node), 1)).collect(),
+        meta: std::sync::Arc::new(()),
+        writes: Vec::new(),
+    };
+    let (cause, effect) = (transaction(1, &[]), transaction(2, &[1]));
+    let mut state = State::default();
+    assert_eq!(state.apply(&effect), Err(crdt::ApplyError::Early(effect.dot)));
+    assert_eq!(state.apply(&cause), Ok(()));
+    assert_eq!(state.apply(&effect), Ok(()));
+}
