@@ -26,6 +26,18 @@ impl World {
         self.tell_control(leader, self.authority.count() - 1);
     }
 
+    /// A machine is gone for good, unless the control plane would keep its node: what is down for
+    /// ever and a member keeps the others from coming to rest.
+    pub(crate) fn destroy(&mut self, at: usize) {
+        self.remove(at);
+        let entry = self.authority.newest().node(self.hosts[at].id);
+        if entry.is_some_and(|entry| entry.state == NodeState::Removed) {
+            self.crash(at, 0, 1);
+            self.hosts[at].retired = true;
+            self.hosts[at].disk.clear();
+        }
+    }
+
     /// The writer that the control plane's majority would follow: it reaches more than half of the
     /// writers that vote.
     fn leader(&self) -> Option<usize> {

@@ -127,6 +127,11 @@ pub enum Step {
         /// Which.
         at: usize,
     },
+    /// A machine and its disk are gone for good, and its node is removed for it.
+    Destroy {
+        /// Which.
+        at: usize,
+    },
 }
 
 /// A whole run.
@@ -190,6 +195,7 @@ fn step(rng: &mut Rng, setting: &Setting) -> Step {
         93..96 => Step::SlowDisk { at, for_ms: rng.between(100, 5_000) },
         96..98 if setting.churn => Step::Join { writer: rng.percent(50) },
         98 if setting.churn => Step::Remove { at },
+        99 if setting.churn => Step::Destroy { at },
         _ => Step::Call { at, call: Call::some(rng) },
     }
 }

@@ -261,6 +261,7 @@ impl World {
             }
             Step::Join { writer } => self.join(if writer { Role::Writer } else { Role::Replica }),
             Step::Remove { at } => self.remove(at % count),
+            Step::Destroy { at } => self.destroy(at % count),
         }
     }
 
@@ -294,7 +295,7 @@ impl World {
         self.tell_control(at, self.hosts[at].version);
     }
 
-    fn crash(&mut self, at: usize, keep: u64, down_ms: u64) {
+    pub(crate) fn crash(&mut self, at: usize, keep: u64, down_ms: u64) {
         if self.hosts[at].node.is_none() {
             return;
         }
