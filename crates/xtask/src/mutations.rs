@@ -27,7 +27,7 @@ pub const MUTATIONS: &[Mutation] = &[
         file: "crates/crdt/src/state.rs",
         from: "dot.counter - 1 != applied || !dominates(&self.vector, deps)",
         to: "dot.counter - 1 != applied",
-        caught_by: "-p crdt --test laws duplicates_and_early_transactions_change_nothing",
+        caught_by: "-p crdt --test laws a_transaction_is_early_until",
     },
     Mutation {
         name: "the digest keeps what was overwritten",
@@ -146,11 +146,18 @@ pub const MUTATIONS: &[Mutation] = &[
         caught_by: "-p identity --test it races::",
     },
     Mutation {
-        name: "a policy that may be deleted still allows",
+        name: "a contested attachment still allows",
         file: "crates/identity/src/effective.rs",
-        from: "Certainty::of(identity.read(&HEAD, *entity).must().is_some());",
-        to: "Certainty::of(identity.read(&HEAD, *entity).is_possible());",
-        caught_by: "-p identity --test it races::",
+        from: "let edge = certain.and(Certainty::of(edge.must().is_some()));",
+        to: "let edge = certain.and(Certainty::of(edge.is_possible()));",
+        caught_by: "-p identity --test it attach_and_detach_of_an_allow_grants_nothing",
+    },
+    Mutation {
+        name: "a group that may be deleted still allows",
+        file: "crates/identity/src/effective.rs",
+        from: "Certainty::of(edge.must().is_some() && exists.must().is_some());",
+        to: "Certainty::of(edge.must().is_some() && exists.is_possible());",
+        caught_by: "-p identity --test it a_group_deleted_while_a_user_joins_gives_only",
     },
     Mutation {
         name: "a contested key authenticates",
