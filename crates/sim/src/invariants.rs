@@ -7,6 +7,7 @@
 
 mod acknowledged;
 mod alarms;
+mod answers;
 mod causal;
 mod converged;
 mod credit;
@@ -34,6 +35,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
     vec![
         Box::new(acknowledged::Acknowledged::default()),
         Box::new(alarms::Alarms),
+        Box::new(answers::Answers),
         Box::new(causal::Causal::default()),
         Box::new(converged::Converged),
         Box::new(credit::Credit::default()),

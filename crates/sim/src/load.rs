@@ -5,8 +5,11 @@
 //!
 //! **Must not know:** which node is asked.
 
-use identity::{Caller, Command, Principal, RequestContext, access_key, group, tag, user};
-use model::{AccountId, Credential, Entropy};
+use identity::{
+    Accounts, Caller, Command, Ctx, Identity, KeyRing, Page, PathPrefix, Principal, Query,
+    RequestContext, access_key, attachment, group, policy::PolicyArn, tag, user,
+};
+use model::{AccountId, Credential, Entropy, GroupName, Timestamp, UserName};
 use node::{Execute, Input};
 
 use crate::rng::Rng;
@@ -37,13 +40,16 @@ enum Kind {
     AddUserToGroup,
     RemoveUserFromGroup,
     CreateAccessKey,
+    AttachUserPolicy,
+    DetachUserPolicy,
+    AttachGroupPolicy,
     RootKey,
 }
 
 impl Call {
     /// Some call.
     pub fn some(rng: &mut Rng) -> Self {
-        let kind = match rng.below(16) {
+        let kind = match rng.below(20) {
             0..5 => Kind::CreateUser,
             5 | 6 => Kind::DeleteUser,
             7 | 8 => Kind::CreateGroup,
@@ -51,6 +57,9 @@ impl Call {
             10 | 11 => Kind::AddUserToGroup,
             12 => Kind::RemoveUserFromGroup,
             13 | 14 => Kind::CreateAccessKey,
+            15 | 16 => Kind::AttachUserPolicy,
+            17 => Kind::DetachUserPolicy,
+            18 => Kind::AttachGroupPolicy,
             _ => Kind::RootKey,
         };
         Self { kind, user: rng.below(NAMES), group: rng.below(NAMES), random: rng.number() }
@@ -80,6 +89,15 @@ impl Call {
             Kind::CreateAccessKey => {
                 Command::CreateAccessKey(access_key::CreateAccessKey { user: Some(user) })
             }
+            Kind::AttachUserPolicy => {
+                Command::AttachUserPolicy(attachment::Edge { owner: user, policy: policy() })
+            }
+            Kind::DetachUserPolicy => {
+                Command::DetachUserPolicy(attachment::Edge { owner: user, policy: policy() })
+            }
+            Kind::AttachGroupPolicy => {
+                Command::AttachGroupPolicy(attachment::Edge { owner: group, policy: policy() })
+            }
             Kind::RootKey => {
                 return Input::RootKey {
                     ticket,
@@ -108,16 +126,62 @@ pub fn long(ticket: u64, random: u64) -> Input {
     execute(ticket, Command::CreateUser(create), random)
 }
 
-fn execute(ticket: u64, command: Command, random: u64) -> Input {
-    let caller = Caller {
+/// What may be asked about the names that calls use.
+pub fn questions() -> Vec<Query> {
+    let of_name = |number: u64| {
+        let user: UserName = format!("user{number}").parse().expect("it is a name");
+        let group: GroupName = format!("group{number}").parse().expect("it is a name");
+        let page = Page::default;
+        [
+            Query::GetUser(user::GetUser { name: Some(user.clone()) }),
+            Query::ListGroupsForUser(group::ListGroupsForUser { user: user.clone(), page: page() }),
+            Query::ListAttachedUserPolicies(attachment::ListAttached {
+                owner: user.clone(),
+                path_prefix: PathPrefix::default(),
+                page: page(),
+            }),
+            Query::ListAccessKeys(access_key::ListAccessKeys { user: Some(user), page: page() }),
+            Query::ListAttachedGroupPolicies(attachment::ListAttached {
+                owner: group.clone(),
+                path_prefix: PathPrefix::default(),
+                page: page(),
+            }),
+            Query::GetGroup(group::GetGroup { name: group, page: page() }),
+        ]
+    };
+    (0..NAMES).flat_map(of_name).collect()
+}
+
+/// What a store answers to a question, in words.
+pub fn answer(identity: &Identity, question: &Query) -> String {
+    let ctx = Ctx {
+        now: Timestamp::default(),
+        entropy: &entropy(0),
+        caller: &root(),
+        request: &RequestContext::default(),
+        keys: &KeyRing::default(),
+        accounts: &Accounts::default(),
+    };
+    format!("{question:?}: {:?}", identity::query(identity, &ctx, question))
+}
+
+fn policy() -> PolicyArn {
+    "arn:aws:iam::aws:policy/ReadOnlyAccess".parse().expect("it is an ARN")
+}
+
+fn root() -> Caller {
+    Caller {
         account: account(),
         principal: Principal::Root,
         credential: Credential::Node(0),
         session: None,
-    };
+    }
+}
+
+fn execute(ticket: u64, command: Command, random: u64) -> Input {
     Input::Execute(Box::new(Execute {
         ticket,
-        caller,
+        caller: root(),
         request: RequestContext::default(),
         entropy: entropy(random),
         request_id: format!("request-{ticket}"),
