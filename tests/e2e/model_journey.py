@@ -24,6 +24,7 @@ def journey(call, account):
     users(call)
     groups(call)
     roles(call, account)
+    instance_profiles(call)
     arn = policies(call)
     attachments(call, arn)
     boundaries(call, arn)
@@ -88,6 +89,22 @@ def roles(call, account):
     call("GetRole", RoleName="walked")
     page = call("ListRoles", MaxItems=1)
     call("ListRoles", Marker=page["Marker"])
+
+
+def instance_profiles(call):
+    """Instance profiles: `walked` stays to the end, with the role in it."""
+    call("CreateInstanceProfile", InstanceProfileName="walked", Path="/walk/", Tags=TAGS)
+    call("CreateInstanceProfile", InstanceProfileName="other")
+    for profile in ("walked", "other"):
+        named = {"InstanceProfileName": profile, "RoleName": "walked"}
+        call("AddRoleToInstanceProfile", **named)
+    call("GetInstanceProfile", InstanceProfileName="walked")
+    page = call("ListInstanceProfiles", MaxItems=1)
+    call("ListInstanceProfiles", PathPrefix="/", Marker=page["Marker"])
+    page = call("ListInstanceProfilesForRole", RoleName="walked", MaxItems=1)
+    call("ListInstanceProfilesForRole", RoleName="walked", Marker=page["Marker"])
+    call("RemoveRoleFromInstanceProfile", InstanceProfileName="other", RoleName="walked")
+    call("DeleteInstanceProfile", InstanceProfileName="other")
 
 
 def policies(call) -> str:
@@ -235,6 +252,7 @@ def tags(call, arn):
     for kind, named in (
         ("User", {"UserName": "walked"}),
         ("Role", {"RoleName": "walked"}),
+        ("InstanceProfile", {"InstanceProfileName": "walked"}),
         ("Policy", {"PolicyArn": arn}),
     ):
         call(f"Tag{kind}", **named, Tags=TAGS)
@@ -290,6 +308,8 @@ def deletions(call, arn):
     for group in ("walked", "more"):
         call("RemoveUserFromGroup", GroupName=group, UserName="walked")
         call("DeleteGroup", GroupName=group)
+    call("RemoveRoleFromInstanceProfile", InstanceProfileName="walked", RoleName="walked")
+    call("DeleteInstanceProfile", InstanceProfileName="walked")
     for user in ("walked", "other"):
         call("DeleteUser", UserName=user)
     for role in ("walked", "other"):

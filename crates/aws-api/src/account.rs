@@ -20,7 +20,7 @@ use crate::{
     ApiError, attachment, boundary,
     call::{Action, Call, page, page_end},
     form::Params,
-    group, inline, policy, role, tag, user,
+    group, inline, instance_profile, policy, role, tag, user,
     xml::Xml,
 };
 
@@ -125,9 +125,9 @@ fn write_group(xml: &mut Xml, GroupDetail { group, policies }: &GroupDetail) {
     write_attached(xml, policies);
 }
 
-fn write_role(xml: &mut Xml, RoleDetail { role, policies }: &RoleDetail) {
+fn write_role(xml: &mut Xml, RoleDetail { role, instance_profiles, policies }: &RoleDetail) {
     role::write(xml, role);
-    xml.texts("InstanceProfileList", [""; 0]);
+    xml.list("InstanceProfileList", instance_profiles, instance_profile::write);
     write_inline(xml, "RolePolicyList", policies);
     write_attached(xml, policies);
     boundary::write(xml, role.boundary.as_ref());
@@ -155,6 +155,7 @@ mod tests {
         Reply,
         attachment::AttachedPolicy,
         group::Group,
+        instance_profile::InstanceProfile,
         policy::{Policy, PolicyVersion},
         role::{MaxSessionDuration, Role},
         tag::Tag,
@@ -212,6 +213,19 @@ mod tests {
             ],
             expect_file!["../testdata/account-replies.txt"],
         );
+    }
+
+    /// An instance profile with a role in it.
+    fn holding(role: &Role) -> InstanceProfile {
+        InstanceProfile {
+            id: "AIPAQ3EGRIM6LD2W5YX7A".parse().unwrap(),
+            name: "web".parse().unwrap(),
+            path: "/".parse().unwrap(),
+            arn: "arn:aws:iam::123456789012:instance-profile/web".parse().unwrap(),
+            created: role.created,
+            roles: vec![role.clone()],
+            tags: Vec::new(),
+        }
     }
 
     fn details() -> Details {
@@ -276,7 +290,7 @@ mod tests {
         Details {
             users: vec![UserDetail { user, groups, policies: policies.clone() }],
             groups: vec![GroupDetail { group, policies: policies.clone() }],
-            roles: vec![RoleDetail { role, policies }],
+            roles: vec![RoleDetail { instance_profiles: vec![holding(&role)], role, policies }],
             policies: vec![PolicyDetail { policy, versions: vec![version] }],
             next: Some("ANPA read".to_owned()),
         }

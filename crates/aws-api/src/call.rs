@@ -14,7 +14,7 @@ use model::Constraint;
 use crate::{
     ApiError, Service, access_key, account, attachment, boundary,
     form::{Form, Params, Violation},
-    group, inline, login_profile,
+    group, inline, instance_profile, login_profile,
     pagination::{Marker, PageRequest},
     password_policy, policy, role, simulate, sts, tag, user,
     xml::{self, Xml},
@@ -46,7 +46,7 @@ impl Action {
 
 /// All actions of a service.
 fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
-    const IAM: [&[Action]; 13] = [
+    const IAM: [&[Action]; 14] = [
         user::ACTIONS,
         group::ACTIONS,
         role::ACTIONS,
@@ -58,6 +58,7 @@ fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
         boundary::ACTIONS,
         account::ACTIONS,
         simulate::ACTIONS,
+        instance_profile::ACTIONS,
         login_profile::ACTIONS,
         password_policy::ACTIONS,
     ];
@@ -124,6 +125,12 @@ fn write(xml: &mut Xml, reply: &Reply) {
         Reply::UpdateRoleDescription(role) => role::write_updated(xml, role),
         Reply::GetRole(role) => role::write_got(xml, role),
         Reply::ListRoles(roles) => role::write_listed(xml, roles),
+        Reply::CreateInstanceProfile(profile) | Reply::GetInstanceProfile(profile) => {
+            instance_profile::write_one(xml, profile);
+        }
+        Reply::ListInstanceProfiles(profiles) | Reply::ListInstanceProfilesForRole(profiles) => {
+            instance_profile::write_listed(xml, profiles);
+        }
         Reply::CreatePolicy(policy) => policy::write_created(xml, policy),
         Reply::GetPolicy(policy) => policy::write_got(xml, policy),
         Reply::ListPolicies(policies) => policy::write_listed(xml, policies),
@@ -146,9 +153,10 @@ fn write(xml: &mut Xml, reply: &Reply) {
         Reply::GetAccountPasswordPolicy(policy) => password_policy::write(xml, policy),
         Reply::CreateAccessKey(key) => access_key::write_created(xml, key),
         Reply::ListAccessKeys(keys) => access_key::write_listed(xml, keys),
-        Reply::ListUserTags(tags) | Reply::ListRoleTags(tags) | Reply::ListPolicyTags(tags) => {
-            tag::write_listed(xml, tags);
-        }
+        Reply::ListUserTags(tags)
+        | Reply::ListRoleTags(tags)
+        | Reply::ListInstanceProfileTags(tags)
+        | Reply::ListPolicyTags(tags) => tag::write_listed(xml, tags),
         Reply::ListAccountAliases(aliases) => account::write_aliases(xml, aliases),
         Reply::GetAccountSummary(summary) => account::write_summary(xml, summary),
         Reply::GetAccountAuthorizationDetails(details) => account::write_details(xml, details),
@@ -192,7 +200,7 @@ where
     Ok(path.to_string().parse().expect("every path is a prefix of paths"))
 }
 
-/// The parameters of `ListUsers`, `ListGroups` and `ListRoles`.
+/// The parameters of `ListUsers`, `ListGroups`, `ListRoles` and `ListInstanceProfiles`.
 pub(crate) fn list_by_path(mut params: Params<'_>) -> Result<ListByPath, ApiError> {
     let path_prefix = path(&mut params, "PathPrefix");
     let page = page(&mut params);
@@ -200,12 +208,12 @@ pub(crate) fn list_by_path(mut params: Params<'_>) -> Result<ListByPath, ApiErro
     Ok(ListByPath { path_prefix: path_prefix?, page: page? })
 }
 
-/// The parameter that names a user, group or role.
+/// The parameter that names a user, group, role or instance profile.
 pub(crate) fn owner<N: EntityName>(params: &mut Params<'_>) -> Result<N, ApiError> {
     Ok(params.required(&format!("{}Name", N::WORD))?)
 }
 
-/// The parameters of an action that only names a user, group or role.
+/// The parameters of an action that only names a user, group, role or instance profile.
 pub(crate) fn only_owner<N: EntityName>(mut params: Params<'_>) -> Result<N, ApiError> {
     let name = owner(&mut params);
     params.finish()?;

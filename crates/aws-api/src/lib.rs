@@ -16,6 +16,7 @@ pub mod error;
 pub mod form;
 mod group;
 mod inline;
+mod instance_profile;
 mod login_profile;
 pub mod pagination;
 mod password_policy;

@@ -70,6 +70,7 @@ fn already_exists(noun: Noun, name: &str) -> String {
         Noun::User => "User",
         Noun::Group => "Group",
         Noun::Role => "Role",
+        Noun::InstanceProfile => return format!("Instance Profile {name} already exists."),
         Noun::Policy | Noun::AttachablePolicy | Noun::BoundaryPolicy => {
             return format!(
                 "A policy called {name} already exists. Duplicate names are not allowed."
@@ -84,6 +85,7 @@ fn already_exists(noun: Noun, name: &str) -> String {
         | Noun::GroupPolicy
         | Noun::RolePolicy
         | Noun::AccessKey
+        | Noun::InstanceProfileRole
         | Noun::Account
         | Noun::Principal
         | Noun::Membership => return format!("The {noun} {name} already exists."),
@@ -100,6 +102,10 @@ fn no_such(noun: Noun, name: &str) -> String {
         | Noun::GroupPolicy
         | Noun::RolePolicy
         | Noun::AccountAlias => format!("The {noun} with name {name} cannot be found."),
+        Noun::InstanceProfile => format!("Instance Profile {name} cannot be found."),
+        Noun::InstanceProfileRole => {
+            format!("The role with name {name} is not in the instance profile.")
+        }
         Noun::Policy | Noun::Attachment => format!("Policy {name} was not found."),
         Noun::AttachablePolicy | Noun::PolicyVersion => {
             format!("Policy {name} does not exist or is not attachable.")
@@ -144,6 +150,9 @@ fn in_the_way(obstacle: Obstacle) -> &'static str {
         Obstacle::LoginProfile => "Cannot delete entity, must delete login profile first.",
         Obstacle::AccessKeys => "Cannot delete entity, must delete access keys first.",
         Obstacle::Memberships => "Cannot delete entity, must remove users from group first.",
+        Obstacle::InstanceProfiles => {
+            "Cannot delete entity, must remove roles from instance profile first."
+        }
         Obstacle::Attachments => "Cannot delete a policy attached to entities.",
         Obstacle::PolicyVersions => {
             "This policy has more than one version. Before you delete a policy, you must delete \
@@ -164,6 +173,8 @@ fn over_quota(quota: Quota) -> ApiError {
         Quota::UsersPerAccount => "UsersPerAccount",
         Quota::GroupsPerAccount => "GroupsPerAccount",
         Quota::RolesPerAccount => "RolesPerAccount",
+        Quota::InstanceProfilesPerAccount => "InstanceProfilesPerAccount",
+        Quota::RolesPerInstanceProfile => "InstanceSessionsPerInstanceProfile",
         Quota::PoliciesPerAccount => "PoliciesPerAccount",
         Quota::AliasesPerAccount => "AccountAliasesPerAccount",
         Quota::PolicySize => "PolicySize",
@@ -211,7 +222,7 @@ mod tests {
         expected.assert_eq(&texts.join("\n"));
     }
 
-    const NOUNS: [Noun; 18] = [
+    const NOUNS: [Noun; 20] = [
         Noun::User,
         Noun::Group,
         Noun::Role,
@@ -230,6 +241,8 @@ mod tests {
         Noun::Membership,
         Noun::LoginProfile,
         Noun::PasswordPolicy,
+        Noun::InstanceProfile,
+        Noun::InstanceProfileRole,
     ];
 
     #[test]
@@ -255,7 +268,9 @@ mod tests {
                 NoSuchEntity (404): The principal X cannot be found.
                 NoSuchEntity (404): The user with name X is not in the group.
                 NoSuchEntity (404): Login Profile for User X cannot be found.
-                NoSuchEntity (404): The Password Policy with domain name X cannot be found."#]],
+                NoSuchEntity (404): The Password Policy with domain name X cannot be found.
+                NoSuchEntity (404): Instance Profile X cannot be found.
+                NoSuchEntity (404): The role with name X is not in the instance profile."#]],
         );
     }
 
@@ -269,6 +284,7 @@ mod tests {
             Noun::Policy,
             Noun::AccountAlias,
             Noun::LoginProfile,
+            Noun::InstanceProfile,
         ];
         check(
             nouns.map(exists),
@@ -278,7 +294,8 @@ mod tests {
                 EntityAlreadyExists (409): Role with name X already exists.
                 EntityAlreadyExists (409): A policy called X already exists. Duplicate names are not allowed.
                 EntityAlreadyExists (409): The account alias X already exists.
-                EntityAlreadyExists (409): Login Profile for user X already exists."#]],
+                EntityAlreadyExists (409): Login Profile for user X already exists.
+                EntityAlreadyExists (409): Instance Profile X already exists."#]],
         );
     }
 
@@ -290,6 +307,7 @@ mod tests {
             Obstacle::AccessKeys,
             Obstacle::LoginProfile,
             Obstacle::Memberships,
+            Obstacle::InstanceProfiles,
             Obstacle::Attachments,
             Obstacle::PolicyVersions,
             Obstacle::DefaultVersion,
@@ -302,6 +320,7 @@ mod tests {
                 DeleteConflict (409): Cannot delete entity, must delete access keys first.
                 DeleteConflict (409): Cannot delete entity, must delete login profile first.
                 DeleteConflict (409): Cannot delete entity, must remove users from group first.
+                DeleteConflict (409): Cannot delete entity, must remove roles from instance profile first.
                 DeleteConflict (409): Cannot delete a policy attached to entities.
                 DeleteConflict (409): This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy.
                 DeleteConflict (409): Cannot delete the default version of a policy."#]],
@@ -321,6 +340,8 @@ mod tests {
             Quota::UsersPerAccount,
             Quota::GroupsPerAccount,
             Quota::RolesPerAccount,
+            Quota::InstanceProfilesPerAccount,
+            Quota::RolesPerInstanceProfile,
             Quota::PoliciesPerAccount,
             Quota::PolicySize,
             Quota::UserInlineSize,
@@ -334,25 +355,27 @@ mod tests {
         check(
             quotas.map(|quota| Error::LimitExceeded { quota }),
             expect![[r#"
-            LimitExceeded (409): Cannot exceed quota for AccessKeysPerUser: 2
-            LimitExceeded (409): A managed policy can have up to 5 versions. Before you create a new version, you must delete an existing version.
-            LimitExceeded (409): Cannot exceed quota for GroupsPerUser: 10
-            LimitExceeded (409): Cannot exceed quota for PoliciesPerUser: 10
-            LimitExceeded (409): Cannot exceed quota for PoliciesPerGroup: 10
-            LimitExceeded (409): Cannot exceed quota for PoliciesPerRole: 10
-            LimitExceeded (409): The number of tags has reached the maximum limit.
-            LimitExceeded (409): Cannot exceed quota for UsersPerAccount: 5000
-            LimitExceeded (409): Cannot exceed quota for GroupsPerAccount: 300
-            LimitExceeded (409): Cannot exceed quota for RolesPerAccount: 1000
-            LimitExceeded (409): Cannot exceed quota for PoliciesPerAccount: 1500
-            LimitExceeded (409): Cannot exceed quota for PolicySize: 6144
-            LimitExceeded (409): Maximum policy size of 2048 bytes exceeded for user
-            LimitExceeded (409): Maximum policy size of 5120 bytes exceeded for group
-            LimitExceeded (409): Maximum policy size of 10240 bytes exceeded for role
-            LimitExceeded (409): Cannot exceed quota for ACLSizePerRole: 2048
-            PackedPolicyTooLarge (400): The session policies together exceed 2048 characters, please use smaller policies.
-            ValidationError (400): A session takes at most 10 managed policies.
-            LimitExceeded (409): Cannot exceed quota for AccountAliasesPerAccount: 1"#]],
+                LimitExceeded (409): Cannot exceed quota for AccessKeysPerUser: 2
+                LimitExceeded (409): A managed policy can have up to 5 versions. Before you create a new version, you must delete an existing version.
+                LimitExceeded (409): Cannot exceed quota for GroupsPerUser: 10
+                LimitExceeded (409): Cannot exceed quota for PoliciesPerUser: 10
+                LimitExceeded (409): Cannot exceed quota for PoliciesPerGroup: 10
+                LimitExceeded (409): Cannot exceed quota for PoliciesPerRole: 10
+                LimitExceeded (409): The number of tags has reached the maximum limit.
+                LimitExceeded (409): Cannot exceed quota for UsersPerAccount: 5000
+                LimitExceeded (409): Cannot exceed quota for GroupsPerAccount: 300
+                LimitExceeded (409): Cannot exceed quota for RolesPerAccount: 1000
+                LimitExceeded (409): Cannot exceed quota for InstanceProfilesPerAccount: 1000
+                LimitExceeded (409): Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1
+                LimitExceeded (409): Cannot exceed quota for PoliciesPerAccount: 1500
+                LimitExceeded (409): Cannot exceed quota for PolicySize: 6144
+                LimitExceeded (409): Maximum policy size of 2048 bytes exceeded for user
+                LimitExceeded (409): Maximum policy size of 5120 bytes exceeded for group
+                LimitExceeded (409): Maximum policy size of 10240 bytes exceeded for role
+                LimitExceeded (409): Cannot exceed quota for ACLSizePerRole: 2048
+                PackedPolicyTooLarge (400): The session policies together exceed 2048 characters, please use smaller policies.
+                ValidationError (400): A session takes at most 10 managed policies.
+                LimitExceeded (409): Cannot exceed quota for AccountAliasesPerAccount: 1"#]],
         );
     }
 

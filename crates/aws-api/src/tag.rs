@@ -1,4 +1,4 @@
-//! Tags of users, roles and managed policies. AWS: `TagUser` and its kin.
+//! Tags of users, roles, instance profiles and managed policies. AWS: `TagUser` and its kin.
 //!
 //! **Invariants.** A request has at most 50 tags, as AWS's service model has it.
 //!
@@ -21,14 +21,23 @@ use crate::{
 pub(crate) const ACTIONS: &[Action] = &[
     Action::new("TagUser", |p| add(p, owner).map(Command::TagUser).map(Call::Command)),
     Action::new("TagRole", |p| add(p, owner).map(Command::TagRole).map(Call::Command)),
+    Action::new("TagInstanceProfile", |p| {
+        add(p, owner).map(Command::TagInstanceProfile).map(Call::Command)
+    }),
     Action::new("TagPolicy", |p| add(p, policy_arn).map(Command::TagPolicy).map(Call::Command)),
     Action::new("UntagUser", |p| remove(p, owner).map(Command::UntagUser).map(Call::Command)),
     Action::new("UntagRole", |p| remove(p, owner).map(Command::UntagRole).map(Call::Command)),
+    Action::new("UntagInstanceProfile", |p| {
+        remove(p, owner).map(Command::UntagInstanceProfile).map(Call::Command)
+    }),
     Action::new("UntagPolicy", |p| {
         remove(p, policy_arn).map(Command::UntagPolicy).map(Call::Command)
     }),
     Action::new("ListUserTags", |p| list(p, owner).map(Query::ListUserTags).map(Call::Query)),
     Action::new("ListRoleTags", |p| list(p, owner).map(Query::ListRoleTags).map(Call::Query)),
+    Action::new("ListInstanceProfileTags", |p| {
+        list(p, owner).map(Query::ListInstanceProfileTags).map(Call::Query)
+    }),
     Action::new("ListPolicyTags", |p| {
         list(p, policy_arn).map(Query::ListPolicyTags).map(Call::Query)
     }),
@@ -112,6 +121,10 @@ mod tests {
             &[
                 "Action=TagUser&UserName=bob&Tags.member.1.Key=a&Tags.member.1.Value=b",
                 "Action=TagRole&RoleName=deploy&Tags.member.1.Key=a&Tags.member.1.Value=",
+                "Action=TagInstanceProfile&InstanceProfileName=web\
+           &Tags.member.1.Key=a&Tags.member.1.Value=b",
+                "Action=UntagInstanceProfile&InstanceProfileName=web&TagKeys.member.1=a",
+                "Action=ListInstanceProfileTags&InstanceProfileName=web",
                 "Action=TagPolicy&PolicyArn=arn:aws:iam::123456789012:policy/read\
            &Tags.member.1.Key=a&Tags.member.1.Value=b",
                 "Action=UntagUser&UserName=bob&TagKeys.member.1=a&TagKeys.member.2=b",
@@ -151,6 +164,7 @@ mod tests {
             [
                 ("ListUserTags", Reply::ListUserTags(tags.clone())),
                 ("ListRoleTags", Reply::ListRoleTags(tags.clone())),
+                ("ListInstanceProfileTags", Reply::ListInstanceProfileTags(tags.clone())),
                 ("ListPolicyTags", Reply::ListPolicyTags(tags)),
             ],
             expect_file!["../testdata/tag-replies.txt"],

@@ -19,6 +19,7 @@ use crate::{
     field::POLICY_VERSION,
     group::{self, Group},
     inline,
+    instance_profile::{self, InstanceProfile},
     policy::{self as managed, Policy, PolicyVersion, managed_id},
     role::{self, Role},
     user::{self, User},
@@ -103,6 +104,8 @@ pub struct GroupDetail {
 pub struct RoleDetail {
     /// The role.
     pub role: Role,
+    /// The instance profiles that it may be in.
+    pub instance_profiles: Vec<InstanceProfile>,
     /// Its policies.
     pub policies: Policies,
 }
@@ -206,7 +209,8 @@ pub(crate) fn summary(
         ("Groups", count(UniqueIdKind::Group)),
         ("GroupsPerUserQuota", Quota::GroupsPerUser.max()),
         ("GroupsQuota", Quota::GroupsPerAccount.max()),
-        ("InstanceProfiles", 0),
+        ("InstanceProfiles", count(UniqueIdKind::InstanceProfile)),
+        ("InstanceProfilesQuota", Quota::InstanceProfilesPerAccount.max()),
         ("MFADevices", 0),
         ("MFADevicesInUse", 0),
         ("Policies", count(UniqueIdKind::Policy)),
@@ -303,11 +307,17 @@ fn add_entity(identity: &Identity, details: &mut Details, entity: Entity) {
             details.groups.push(GroupDetail { group: group::show(identity, entity), policies });
         }
         Some(UniqueIdKind::Role) => {
-            details.roles.push(RoleDetail { role: role::show(identity, entity), policies });
+            let profiles = instance_profile::of_role(identity, entity);
+            let mut instance_profiles: Vec<InstanceProfile> =
+                profiles.map(|profile| instance_profile::show(identity, profile)).collect();
+            instance_profiles.sort_by_key(|profile| profile.name.fold());
+            let role = role::show(identity, entity);
+            details.roles.push(RoleDetail { role, instance_profiles, policies });
         }
         Some(
             UniqueIdKind::Root
             | UniqueIdKind::Policy
+            | UniqueIdKind::InstanceProfile
             | UniqueIdKind::AccessKey
             | UniqueIdKind::SessionKey,
         )

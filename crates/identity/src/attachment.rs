@@ -14,7 +14,7 @@ use policy::ContextValue;
 use wire::v1;
 
 use crate::{
-    Ctx, EntityName, Error, Identity, Listing, Noun, Outcome, Page, PathPrefix, Reply,
+    Ctx, Error, Identity, Listing, Noun, Outcome, Page, PathPrefix, PolicyOwner, Reply,
     authorize::{Extra, demand, demand_named},
     boundary,
     effective::PolicyRef,
@@ -109,7 +109,7 @@ pub struct Entities {
 }
 
 /// The condition keys of attaching and detaching.
-fn conditions<N: EntityName>(
+fn conditions<N: PolicyOwner>(
     identity: &Identity,
     account: AccountId,
     owner: &N,
@@ -121,7 +121,7 @@ fn conditions<N: EntityName>(
     extra
 }
 
-pub(crate) fn attach<N: EntityName>(
+pub(crate) fn attach<N: PolicyOwner>(
     identity: &Identity,
     ctx: &Ctx<'_>,
     Edge { owner, policy }: &Edge<N>,
@@ -142,7 +142,7 @@ pub(crate) fn attach<N: EntityName>(
     Ok(Outcome::written(writes, Reply::Done))
 }
 
-pub(crate) fn detach<N: EntityName>(
+pub(crate) fn detach<N: PolicyOwner>(
     identity: &Identity,
     ctx: &Ctx<'_>,
     Edge { owner, policy }: &Edge<N>,
@@ -176,7 +176,7 @@ pub(crate) fn all(identity: &Identity, owner: Entity) -> Vec<(String, (String, A
         .collect()
 }
 
-pub(crate) fn list<N: EntityName>(
+pub(crate) fn list<N: PolicyOwner>(
     identity: &Identity,
     ctx: &Ctx<'_>,
     ListAttached { owner, path_prefix, page }: &ListAttached<N>,
@@ -236,6 +236,7 @@ pub(crate) fn list_entities(
             UniqueIdKind::Role => entities.roles.push((face.typed_name(), face.id)),
             UniqueIdKind::Root
             | UniqueIdKind::Policy
+            | UniqueIdKind::InstanceProfile
             | UniqueIdKind::AccessKey
             | UniqueIdKind::SessionKey => {}
         }

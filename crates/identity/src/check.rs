@@ -205,6 +205,7 @@ pub(crate) fn principal_of(id: UniqueId) -> Option<Principal> {
         UniqueIdKind::Root
         | UniqueIdKind::Group
         | UniqueIdKind::Policy
+        | UniqueIdKind::InstanceProfile
         | UniqueIdKind::AccessKey
         | UniqueIdKind::SessionKey => None,
     }

@@ -5,12 +5,12 @@
 //!
 //! **Must not know:** what an action does.
 
-use model::{AccountAlias, AccountId, GroupName, RoleName, UserName};
+use model::{AccountAlias, AccountId, GroupName, InstanceProfileName, RoleName, UserName};
 
 use crate::{
     Ctx, Error, Identity, ListByPath, Listing, Rename, access_key, account, attachment, boundary,
-    group, inline, login_profile, password_policy, policy as managed, policy::PolicyArn, role,
-    simulate, state::Writes, sts, tag, user,
+    group, inline, instance_profile, login_profile, password_policy, policy as managed,
+    policy::PolicyArn, role, simulate, state::Writes, sts, tag, user,
 };
 
 /// What a command comes to.
@@ -121,6 +121,8 @@ macro_rules! queries {
             CreateRole(role::Role),
             /// AWS: `UpdateRoleDescription`.
             UpdateRoleDescription(role::Role),
+            /// AWS: `CreateInstanceProfile`.
+            CreateInstanceProfile(instance_profile::InstanceProfile),
             /// AWS: `CreatePolicy`.
             CreatePolicy(managed::Policy),
             /// AWS: `CreatePolicyVersion`.
@@ -165,6 +167,11 @@ commands! {
     UpdateRoleDescription(role::UpdateRoleDescription) => role::update_description;
     UpdateAssumeRolePolicy(role::UpdateAssumeRolePolicy) => role::update_trust_policy;
     DeleteRole(role::DeleteRole) => role::delete;
+    CreateInstanceProfile(instance_profile::CreateInstanceProfile) => instance_profile::create;
+    DeleteInstanceProfile(instance_profile::OneInstanceProfile) => instance_profile::delete;
+    AddRoleToInstanceProfile(instance_profile::RoleInProfile) => instance_profile::add_role;
+    RemoveRoleFromInstanceProfile(instance_profile::RoleInProfile)
+        => instance_profile::remove_role;
     CreatePolicy(managed::CreatePolicy) => managed::create;
     DeletePolicy(managed::DeletePolicy) => managed::delete;
     CreatePolicyVersion(managed::CreatePolicyVersion) => managed::create_version;
@@ -197,9 +204,11 @@ commands! {
     DeleteAccessKey(access_key::DeleteAccessKey) => access_key::delete;
     TagUser(tag::AddTags<UserName>) => tag::add;
     TagRole(tag::AddTags<RoleName>) => tag::add;
+    TagInstanceProfile(tag::AddTags<InstanceProfileName>) => tag::add;
     TagPolicy(tag::AddTags<PolicyArn>) => tag::add_to_policy;
     UntagUser(tag::RemoveTags<UserName>) => tag::remove;
     UntagRole(tag::RemoveTags<RoleName>) => tag::remove;
+    UntagInstanceProfile(tag::RemoveTags<InstanceProfileName>) => tag::remove;
     UntagPolicy(tag::RemoveTags<PolicyArn>) => tag::remove_from_policy;
     CreateAccountAlias(account::Alias) => account::create_alias;
     DeleteAccountAlias(account::Alias) => account::delete_alias;
@@ -213,6 +222,12 @@ queries! {
     ListGroupsForUser(group::ListGroupsForUser) -> Listing<group::Group> => group::list_for_user;
     GetRole(role::GetRole) -> role::Role => role::get;
     ListRoles(ListByPath) -> Listing<role::Role> => role::list;
+    GetInstanceProfile(instance_profile::OneInstanceProfile) -> instance_profile::InstanceProfile
+        => instance_profile::get;
+    ListInstanceProfiles(ListByPath) -> Listing<instance_profile::InstanceProfile>
+        => instance_profile::list;
+    ListInstanceProfilesForRole(instance_profile::ListForRole)
+        -> Listing<instance_profile::InstanceProfile> => instance_profile::list_for_role;
     GetPolicy(managed::GetPolicy) -> managed::Policy => managed::get;
     ListPolicies(managed::ListPolicies) -> Listing<managed::Policy> => managed::list;
     GetPolicyVersion(managed::VersionOf) -> managed::PolicyVersion => managed::get_version;
@@ -240,6 +255,7 @@ queries! {
         => access_key::list;
     ListUserTags(tag::ListTags<UserName>) -> Listing<tag::Tag> => tag::list;
     ListRoleTags(tag::ListTags<RoleName>) -> Listing<tag::Tag> => tag::list;
+    ListInstanceProfileTags(tag::ListTags<InstanceProfileName>) -> Listing<tag::Tag> => tag::list;
     ListPolicyTags(tag::ListTags<PolicyArn>) -> Listing<tag::Tag> => tag::list_of_policy;
     ListAccountAliases(account::ListAliases) -> Listing<AccountAlias> => account::list_aliases;
     GetAccountSummary(account::GetSummary) -> account::Summary => account::summary;

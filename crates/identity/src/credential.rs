@@ -139,6 +139,7 @@ pub fn find_key(identity: &Identity, key_id: &str) -> Option<FoundKey> {
         UniqueIdKind::Group
         | UniqueIdKind::Role
         | UniqueIdKind::Policy
+        | UniqueIdKind::InstanceProfile
         | UniqueIdKind::AccessKey
         | UniqueIdKind::SessionKey => return None,
     };
@@ -242,6 +243,7 @@ fn read_claims(claims: &v1::SessionClaims) -> Option<Caller> {
         UniqueIdKind::Root
         | UniqueIdKind::Group
         | UniqueIdKind::Policy
+        | UniqueIdKind::InstanceProfile
         | UniqueIdKind::AccessKey
         | UniqueIdKind::SessionKey => return None,
     };

@@ -1,4 +1,5 @@
-//! What users, groups, roles and managed policies have in common: a head, a name, a path, an ARN.
+//! What users, groups, roles, instance profiles and managed policies have in common: a head, a
+//! name, a path, an ARN.
 //!
 //! **Invariants.** A name is looked up among all that may have it. Listings hide nothing that may
 //! exist, so that it can be removed; what is *used* must exist.
@@ -13,8 +14,8 @@
 use std::{fmt, str::FromStr};
 
 use model::{
-    AccountId, Arn, Constraint, GroupName, Path, RoleName, Timestamp, UniqueId, UniqueIdKind,
-    UserName, fold,
+    AccountId, Arn, Constraint, GroupName, InstanceProfileName, Path, RoleName, Timestamp,
+    UniqueId, UniqueIdKind, UserName, fold,
 };
 use wire::v1;
 
@@ -31,16 +32,20 @@ pub(crate) struct Entity {
     pub(crate) id: UniqueId,
 }
 
-/// The name of a user, group or role, which tells what it names.
+/// The name of a user, group, role or instance profile, which tells what it names.
 pub trait EntityName: Clone + fmt::Debug + fmt::Display + FromStr<Err = Constraint> {
     /// The kind of its unique id.
     const KIND: UniqueIdKind;
     /// What errors call it.
     const NOUN: Noun;
-    /// What errors call its inline policies.
-    const INLINE_NOUN: Noun;
     /// The word in the names of actions, such as `AttachUserPolicy`.
     const WORD: &'static str;
+}
+
+/// The name of what has policies: a user, group or role.
+pub trait PolicyOwner: EntityName {
+    /// What errors call its inline policies.
+    const INLINE_NOUN: Noun;
     /// How many managed policies may be attached to it.
     const ATTACHED_QUOTA: Quota;
     /// How long its inline policies may be together.
@@ -50,8 +55,11 @@ pub trait EntityName: Clone + fmt::Debug + fmt::Display + FromStr<Err = Constrai
 impl EntityName for UserName {
     const KIND: UniqueIdKind = UniqueIdKind::User;
     const NOUN: Noun = Noun::User;
-    const INLINE_NOUN: Noun = Noun::UserPolicy;
     const WORD: &'static str = "User";
+}
+
+impl PolicyOwner for UserName {
+    const INLINE_NOUN: Noun = Noun::UserPolicy;
     const ATTACHED_QUOTA: Quota = Quota::PoliciesPerUser;
     const INLINE_QUOTA: Quota = Quota::UserInlineSize;
 }
@@ -59,8 +67,11 @@ impl EntityName for UserName {
 impl EntityName for GroupName {
     const KIND: UniqueIdKind = UniqueIdKind::Group;
     const NOUN: Noun = Noun::Group;
-    const INLINE_NOUN: Noun = Noun::GroupPolicy;
     const WORD: &'static str = "Group";
+}
+
+impl PolicyOwner for GroupName {
+    const INLINE_NOUN: Noun = Noun::GroupPolicy;
     const ATTACHED_QUOTA: Quota = Quota::PoliciesPerGroup;
     const INLINE_QUOTA: Quota = Quota::GroupInlineSize;
 }
@@ -68,10 +79,19 @@ impl EntityName for GroupName {
 impl EntityName for RoleName {
     const KIND: UniqueIdKind = UniqueIdKind::Role;
     const NOUN: Noun = Noun::Role;
-    const INLINE_NOUN: Noun = Noun::RolePolicy;
     const WORD: &'static str = "Role";
+}
+
+impl PolicyOwner for RoleName {
+    const INLINE_NOUN: Noun = Noun::RolePolicy;
     const ATTACHED_QUOTA: Quota = Quota::PoliciesPerRole;
     const INLINE_QUOTA: Quota = Quota::RoleInlineSize;
+}
+
+impl EntityName for InstanceProfileName {
+    const KIND: UniqueIdKind = UniqueIdKind::InstanceProfile;
+    const NOUN: Noun = Noun::InstanceProfile;
+    const WORD: &'static str = "InstanceProfile";
 }
 
 /// The ARN of an entity with this kind, path and name.
@@ -86,6 +106,7 @@ pub(crate) fn arn_word(kind: UniqueIdKind) -> &'static str {
         UniqueIdKind::Group => "group",
         UniqueIdKind::Role => "role",
         UniqueIdKind::Policy => "policy",
+        UniqueIdKind::InstanceProfile => "instance-profile",
         UniqueIdKind::Root => "root",
         UniqueIdKind::AccessKey | UniqueIdKind::SessionKey => "access-key",
     }

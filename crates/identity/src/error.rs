@@ -18,6 +18,10 @@ pub enum Noun {
     Group,
     /// A role, by name.
     Role,
+    /// An instance profile, by name.
+    InstanceProfile,
+    /// A role in an instance profile, by the role's name.
+    InstanceProfileRole,
     /// A managed policy, by ARN.
     Policy,
     /// A managed policy that is to be attached, by ARN.
@@ -56,6 +60,8 @@ impl std::fmt::Display for Noun {
             Self::User => "user",
             Self::Group => "group",
             Self::Role => "role",
+            Self::InstanceProfile => "instance profile",
+            Self::InstanceProfileRole => "role of an instance profile",
             Self::Policy | Self::AttachablePolicy | Self::BoundaryPolicy => "policy",
             Self::Attachment => "attachment of policy",
             Self::PolicyVersion => "policy version",
@@ -86,6 +92,8 @@ pub enum Obstacle {
     LoginProfile,
     /// "must remove users from group first".
     Memberships,
+    /// "must remove roles from instance profile first".
+    InstanceProfiles,
     /// "Cannot delete a policy attached to entities."
     Attachments,
     /// "This policy has more than one version. Before you delete a policy, you must delete the
@@ -118,6 +126,10 @@ pub enum Quota {
     GroupsPerAccount,
     /// Roles of an account.
     RolesPerAccount,
+    /// Instance profiles of an account.
+    InstanceProfilesPerAccount,
+    /// Roles of an instance profile.
+    RolesPerInstanceProfile,
     /// Customer managed policies of an account.
     PoliciesPerAccount,
     /// Characters of a managed policy, white space not counted.
@@ -154,6 +166,8 @@ impl Quota {
             Self::UsersPerAccount => l::USERS_PER_ACCOUNT_MAX,
             Self::GroupsPerAccount => l::GROUPS_PER_ACCOUNT_MAX,
             Self::RolesPerAccount => l::ROLES_PER_ACCOUNT_MAX,
+            Self::InstanceProfilesPerAccount => l::INSTANCE_PROFILES_PER_ACCOUNT_MAX,
+            Self::RolesPerInstanceProfile => l::ROLES_PER_INSTANCE_PROFILE_MAX,
             Self::PoliciesPerAccount => l::POLICIES_PER_ACCOUNT_MAX,
             Self::PolicySize => l::MANAGED_POLICY_CHARS_MAX,
             Self::UserInlineSize => l::USER_INLINE_CHARS_MAX,

@@ -2,13 +2,13 @@
 //!
 //! | tag | field | of | qualifier | contested, it reads narrowly as |
 //! |---|---|---|---|---|
-//! | 1 | head | entities | | user, role: dead; group, policy: only denies |
+//! | 1 | head | entities | | user, role: dead; group, policy: only denies; else shown |
 //! | 2 | name | entities | | unknown in conditions; each is taken, each ARN must be allowed |
 //! | 3 | path | entities | | each ARN must be allowed |
 //! | 4 | description | role, policy | | shown, no more |
 //! | 5 | max session duration | role | | the least |
 //! | 6 | trust policy | role | | as a document; maybe removed: trusts nobody |
-//! | 7 | tag | user, role, policy | folded key | a condition on it is unknown |
+//! | 7 | tag | user, role, policy, instance profile | folded key | a condition on it is unknown |
 //! | 8 | inline policy | user, group, role | folded name | as a document |
 //! | 9 | membership | user | group's id | only the group's denies |
 //! | 10 | attachment | user, group, role | policy's id | only the policy's denies |
@@ -20,9 +20,11 @@
 //! | 16 | login profile | user | | does not authenticate |
 //! | 17 | used password | user | when it was set | each is one that was used |
 //! | 18 | password policy | root user | | the strictest of all, the default if one is none |
+//! | 19 | role in it | instance profile | role's id | shown, and in the way of another |
 //!
-//! Entities are users, groups, roles and managed policies. Of a contested document every side must
-//! allow and any may deny; if one side is a removal, only its denies count.
+//! Entities are users, groups, roles, instance profiles and managed policies. Of a contested
+//! document every side must allow and any may deny; if one side is a removal, only its denies
+//! count.
 //!
 //! **Invariants.** Numbers are for ever; a tag's message only grows.
 //!
@@ -78,6 +80,7 @@ pub(crate) const BOUNDARY: Field<v1::Text> = Field::new(15);
 pub(crate) const LOGIN_PROFILE: Field<v1::LoginProfile> = Field::new(16);
 pub(crate) const USED_PASSWORD: Field<v1::UsedPassword> = Field::new(17);
 pub(crate) const PASSWORD_POLICY: Field<v1::PasswordPolicy> = Field::new(18);
+pub(crate) const INSTANCE_PROFILE_ROLE: Field<v1::Edge> = Field::new(19);
 
 #[cfg(test)]
 mod tests {
@@ -104,7 +107,8 @@ mod tests {
             LOGIN_PROFILE.tag(),
             USED_PASSWORD.tag(),
             PASSWORD_POLICY.tag(),
+            INSTANCE_PROFILE_ROLE.tag(),
         ];
-        assert!(tags.into_iter().eq(1..=18));
+        assert!(tags.into_iter().eq(1..=19));
     }
 }

@@ -18,8 +18,8 @@ use wire::{Message, transaction::Meta, v1};
 
 use crate::{
     field::{
-        ACCESS_KEY, ATTACHMENT, BOUNDARY, HEAD, INLINE_POLICY, MEMBERSHIP, NAME, POLICY_VERSION,
-        TRUST_POLICY,
+        ACCESS_KEY, ATTACHMENT, BOUNDARY, HEAD, INLINE_POLICY, INSTANCE_PROFILE_ROLE, MEMBERSHIP,
+        NAME, POLICY_VERSION, TRUST_POLICY,
     },
     read::read,
     small_set::SmallSet,
@@ -41,7 +41,7 @@ pub(crate) type Sides = Vec<Option<Arc<StoredDocument>>>;
 pub(crate) struct Index {
     names: BTreeMap<(AccountId, UniqueIdKind, String), SmallSet<UniqueId>>,
     heads: BTreeMap<(AccountId, UniqueIdKind), BTreeSet<UniqueId>>,
-    /// Group to users, policy to principals, owner to access keys.
+    /// Group to users, policy to principals, owner to access keys, role to instance profiles.
     sources: BTreeMap<(AccountId, UniqueId), SmallSet<UniqueId>>,
     /// Policy to the users and roles that it may limit.
     bounded: BTreeMap<(AccountId, UniqueId), SmallSet<UniqueId>>,
@@ -145,7 +145,7 @@ impl Index {
     }
 
     /// Whatever may have an edge to `target`: a group's users, a policy's principals, an owner's
-    /// keys.
+    /// keys, a role's instance profiles.
     pub(crate) fn sources(
         &self,
         account: AccountId,
@@ -214,7 +214,8 @@ fn entries(key: &Key, siblings: &[Sibling<Meta>]) -> Vec<Entry> {
     if tag == HEAD.tag() && kind != UniqueIdKind::AccessKey && possible {
         return vec![Entry::Account(id, account), Entry::Head(account, kind, id)];
     }
-    let entry = if tag == MEMBERSHIP.tag() || tag == ATTACHMENT.tag() {
+    let edges = [MEMBERSHIP.tag(), ATTACHMENT.tag(), INSTANCE_PROFILE_ROLE.tag()];
+    let entry = if edges.contains(&tag) {
         qualifier().map(|target| Entry::Source { account, target, source: id })
     } else {
         None

@@ -10,7 +10,7 @@ use policy::{Document, DocumentKind};
 use wire::v1;
 
 use crate::{
-    Ctx, EntityName, Error, Identity, Listing, Outcome, Page, Reply, authorize::demand_named,
+    Ctx, Error, Identity, Listing, Outcome, Page, PolicyOwner, Reply, authorize::demand_named,
     boundary, entity::Entity, field::INLINE_POLICY, state::Writes,
 };
 
@@ -54,11 +54,11 @@ pub struct InlinePolicy<N> {
     pub document: String,
 }
 
-fn missing<N: EntityName>(name: &PolicyName) -> Error {
+fn missing<N: PolicyOwner>(name: &PolicyName) -> Error {
     Error::NoSuchEntity { noun: N::INLINE_NOUN, name: name.to_string() }
 }
 
-pub(crate) fn put<N: EntityName>(
+pub(crate) fn put<N: PolicyOwner>(
     identity: &Identity,
     ctx: &Ctx<'_>,
     Put { owner, name, document }: &Put<N>,
@@ -89,7 +89,7 @@ pub(crate) fn put<N: EntityName>(
     Ok(Outcome::written(writes, Reply::Done))
 }
 
-pub(crate) fn get<N: EntityName>(
+pub(crate) fn get<N: PolicyOwner>(
     identity: &Identity,
     ctx: &Ctx<'_>,
     OneOf { owner, name }: &OneOf<N>,
@@ -115,7 +115,7 @@ pub(crate) fn all(identity: &Identity, entity: Entity) -> Vec<(String, (String, 
     identity.read_all(&INLINE_POLICY, entity).into_iter().map(shown).collect()
 }
 
-pub(crate) fn list<N: EntityName>(
+pub(crate) fn list<N: PolicyOwner>(
     identity: &Identity,
     ctx: &Ctx<'_>,
     List { owner, page }: &List<N>,
@@ -125,7 +125,7 @@ pub(crate) fn list<N: EntityName>(
     Ok(page.cut(all(identity, entity).into_iter().map(|(fold, (name, _))| (fold, name))))
 }
 
-pub(crate) fn delete<N: EntityName>(
+pub(crate) fn delete<N: PolicyOwner>(
     identity: &Identity,
     ctx: &Ctx<'_>,
     OneOf { owner, name }: &OneOf<N>,

@@ -27,6 +27,7 @@ mod field;
 pub mod group;
 mod index;
 pub mod inline;
+pub mod instance_profile;
 pub mod login_profile;
 mod page;
 mod password;
@@ -50,7 +51,7 @@ pub use credential::{
     FoundKey, KeyRing, SessionError, authenticate_key, find_key, open_claims, open_session,
     session_caller,
 };
-pub use entity::{EntityName, ListByPath, PathPrefix, Rename};
+pub use entity::{EntityName, ListByPath, PathPrefix, PolicyOwner, Rename};
 pub use error::{Error, Noun, Obstacle, Quota};
 pub use page::{Listing, Page};
 pub use password::Password;

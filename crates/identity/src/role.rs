@@ -13,11 +13,12 @@ use policy::{Document, DocumentKind, Problem};
 use wire::v1;
 
 use crate::{
-    Ctx, Error, Identity, ListByPath, Listing, Noun, Outcome, Quota, Reply,
+    Ctx, Error, Identity, ListByPath, Listing, Noun, Obstacle, Outcome, Quota, Reply,
     authorize::{demand, demand_named, find_arn, request_tags},
     boundary,
     entity::{self, Entity, arn},
     field::{DESCRIPTION, MAX_SESSION_DURATION, TRUST_POLICY},
+    instance_profile,
     policy::PolicyArn,
     state::Writes,
     tag::{self, Tag},
@@ -356,6 +357,9 @@ pub(crate) fn delete(
     demand_named(identity, ctx, "iam:DeleteRole", name, Vec::new())?;
     let role = identity.may_find(ctx.caller.account, name)?;
     user::check_policies(identity, role)?;
+    if instance_profile::of_role(identity, role).next().is_some() {
+        return Err(Error::DeleteConflict { obstacle: Obstacle::InstanceProfiles });
+    }
     let mut writes = Writes::new(ctx.caller.account);
     writes.remove_entity(identity, role.id);
     Ok(Outcome::written(writes, Reply::Done))

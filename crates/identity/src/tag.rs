@@ -1,4 +1,4 @@
-//! Tags of users, roles and managed policies. AWS: `TagUser` and its kin.
+//! Tags of users, roles, instance profiles and managed policies. AWS: `TagUser` and its kin.
 //!
 //! **Invariants.** Keys are unique without case, within an entity and within a request. A contested
 //! tag counts for the limit, and is unknown in conditions.
@@ -29,7 +29,7 @@ pub struct Tag {
     pub value: TagValue,
 }
 
-/// Sets tags of a user or role, or (as `TagPolicy`) of a managed policy.
+/// Sets tags of a user, role or instance profile, or (as `TagPolicy`) of a managed policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddTags<N> {
     /// Whose.
@@ -115,7 +115,7 @@ fn remove_writes(account: AccountId, entity: Entity, keys: &[TagKey]) -> Outcome
     Outcome::written(writes, Reply::Done)
 }
 
-/// `TagUser`, `TagRole`.
+/// `TagUser`, `TagRole`, `TagInstanceProfile`.
 pub(crate) fn add<N: EntityName>(
     identity: &Identity,
     ctx: &Ctx<'_>,
@@ -127,7 +127,7 @@ pub(crate) fn add<N: EntityName>(
     add_writes(identity, ctx.caller.account, entity, tags)
 }
 
-/// `UntagUser`, `UntagRole`.
+/// `UntagUser`, `UntagRole`, `UntagInstanceProfile`.
 pub(crate) fn remove<N: EntityName>(
     identity: &Identity,
     ctx: &Ctx<'_>,
@@ -140,7 +140,7 @@ pub(crate) fn remove<N: EntityName>(
     Ok(remove_writes(ctx.caller.account, entity, keys))
 }
 
-/// `ListUserTags`, `ListRoleTags`.
+/// `ListUserTags`, `ListRoleTags`, `ListInstanceProfileTags`.
 pub(crate) fn list<N: EntityName>(
     identity: &Identity,
     ctx: &Ctx<'_>,

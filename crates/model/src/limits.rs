@@ -16,6 +16,10 @@ pub const USERS_PER_ACCOUNT_MAX: usize = 5_000;
 pub const GROUPS_PER_ACCOUNT_MAX: usize = 300;
 /// Roles of one account.
 pub const ROLES_PER_ACCOUNT_MAX: usize = 1_000;
+/// Instance profiles of one account.
+pub const INSTANCE_PROFILES_PER_ACCOUNT_MAX: usize = 1_000;
+/// Roles of one instance profile.
+pub const ROLES_PER_INSTANCE_PROFILE_MAX: usize = 1;
 /// Customer managed policies of one account.
 pub const POLICIES_PER_ACCOUNT_MAX: usize = 1_500;
 /// Characters of a managed policy, white space not counted.

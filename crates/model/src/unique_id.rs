@@ -18,6 +18,8 @@ pub enum UniqueIdKind {
     Role,
     /// A managed policy, `ANPA`.
     Policy,
+    /// An instance profile, `AIPA`.
+    InstanceProfile,
     /// A long-term access key, `AKIA`.
     AccessKey,
     /// A temporary access key, `ASIA`.
@@ -33,6 +35,7 @@ impl UniqueIdKind {
             Self::Group => "AGPA",
             Self::Role => "AROA",
             Self::Policy => "ANPA",
+            Self::InstanceProfile => "AIPA",
             Self::AccessKey => "AKIA",
             Self::SessionKey => "ASIA",
         }
@@ -42,7 +45,12 @@ impl UniqueIdKind {
     fn body_length(self) -> usize {
         match self {
             Self::AccessKey | Self::SessionKey => 16,
-            Self::Root | Self::User | Self::Group | Self::Role | Self::Policy => 17,
+            Self::Root
+            | Self::User
+            | Self::Group
+            | Self::Role
+            | Self::Policy
+            | Self::InstanceProfile => 17,
         }
     }
 }
@@ -84,8 +92,10 @@ impl UniqueId {
 
     /// The kind, or `None` for one that this version does not know.
     pub fn kind(&self) -> Option<UniqueIdKind> {
-        use UniqueIdKind::{AccessKey, Group, Policy, Role, Root, SessionKey, User};
-        [Root, User, Group, Role, Policy, AccessKey, SessionKey]
+        use UniqueIdKind::{
+            AccessKey, Group, InstanceProfile, Policy, Role, Root, SessionKey, User,
+        };
+        [Root, User, Group, Role, Policy, InstanceProfile, AccessKey, SessionKey]
             .into_iter()
             .find(|kind| self.as_str().starts_with(kind.prefix()))
     }

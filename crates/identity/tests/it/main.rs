@@ -8,6 +8,7 @@
 mod boundaries;
 mod escalation;
 mod history;
+mod instance_profiles;
 mod limits;
 mod matrix;
 mod nouns;

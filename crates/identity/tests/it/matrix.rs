@@ -22,6 +22,9 @@ const SETUP: &str = "root CreateUser nobody
     root AttachUserPolicy denied aws/AdministratorAccess
     root PutUserPolicy denied in deny:iam:*
     root AttachRolePolicy role aws/IAMFullAccess
+    root CreateInstanceProfile web
+    root CreateInstanceProfile full
+    root AddRoleToInstanceProfile full role
     root CreateAccessKey
     root CreateAccessKey admin
     root CreateAccessKey reader";
@@ -62,6 +65,19 @@ const CALLS: &str = "GetCallerIdentity
     UpdateRole role 7200
     UpdateAssumeRolePolicy role trust:123456789012
     DeleteRole role
+    CreateInstanceProfile new
+    CreateInstanceProfile new team=a
+    GetInstanceProfile web
+    GetInstanceProfile absent
+    ListInstanceProfiles
+    ListInstanceProfilesForRole role
+    AddRoleToInstanceProfile web role
+    AddRoleToInstanceProfile web absent
+    RemoveRoleFromInstanceProfile full role
+    TagInstanceProfile web a=b
+    ListInstanceProfileTags web
+    UntagInstanceProfile web a
+    DeleteInstanceProfile web
     CreatePolicy new allow:s3:*
     GetPolicy P
     GetPolicy aws/ReadOnlyAccess

@@ -6,8 +6,9 @@
 
 use identity::{
     Command, ListByPath, Page, Password, Query, Rename, access_key as k, account as c,
-    attachment as at, boundary as b, group as g, inline as i, login_profile as lp,
-    password_policy as pp, policy as p, role as r, simulate as si, sts, tag as t, user as u,
+    attachment as at, boundary as b, group as g, inline as i, instance_profile as ip,
+    login_profile as lp, password_policy as pp, policy as p, role as r, simulate as si, sts,
+    tag as t, user as u,
 };
 
 use crate::history::ACCOUNT;
@@ -127,8 +128,10 @@ fn key(arguments: &[&str], made: &[String]) -> (Option<model::UserName>, String)
 pub(crate) fn parse(action: &str, a: &[&str], made: &[String]) -> Call {
     command(action, a, made)
         .or_else(|| password_command(action, a))
+        .or_else(|| profile_command(action, a))
         .map(Call::Command)
         .or_else(|| query(action, a).map(Call::Query))
+        .or_else(|| profile_query(action, a).map(Call::Query))
         .unwrap_or_else(|| panic!("no action: {action}"))
 }
 
@@ -225,6 +228,47 @@ fn command(action: &str, a: &[&str], made: &[String]) -> Option<Command> {
         "CreateAccountAlias" => C::CreateAccountAlias(c::Alias { alias: name(a[0]) }),
         "DeleteAccountAlias" => C::DeleteAccountAlias(c::Alias { alias: name(a[0]) }),
         _ => return policy_command(action, a),
+    })
+}
+
+fn role_in_profile(a: &[&str]) -> ip::RoleInProfile {
+    ip::RoleInProfile { profile: name(a[0]), role: name(a[1]) }
+}
+
+fn profile_command(action: &str, a: &[&str]) -> Option<Command> {
+    use Command as C;
+    let one = || ip::OneInstanceProfile { name: name(a[0]) };
+    Some(match action {
+        "CreateInstanceProfile" => C::CreateInstanceProfile(ip::CreateInstanceProfile {
+            name: name(a[0]),
+            path: name("/"),
+            tags: tags(&a[1..]),
+        }),
+        "DeleteInstanceProfile" => C::DeleteInstanceProfile(one()),
+        "AddRoleToInstanceProfile" => C::AddRoleToInstanceProfile(role_in_profile(a)),
+        "RemoveRoleFromInstanceProfile" => C::RemoveRoleFromInstanceProfile(role_in_profile(a)),
+        "TagInstanceProfile" => {
+            C::TagInstanceProfile(t::AddTags { owner: name(a[0]), tags: tags(&a[1..]) })
+        }
+        "UntagInstanceProfile" => {
+            C::UntagInstanceProfile(t::RemoveTags { owner: name(a[0]), keys: vec![name(a[1])] })
+        }
+        _ => return None,
+    })
+}
+
+fn profile_query(action: &str, a: &[&str]) -> Option<Query> {
+    use Query as Q;
+    Some(match action {
+        "GetInstanceProfile" => Q::GetInstanceProfile(ip::OneInstanceProfile { name: name(a[0]) }),
+        "ListInstanceProfiles" => Q::ListInstanceProfiles(list()),
+        "ListInstanceProfilesForRole" => {
+            Q::ListInstanceProfilesForRole(ip::ListForRole { role: name(a[0]), page: page() })
+        }
+        "ListInstanceProfileTags" => {
+            Q::ListInstanceProfileTags(t::ListTags { owner: name(a[0]), page: page() })
+        }
+        _ => return None,
     })
 }
 
