@@ -8,15 +8,12 @@
 //!
 //! **Must not know:** who is asking, when policies change.
 
-use std::sync::Arc;
-
 use model::fold;
 
 use crate::{
-    Document, DocumentKind, Effect, Layer, Layers, Request, Source, Verdict,
+    DocumentKind, Effect, Layer, Layers, Request, Source, Verdict,
     budget::{Budget, DECISION_STEPS_MAX, Scope},
-    index::{Asked, Builder, Index, Place},
-    truth::Truth,
+    index::{Asked, Builder, Index},
 };
 
 /// Longer actions are folded on the heap.
@@ -39,7 +36,7 @@ pub struct Compiled {
 }
 
 impl Compiled {
-    /// Prepares the layers. The documents stay shared.
+    /// Prepares the layers. The documents' conditions stay shared.
     pub fn new(layers: &Layers) -> Self {
         let Layers { identity, boundary, session } = layers;
         let mut layers = vec![(Layer::Identity, vec![Set::new(identity)])];
@@ -69,14 +66,14 @@ impl Compiled {
         let scope = Scope { context: request.context, budget: &budget };
         let asked = Asked::new(action, request.resource, scope);
         for (layer, sets) in &self.layers {
-            if sets.iter().any(|set| set.finds(Effect::Deny, &asked)) {
+            if sets.iter().any(|set| set.index.finds(Effect::Deny, &asked)) {
                 return Verdict::ExplicitDeny { layer: *layer };
             }
         }
         for (layer, sets) in &self.layers {
             let allows = !sets.is_empty()
                 && sets.iter().all(|set| {
-                    set.finds(Effect::Allow, &asked) || set.contested_allows(request, &budget)
+                    set.index.finds(Effect::Allow, &asked) || set.contested_allows(request, &budget)
                 });
             if !allows || budget.is_exhausted() {
                 return Verdict::ImplicitDeny { layer: *layer };
@@ -89,7 +86,6 @@ impl Compiled {
 /// One layer's policies.
 #[derive(Clone, Debug)]
 struct Set {
-    documents: Vec<Arc<Document>>,
     index: Index,
     /// Sources of several alternatives, all of which must allow.
     contested: Vec<Source>,
@@ -98,32 +94,22 @@ struct Set {
 impl Set {
     fn new(sources: &[Source]) -> Self {
         let mut index = Builder::default();
-        let (mut documents, mut contested) = (Vec::new(), Vec::new());
+        let mut contested = Vec::new();
         for source in sources {
             let alone = source.certain && source.alternatives.len() == 1;
             for document in &source.alternatives {
                 let allows_here = alone && document.kind() != DocumentKind::Trust;
-                for (at, statement) in document.statements().iter().enumerate() {
+                for statement in document.statements() {
                     if statement.effect() == Effect::Deny || allows_here {
-                        index.add(statement, Place::new(documents.len(), at));
+                        index.add(statement);
                     }
                 }
-                documents.push(Arc::clone(document));
             }
             if source.certain && source.alternatives.len() > 1 {
                 contested.push(source.clone());
             }
         }
-        Self { documents, index: index.build(), contested }
-    }
-
-    fn finds(&self, effect: Effect, asked: &Asked<'_>) -> bool {
-        self.index.finds(effect, asked, |place| {
-            let document = self.documents.get(place.document as usize);
-            let statement = document.and_then(|d| d.statements().get(place.statement as usize));
-            // A place that is not there would be a bug here; unknown is the narrow answer.
-            statement.map_or(Truth::Unknown, |s| s.conditions_hold(asked.scope))
-        })
+        Self { index: index.build(), contested }
     }
 
     fn contested_allows(&self, request: &Request<'_>, budget: &Budget) -> bool {

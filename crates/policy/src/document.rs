@@ -202,7 +202,7 @@ impl Parser<'_> {
             None => Vec::new(),
             Some(json) => condition::parse(json, self.text, self.variables)?,
         };
-        Ok(Statement { sid, effect, actions, resources, principals, conditions })
+        Ok(Statement { sid, effect, actions, resources, principals, conditions: conditions.into() })
     }
 
     fn elements<'j>(&self, json: &'j Json) -> Result<Elements<'j>, ParseError> {

@@ -1,19 +1,23 @@
 //! The statements of a set of policies by what a request says (DESIGN §7). Statements with the same
 //! action pattern are a group, found by the whole action if the pattern has no wildcard, else by
-//! the service. Within a group lie candidates in order of the length and the fingerprint of their
-//! resource's literal beginning, so that a resource is compared with few of them.
+//! the service. Within a group lie candidates in order of the length and a fingerprint of their
+//! resource's literal beginning, so that a resource is compared with few of them. A pattern that
+//! begins with wildcards, as `arn:aws:s3:*:*:x-1*` does, is known by four bytes that it asks for
+//! further on. What rules candidates out lies beside each other and apart from them: most of what a
+//! decision takes is waiting for memory.
 //!
 //! **Invariants.** `and` and `or` of [`Truth`] distribute, so that a statement may be taken apart
 //! into one candidate for each of its action and resource patterns. A name, a beginning and a
-//! pattern are compared in full before anything counts: a fingerprint only rules out.
+//! pattern are compared in full before anything counts: a mark only rules out.
 //!
 //! **Must not know:** layers, who is asking.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{cmp::Reverse, collections::BTreeMap, ops::Range, sync::Arc};
 
 use crate::{
     Effect,
     budget::Scope,
+    condition::Condition,
     matcher::{Matcher, Tail},
     pattern::Pattern,
     statement::{Actions, Resources, Statement},
@@ -24,6 +28,10 @@ use crate::{
 const RESOURCES_SPLIT_MAX: usize = 4;
 /// Longer runs of candidates are searched by halves.
 const RUN_SCANNED_MAX: usize = 8;
+/// Longer resources are not searched for a pattern's bytes before it is walked.
+const SEARCHED_BYTES_MAX: usize = 256;
+/// How many colons an ARN has before its sixth part.
+const COLONS: usize = 5;
 
 /// A request as it is looked up.
 #[derive(Clone, Copy)]
@@ -59,19 +67,6 @@ impl<'a> Name<'a> {
     }
 }
 
-/// Where a statement is: its document's place in the set, and its place in that.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
-    pub(crate) document: u32,
-    pub(crate) statement: u32,
-}
-
-impl Place {
-    pub(crate) fn new(document: usize, statement: usize) -> Self {
-        Self { document: number(document), statement: number(statement) }
-    }
-}
-
 /// The statements of one set.
 #[derive(Clone, Debug)]
 pub(crate) struct Index {
@@ -81,7 +76,11 @@ pub(crate) struct Index {
     groups: Box<[Group]>,
     /// How many groups have no name.
     nameless: usize,
+    /// Of each run of a group's candidates: what it is and the length of the beginnings, how many
+    /// candidates there are, and their marks in order.
+    marks: Box<[u32]>,
     candidates: Box<[Candidate]>,
+    conditions: Box<[Arc<[Condition]>]>,
     tests: Box<[Test]>,
     /// The names, and the literal beginnings of actions and resources.
     texts: Box<str>,
@@ -105,24 +104,36 @@ struct Group {
     after: u32,
     /// How many groups have this name, at the first of them.
     count: u32,
-    denies: Range<u32>,
-    allows: Range<u32>,
+    denies: Side,
+    allows: Side,
+}
+
+/// A group's statements of one effect.
+#[derive(Clone, Debug)]
+struct Side {
+    /// Where the marks of its candidates stand.
+    marks: Range<u32>,
+    /// The first candidate.
+    first: u32,
+    count: u32,
 }
 
 /// One statement by one of its action patterns, and one or all of its resource patterns.
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
-    /// Of the resource's literal beginning, where that stands, and its length.
-    fingerprint: u32,
+    /// Where the resource's literal beginning stands, and its length.
     text: u32,
     literal: u32,
     /// What follows that, as in [`Index::holds`].
     after: u32,
-    /// How many candidates have a beginning of this length, at the first of them.
-    run: u32,
-    /// The statement, if it has conditions.
-    conditions: Option<Place>,
+    /// The place of its conditions, or [`NONE`].
+    conditions: u32,
 }
+
+/// No conditions.
+const NONE: u32 = u32::MAX;
+/// Set in the head of a run whose marks are bytes to search for, not fingerprints.
+const SEARCHED: u32 = 1 << 31;
 
 /// The text must end here.
 const NOTHING: u32 = 0;
@@ -153,38 +164,30 @@ impl Test {
 
 impl Index {
     /// Whether a statement of this effect counts: a `Deny` that may apply, an `Allow` that does.
-    /// `conditions` tells whether those of a statement hold.
-    pub(crate) fn finds(
-        &self,
-        effect: Effect,
-        asked: &Asked<'_>,
-        conditions: impl Fn(Place) -> Truth,
-    ) -> bool {
+    pub(crate) fn finds(&self, effect: Effect, asked: &Asked<'_>) -> bool {
         let least = match effect {
             Effect::Deny => Truth::Unknown,
             Effect::Allow => Truth::True,
         };
         let scope = asked.scope;
         let counts = |group: &Group| {
-            let range = match effect {
+            let side = match effect {
                 Effect::Deny => &group.denies,
                 Effect::Allow => &group.allows,
             };
-            if range.is_empty() {
+            if side.count == 0 {
                 return false;
             }
             // What is not looked at for want of steps allows nothing, and may deny.
-            if !scope.budget.spend(range.len()) {
+            if !scope.budget.spend(side.count as usize) {
                 return effect == Effect::Deny;
             }
             let beginning = (group.text, group.literal);
-            let action = self.holds(beginning, group.after, asked.action.text, scope);
-            let candidates = self.candidates.get(range.start as usize..range.end as usize);
-            action >= least
-                && like(candidates.unwrap_or_default(), asked.resource).any(|candidate| {
+            self.holds(beginning, group.after, asked.action.text, scope) >= least
+                && self.any_like(side, asked.resource, |candidate| {
                     let beginning = (candidate.text, candidate.literal);
                     let resource = self.holds(beginning, candidate.after, asked.resource, scope);
-                    resource >= least && candidate.conditions.is_none_or(|c| conditions(c) >= least)
+                    resource >= least && self.conditions_hold(candidate, scope) >= least
                 })
         };
         let service = asked.service.map_or(&[][..], |service| self.named(service));
@@ -212,6 +215,46 @@ impl Index {
         }
     }
 
+    fn conditions_hold(&self, candidate: &Candidate, scope: Scope<'_>) -> Truth {
+        if candidate.conditions == NONE {
+            return Truth::True;
+        }
+        // A place that is not there would be a bug here; unknown is the narrow answer.
+        self.conditions.get(candidate.conditions as usize).map_or(Truth::Unknown, |conditions| {
+            Truth::all(conditions.iter().map(|condition| condition.holds(scope)))
+        })
+    }
+
+    /// Whether `counts` says so of a candidate that its mark does not rule out.
+    fn any_like(&self, side: &Side, resource: &str, counts: impl Fn(&Candidate) -> bool) -> bool {
+        let resource = resource.as_bytes();
+        let Range { start, end } = side.marks;
+        let mut marks = self.marks.get(start as usize..end as usize).unwrap_or_default();
+        let mut next = side.first as usize;
+        let counts = |at: usize| self.candidates.get(at).is_some_and(&counts);
+        while let Some(([head, count], after)) = marks.split_first_chunk::<2>() {
+            let (first, count) = (next, (*count as usize).min(after.len()));
+            let (run, after) = after.split_at(count);
+            (marks, next) = (after, first + count);
+            let length = (head & !SEARCHED) as usize;
+            if head & SEARCHED != 0 {
+                let text = resource.get(length..).unwrap_or_default();
+                if (first..).zip(run).any(|(at, mark)| may_have(text, *mark) && counts(at)) {
+                    return true;
+                }
+                continue;
+            }
+            let Some(wanted) = fingerprint(resource, length) else { continue };
+            let long = run.len() > RUN_SCANNED_MAX;
+            let from = if long { run.partition_point(|mark| *mark < wanted) } else { 0 };
+            let upto = (first..).zip(run).skip(from).take_while(|(_, mark)| **mark <= wanted);
+            if upto.into_iter().any(|(at, mark)| *mark == wanted && counts(at)) {
+                return true;
+            }
+        }
+        false
+    }
+
     fn text(&self, (from, length): (u32, u32)) -> Option<&str> {
         let from = from as usize;
         self.texts.get(from..from + length as usize)
@@ -236,32 +279,6 @@ impl Index {
     }
 }
 
-/// The candidates whose literal beginning has the resource's fingerprint.
-fn like<'a>(
-    mut candidates: &'a [Candidate],
-    resource: &'a str,
-) -> impl Iterator<Item = &'a Candidate> {
-    let runs = std::iter::from_fn(move || {
-        let first = candidates.first()?;
-        let length = (first.run as usize).clamp(1, candidates.len());
-        let (run, after) = candidates.split_at(length);
-        candidates = after;
-        let Some(wanted) = fingerprint(resource.as_bytes(), first.literal as usize) else {
-            return Some((&[][..], 0));
-        };
-        let skipped = if run.len() > RUN_SCANNED_MAX {
-            run.partition_point(|candidate| candidate.fingerprint < wanted)
-        } else {
-            0
-        };
-        Some((run.get(skipped..).unwrap_or_default(), wanted))
-    });
-    runs.flat_map(|(run, wanted)| {
-        let upto = run.iter().take_while(move |candidate| candidate.fingerprint <= wanted);
-        upto.filter(move |candidate| candidate.fingerprint == wanted)
-    })
-}
-
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Of the last sixteen of the first `length` bytes, if there are so many; of fewer than eight it
@@ -274,6 +291,23 @@ fn fingerprint(text: &[u8], length: usize) -> Option<u32> {
     Some((mixed >> 32) as u32)
 }
 
+/// Whether a text may have these four bytes.
+fn may_have(text: &[u8], wanted: u32) -> bool {
+    if text.len() > SEARCHED_BYTES_MAX {
+        return true;
+    }
+    let words = text.windows(4).map(|bytes| bytes.try_into().map_or(0, u32::from_le_bytes));
+    // Without an early end this takes many places at once.
+    words.fold(false, |found, word| found | (word == wanted))
+}
+
+/// The last four bytes of the last literal that is so long: every text that matches has them.
+fn searched(tail: &Tail) -> Option<u32> {
+    let Tail::Stars(pattern) = tail else { return None };
+    let mut literals = pattern.as_bytes().rsplit(|byte| *byte == b'*');
+    literals.find_map(|literal| literal.last_chunk::<4>()).map(|last| u32::from_le_bytes(*last))
+}
+
 /// Eight bytes as a number.
 fn word(bytes: &[u8]) -> u64 {
     bytes.try_into().map_or(0, u64::from_le_bytes)
@@ -282,8 +316,9 @@ fn word(bytes: &[u8]) -> u64 {
 /// An index in the making.
 #[derive(Default)]
 pub(crate) struct Builder {
-    /// By name and pattern.
+    /// By name, and for patterns with wildcards by pattern.
     groups: BTreeMap<(String, String), Draft>,
+    conditions: Vec<Arc<[Condition]>>,
     tests: Vec<Test>,
     texts: String,
 }
@@ -292,114 +327,101 @@ pub(crate) struct Builder {
 struct Draft {
     literal: Box<str>,
     after: u32,
-    denies: Vec<Candidate>,
-    allows: Vec<Candidate>,
+    denies: Vec<Marked>,
+    allows: Vec<Marked>,
+}
+
+/// A candidate with what its mark is.
+#[derive(Clone, Copy)]
+struct Marked {
+    head: u32,
+    mark: u32,
+    candidate: Candidate,
 }
 
 impl Builder {
-    pub(crate) fn add(&mut self, statement: &Statement, place: Place) {
-        let conditions = (!statement.conditions.is_empty()).then_some(place);
-        let candidates: Vec<Candidate> = self
-            .resources(&statement.resources)
-            .into_iter()
-            .map(|candidate| Candidate { conditions, ..candidate })
-            .collect();
+    pub(crate) fn add(&mut self, statement: &Statement) {
+        let mut candidates = self.resources(&statement.resources);
+        if !statement.conditions.is_empty() {
+            let conditions = number(self.conditions.len());
+            self.conditions.push(Arc::clone(&statement.conditions));
+            candidates.iter_mut().for_each(|marked| marked.candidate.conditions = conditions);
+        }
         match &statement.actions {
             Actions::Any(patterns) => {
                 for pattern in patterns {
                     let (literal, tail) = Matcher::new(pattern).into_parts();
-                    let name = match &tail {
-                        Tail::Nothing => &*literal,
+                    let key = match &tail {
+                        Tail::Nothing => (literal.to_string(), String::new()),
                         Tail::Anything | Tail::Stars(_) | Tail::Pattern(_) => {
-                            literal.split_once(':').map_or("", |(service, _)| service)
+                            let service =
+                                literal.split_once(':').map_or("", |(service, _)| service);
+                            (service.to_owned(), pattern.skeleton())
                         }
                     };
-                    let key = (name.to_owned(), pattern.skeleton());
-                    self.add_to(key, statement.effect, &candidates, |builder| {
-                        (literal, builder.after(tail))
-                    });
+                    let tests = &mut self.tests;
+                    let draft = self
+                        .groups
+                        .entry(key)
+                        .or_insert_with(|| Draft::new(literal, after(tests, tail)));
+                    draft.add(statement.effect, &candidates);
                 }
             }
             Actions::AllBut(patterns) => {
                 // No pattern of an action has this character.
                 let key = (String::new(), format!("!{}", self.tests.len()));
-                let test = Test::AllBut(matchers(patterns));
-                self.add_to(key, statement.effect, &candidates, |builder| {
-                    (Box::default(), builder.test(test))
-                });
-            }
-        }
-    }
-
-    fn add_to(
-        &mut self,
-        key: (String, String),
-        effect: Effect,
-        candidates: &[Candidate],
-        pattern: impl FnOnce(&mut Self) -> (Box<str>, u32),
-    ) {
-        if !self.groups.contains_key(&key) {
-            let (literal, after) = pattern(self);
-            let draft = Draft { literal, after, denies: Vec::new(), allows: Vec::new() };
-            self.groups.insert(key.clone(), draft);
-        }
-        if let Some(draft) = self.groups.get_mut(&key) {
-            match effect {
-                Effect::Deny => draft.denies.extend(candidates),
-                Effect::Allow => draft.allows.extend(candidates),
+                let test = push(&mut self.tests, Test::AllBut(matchers(patterns)));
+                let draft = self.groups.entry(key).or_insert(Draft::new(Box::default(), test));
+                draft.add(statement.effect, &candidates);
             }
         }
     }
 
     /// A candidate for each of a few patterns, or one for all.
-    fn resources(&mut self, resources: &Resources) -> Vec<Candidate> {
+    fn resources(&mut self, resources: &Resources) -> Vec<Marked> {
         match resources {
-            Resources::All => vec![self.candidate("", ANYTHING)],
+            Resources::All => vec![self.candidate("", ANYTHING, None)],
             Resources::Any(patterns) if patterns.len() <= RESOURCES_SPLIT_MAX => {
                 let each = |pattern: &Pattern| {
                     let (literal, tail) = Matcher::new(pattern).into_parts();
-                    let after = self.after(tail);
-                    self.candidate(&literal, after)
+                    let searched = searched(&tail);
+                    let after = after(&mut self.tests, tail);
+                    self.candidate(&literal, after, searched)
                 };
                 patterns.iter().map(each).collect()
             }
             Resources::Any(patterns) => {
-                let after = self.test(Test::Any(matchers(patterns)));
-                vec![self.candidate("", after)]
+                let after = push(&mut self.tests, Test::Any(matchers(patterns)));
+                vec![self.candidate("", after, None)]
             }
             Resources::AllBut(patterns) => {
-                let after = self.test(Test::AllBut(matchers(patterns)));
-                vec![self.candidate("", after)]
+                let after = push(&mut self.tests, Test::AllBut(matchers(patterns)));
+                vec![self.candidate("", after, None)]
             }
         }
     }
 
-    fn candidate(&mut self, literal: &str, after: u32) -> Candidate {
-        let fingerprint = fingerprint(literal.as_bytes(), literal.len()).unwrap_or_default();
+    fn candidate(&mut self, literal: &str, after: u32, searched: Option<u32>) -> Marked {
         let text = push_text(&mut self.texts, literal);
-        let literal = number(literal.len());
-        Candidate { fingerprint, text, literal, after, run: 0, conditions: None }
-    }
-
-    fn after(&mut self, tail: Tail) -> u32 {
-        match tail {
-            Tail::Nothing => NOTHING,
-            Tail::Anything => ANYTHING,
-            Tail::Stars(_) | Tail::Pattern(_) => self.test(Test::Goes(tail)),
-        }
-    }
-
-    fn test(&mut self, test: Test) -> u32 {
-        self.tests.push(test);
-        number(self.tests.len() - 1) + TESTS
+        let length = number(literal.len());
+        // A beginning with all five says more than what comes after it.
+        let general = literal.bytes().filter(|byte| *byte == b':').count() < COLONS;
+        let (head, mark) = match searched.filter(|_| general) {
+            Some(mark) => (length | SEARCHED, mark),
+            None => (length, fingerprint(literal.as_bytes(), literal.len()).unwrap_or_default()),
+        };
+        let candidate = Candidate { text, literal: length, after, conditions: NONE };
+        Marked { head, mark, candidate }
     }
 
     pub(crate) fn build(self) -> Index {
-        let Self { groups: drafts, tests, mut texts } = self;
-        let (mut groups, mut candidates) = (Vec::<Group>::new(), Vec::new());
+        let Self { groups: drafts, conditions, tests, mut texts } = self;
+        let (mut groups, mut marks, mut candidates) = (Vec::<Group>::new(), Vec::new(), Vec::new());
         let (mut nameless, mut firsts) = (0, Vec::<(String, usize)>::new());
         for ((name, _), Draft { literal, after, denies, allows }) in drafts {
             let at = groups.len();
+            let text = push_text(&mut texts, &literal);
+            let name_length = number(name.len());
             match firsts.last() {
                 _ if name.is_empty() => nameless += 1,
                 Some((last, first)) if *last == name => {
@@ -407,25 +429,40 @@ impl Builder {
                         first.count += 1;
                     }
                 }
-                Some(_) | None => firsts.push((name.clone(), at)),
+                Some(_) | None => firsts.push((name, at)),
             }
             groups.push(Group {
-                text: push_text(&mut texts, &literal),
-                name: number(name.len()),
+                text,
+                name: name_length,
                 literal: number(literal.len()),
                 after,
                 count: 1,
-                denies: append(&mut candidates, denies),
-                allows: append(&mut candidates, allows),
+                denies: append(&mut marks, &mut candidates, denies),
+                allows: append(&mut marks, &mut candidates, allows),
             });
         }
         Index {
             slots: slots(&firsts),
             groups: groups.into(),
             nameless,
+            marks: marks.into(),
             candidates: candidates.into(),
+            conditions: conditions.into(),
             tests: tests.into(),
             texts: texts.into(),
+        }
+    }
+}
+
+impl Draft {
+    fn new(literal: Box<str>, after: u32) -> Self {
+        Self { literal, after, denies: Vec::new(), allows: Vec::new() }
+    }
+
+    fn add(&mut self, effect: Effect, candidates: &[Marked]) {
+        match effect {
+            Effect::Deny => self.denies.extend(candidates),
+            Effect::Allow => self.allows.extend(candidates),
         }
     }
 }
@@ -446,18 +483,32 @@ fn slots(firsts: &[(String, usize)]) -> Box<[Slot]> {
     slots.into()
 }
 
-/// Appends a group's candidates in order, the longest beginnings first: they rule out the most.
-fn append(all: &mut Vec<Candidate>, mut group: Vec<Candidate>) -> Range<u32> {
-    let start = number(all.len());
-    group.sort_by_key(|c| (std::cmp::Reverse(c.literal), c.fingerprint));
-    for run in group.chunk_by_mut(|one, other| one.literal == other.literal) {
-        let length = number(run.len());
-        if let Some(first) = run.first_mut() {
-            first.run = length;
-        }
+/// Appends a group's candidates in order: the longest beginnings first, which rule out the most,
+/// and last what has to be searched for.
+fn append(marks: &mut Vec<u32>, candidates: &mut Vec<Candidate>, mut group: Vec<Marked>) -> Side {
+    let (start, first) = (number(marks.len()), number(candidates.len()));
+    group.sort_by_key(|one| (one.head & SEARCHED, Reverse(one.head), one.mark));
+    for run in group.chunk_by(|one, other| one.head == other.head) {
+        marks.extend(run.first().map(|one| one.head));
+        marks.push(number(run.len()));
+        marks.extend(run.iter().map(|one| one.mark));
+        candidates.extend(run.iter().map(|one| one.candidate));
     }
-    all.append(&mut group);
-    start..number(all.len())
+    Side { marks: start..number(marks.len()), first, count: number(group.len()) }
+}
+
+/// The number of what follows a literal beginning.
+fn after(tests: &mut Vec<Test>, tail: Tail) -> u32 {
+    match tail {
+        Tail::Nothing => NOTHING,
+        Tail::Anything => ANYTHING,
+        Tail::Stars(_) | Tail::Pattern(_) => push(tests, Test::Goes(tail)),
+    }
+}
+
+fn push(tests: &mut Vec<Test>, test: Test) -> u32 {
+    tests.push(test);
+    number(tests.len() - 1) + TESTS
 }
 
 fn matchers(patterns: &[Pattern]) -> Box<[Matcher]> {

@@ -4,6 +4,8 @@
 //!
 //! **Must not know:** other statements, layers.
 
+use std::sync::Arc;
+
 use crate::{
     Principal, Problem, Request,
     budget::{Budget, Scope},
@@ -43,7 +45,8 @@ pub struct Statement {
     pub(crate) actions: Actions,
     pub(crate) resources: Resources,
     pub(crate) principals: Vec<Principal>,
-    pub(crate) conditions: Vec<Condition>,
+    /// Shared with what is compiled of it.
+    pub(crate) conditions: Arc<[Condition]>,
 }
 
 impl Statement {
