@@ -2,7 +2,7 @@
 //!
 //! **Invariants.** Every policy that may apply is here, with every side of its documents. It is
 //! certain only if each edge on the way to it, and the existence of what the edge leads to, is
-//! uncontested.
+//! uncontested, and nothing else has the name of that.
 //!
 //! **Must not know:** what is asked.
 
@@ -96,8 +96,7 @@ impl PolicyRef {
             Self::Customer(entity) => {
                 let mut source = Source { label, certain: false, alternatives: Vec::new() };
                 let default = identity.read(&DEFAULT_VERSION, *entity);
-                let exists = Certainty::of(identity.read(&HEAD, *entity).must().is_some());
-                let mut certain = edge.and(exists);
+                let mut certain = edge.and(Certainty::of(identity.can_act(*entity)));
                 // INVARIANT: each default it may have is an alternative, so that all must allow.
                 for version in default.may() {
                     let sides = identity.document(&POLICY_VERSION, *entity, &version.text);
@@ -154,11 +153,10 @@ pub(crate) fn layers(identity: &Identity, caller: &Caller) -> Option<Layers> {
     for (group, edge) in identity.read_all(&MEMBERSHIP, entity) {
         let Ok(id) = group.parse::<UniqueId>() else { continue };
         let group = Entity { account: entity.account, id };
-        let exists = identity.read(&HEAD, group);
-        if !exists.is_possible() {
+        if !identity.read(&HEAD, group).is_possible() {
             continue;
         }
-        let certain = Certainty::of(edge.must().is_some() && exists.must().is_some());
+        let certain = Certainty::of(edge.must().is_some() && identity.can_act(group));
         own_sources(identity, group, certain, &mut sources);
     }
     let session =

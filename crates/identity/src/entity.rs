@@ -299,7 +299,8 @@ impl Identity {
         arns
     }
 
-    /// Whether a user or role can act: it must exist and have no rival.
+    /// Whether a user or role can act, and a group or policy gives what it allows: it must exist
+    /// and have no rival.
     pub(crate) fn can_act(&self, entity: Entity) -> bool {
         self.read(&HEAD, entity).must().is_some() && !self.has_rival(entity)
     }

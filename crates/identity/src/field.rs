@@ -25,6 +25,7 @@
 //! Entities are users, groups, roles, instance profiles and managed policies. Of a contested
 //! document every side must allow and any may deny; if one side is a removal, only its denies
 //! count.
+//! An entity whose name another must have too reads as one whose head is contested.
 //!
 //! **Invariants.** Numbers are for ever; a tag's message only grows.
 //!

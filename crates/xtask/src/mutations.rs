@@ -155,8 +155,8 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "a group that may be deleted still allows",
         file: "crates/identity/src/effective.rs",
-        from: "Certainty::of(edge.must().is_some() && exists.must().is_some());",
-        to: "Certainty::of(edge.must().is_some() && exists.is_possible());",
+        from: "Certainty::of(edge.must().is_some() && identity.can_act(group));",
+        to: "Certainty::of(edge.must().is_some());",
         caught_by: "-p identity --test it a_group_deleted_while_a_user_joins_gives_only",
     },
     Mutation {

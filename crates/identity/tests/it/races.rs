@@ -358,6 +358,58 @@ fn rivals_for_a_name_are_given_nothing_and_limit_nobody() {
 }
 
 #[test]
+fn what_rivals_for_a_name_allow_does_not_count() {
+    check_race(
+        "quiet root CreateUser bob
+        sync
+        quiet a: root CreatePolicy P allow:s3:*
+        quiet a: root AttachUserPolicy bob P
+        quiet a: root CreateGroup g
+        quiet a: root AddUserToGroup g bob
+        quiet a: root PutGroupPolicy g yes allow:ec2:*
+        quiet a: root PutGroupPolicy g no deny:sqs:*
+        may BOB s3:GetObject *
+        may BOB ec2:RunInstances *
+        quiet b: root CreatePolicy p allow:*
+        quiet b: root CreateGroup G
+        sync
+        may BOB s3:GetObject *
+        may BOB ec2:RunInstances *
+        may BOB sqs:SendMessage *
+        root DetachUserPolicy bob P
+        root DeletePolicy P
+        root AttachUserPolicy bob p
+        root UpdateGroup g h
+        may BOB s3:GetObject *
+        may BOB ec2:RunInstances *",
+        expect![[r#"
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                Allow
+            may arn:aws:iam::123456789012:user/bob ec2:RunInstances *
+                Allow
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                ImplicitDeny { layer: Identity }
+            may arn:aws:iam::123456789012:user/bob ec2:RunInstances *
+                ImplicitDeny { layer: Identity }
+            may arn:aws:iam::123456789012:user/bob sqs:SendMessage *
+                ExplicitDeny { layer: Identity }
+            root DetachUserPolicy bob P
+                done
+            root DeletePolicy P
+                done
+            root AttachUserPolicy bob p
+                done
+            root UpdateGroup g h
+                done
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                Allow
+            may arn:aws:iam::123456789012:user/bob ec2:RunInstances *
+                Allow
+        "#]],
+    );
+}
+
+#[test]
 fn a_name_changed_both_ways_is_unknown_in_conditions() {
     check_race(
         "quiet root CreateUser bob
