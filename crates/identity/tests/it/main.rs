@@ -14,6 +14,7 @@ mod matrix;
 mod nouns;
 mod parse;
 mod passwords;
+mod race;
 mod races;
 mod sessions;
 mod simulate;

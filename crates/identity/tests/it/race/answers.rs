@@ -1,0 +1,116 @@
+//! What is asked of a state, and its answers, one bit each.
+
+use identity::{
+    Caller, CheckRequest, Identity, Principal, Query, Reply, authenticate_key, check, sts,
+};
+use model::{Arn, Credential, Timestamp, UniqueId, UniqueIdKind};
+
+use super::world::{Race, World};
+use crate::history::ACCOUNT;
+
+const ACTIONS: [&str; 3] = ["s3:GetObject", "s3:PutObject", "ec2:RunInstances"];
+
+/// A question.
+#[derive(Clone, Debug)]
+enum Question {
+    /// `identity::check`.
+    May(UniqueId, &'static str),
+    /// `identity::authenticate_key`.
+    Authenticates(UniqueId),
+    /// `AssumeRole` by a user.
+    Assumes(UniqueId, UniqueId),
+}
+
+/// All questions of a history.
+pub(crate) struct Subjects(Vec<Question>);
+
+impl Subjects {
+    /// Of all users, roles and keys there may be.
+    pub(crate) fn of(race: &Race) -> Self {
+        let made = race.operations.iter().filter_map(|operation| match &operation.reply {
+            Reply::CreateUser(user) => Some(user.id),
+            Reply::CreateRole(role) => Some(role.id),
+            Reply::CreateAccessKey(key) => Some(key.id),
+            _ => None,
+        });
+        let ids: Vec<UniqueId> = race.names.keys().copied().chain(made).collect();
+        let of = |kind| move |id: &&UniqueId| id.kind() == Some(kind);
+        let users = || ids.iter().filter(of(UniqueIdKind::User));
+        let roles = || ids.iter().filter(of(UniqueIdKind::Role));
+        let mut all = Vec::new();
+        for id in users().chain(roles()) {
+            all.extend(ACTIONS.map(|action| Question::May(*id, action)));
+        }
+        for user in users() {
+            all.extend(roles().map(|role| Question::Assumes(*user, *role)));
+        }
+        let keys = ids.iter().filter(of(UniqueIdKind::AccessKey)).chain(&race.keys);
+        all.extend(keys.map(|key| Question::Authenticates(*key)));
+        all.truncate(64);
+        Self(all)
+    }
+
+    /// The bits of all questions.
+    pub(crate) fn all(&self) -> u64 {
+        u64::MAX.checked_shr(64 - self.0.len() as u32).unwrap_or_default()
+    }
+
+    /// Whether a state says yes to the questions of these bits.
+    pub(crate) fn answers(&self, world: &World, identity: &Identity, bits: u64) -> u64 {
+        let asked = self.0.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1);
+        asked.map(|(at, question)| u64::from(ask(world, identity, question)) << at).sum()
+    }
+
+    /// The questions of these bits.
+    pub(crate) fn name(&self, bits: u64) -> String {
+        let asked = self.0.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1);
+        let named: Vec<String> = asked.map(|(_, question)| format!("{question:?}")).collect();
+        named.join(", ")
+    }
+}
+
+fn ask(world: &World, identity: &Identity, question: &Question) -> bool {
+    match question {
+        Question::May(principal, action) => {
+            let request = CheckRequest {
+                principal: principal.to_string(),
+                action: (*action).to_owned(),
+                resource: "arn:aws:s3:::bucket/object".to_owned(),
+                context: Vec::new(),
+            };
+            let now = Timestamp::from_secs(1_800_000_000);
+            check(identity, &world.accounts, now, &request)
+                .is_ok_and(|decision| decision.is_allowed())
+        }
+        Question::Authenticates(key) => {
+            authenticate_key(identity, &world.keys, key.as_str()).is_some()
+        }
+        Question::Assumes(user, role) => assumes(world, identity, *user, *role),
+    }
+}
+
+/// Whether a user may assume a role, by any name.
+fn assumes(world: &World, identity: &Identity, user: UniqueId, role: UniqueId) -> bool {
+    let caller = Caller {
+        account: world.root.account,
+        principal: Principal::User(user),
+        credential: Credential::Node(0),
+        session: None,
+    };
+    ["ops", "dev"].iter().any(|name| {
+        if world.find(identity, "Role", name) != Some(role) {
+            return false;
+        }
+        let assume = Query::AssumeRole(sts::AssumeRole {
+            role_arn: Arn::iam(ACCOUNT, format!("role/{name}")),
+            session_name: "sess".parse().unwrap(),
+            duration: None,
+            policy: None,
+            policy_arns: Vec::new(),
+            tags: Vec::new(),
+            external_id: None,
+            source_identity: None,
+        });
+        world.ask(identity, &caller, &assume).is_ok()
+    })
+}

@@ -1,0 +1,377 @@
+//! What all histories share, and how one is run on three nodes and merged.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crdt::{Dot, Hlc, NodeId};
+use identity::{
+    AccountInfo, Accounts, Caller, Command, Ctx, Identity, KeyRing, Noun, Outcome, Query, Reply,
+    RequestContext, execute, query,
+};
+use model::{AccountId, Entropy, Timestamp, UniqueId};
+use wire::transaction::{Meta, Transaction};
+
+use super::plan::{Plan, Step};
+use crate::{
+    history::{ACCOUNT, root},
+    parse::{Call, parse},
+};
+
+/// Where what is there before was made, and where all is done in one order.
+const BEFORE: NodeId = NodeId(9);
+
+/// Most operations of a history: they have at most a few hundred orders.
+const OPERATIONS_MAX: usize = 8;
+
+const BASE: &[&str] = &[
+    "CreateUser bob",
+    "CreateUser ann",
+    "CreateGroup g",
+    "CreateGroup h",
+    "CreateRole ops trusts:bob",
+    "CreatePolicy P allow:s3:*",
+    "CreatePolicy D deny:s3:Put*",
+    "CreateAccessKey ann",
+];
+
+/// What a word of a call names. Words are resolved where the call is made: in every order it is
+/// about the same entity, whatever that is called by then.
+#[derive(Clone, Debug)]
+pub(crate) enum Word {
+    Text(String),
+    Named { prefix: &'static str, id: UniqueId },
+}
+
+/// The names of what exists, where all is done in one order.
+pub(crate) type Names = BTreeMap<UniqueId, String>;
+
+/// An operation that its node accepted.
+pub(crate) struct Operation {
+    /// Its text, with its node.
+    pub(crate) text: String,
+    pub(crate) words: Vec<Word>,
+    /// The time of the call and all that is random in it.
+    pub(crate) moment: u64,
+    /// The operations, by bit, that its node had seen.
+    pub(crate) seen: u64,
+    pub(crate) reply: Reply,
+}
+
+/// A history that was run.
+pub(crate) struct Race {
+    /// What was there before.
+    pub(crate) before: Identity,
+    pub(crate) names: Names,
+    /// Access keys that were there before.
+    pub(crate) keys: Vec<UniqueId>,
+    pub(crate) operations: Vec<Operation>,
+    pub(crate) merged: Identity,
+    /// All transactions in the order they were made, each taken to have seen all others.
+    pub(crate) last_writer: Identity,
+}
+
+/// What all histories share.
+pub(crate) struct World {
+    base: Identity,
+    names: Names,
+    pub(crate) root: Caller,
+    pub(crate) accounts: Accounts,
+    pub(crate) keys: KeyRing,
+    request: RequestContext,
+    pub(crate) made_keys: Vec<String>,
+}
+
+#[derive(Clone)]
+struct Node {
+    identity: Identity,
+    log: Vec<Arc<Transaction>>,
+    seen: u64,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let account: AccountId = ACCOUNT.parse().unwrap();
+        let info = AccountInfo { created: Timestamp::from_secs(1_000_000_000), alias: None };
+        let mut world = Self {
+            base: Identity::default(),
+            names: Names::new(),
+            root: root(account),
+            accounts: Accounts(BTreeMap::from([(account, info)])),
+            keys: KeyRing::new(vec![(1, [9; 32])], 1),
+            request: RequestContext::default(),
+            made_keys: Vec::new(),
+        };
+        let (mut base, mut names) = (Identity::default(), Names::new());
+        for (at, call) in BASE.iter().enumerate() {
+            let words = world.words(&base, call);
+            let reply = world.serial(&mut base, &mut names, &words, at as u64).unwrap();
+            if let Reply::CreateAccessKey(key) = &reply {
+                world.made_keys.push(key.id.to_string());
+            }
+        }
+        (world.base, world.names) = (base, names);
+        world
+    }
+
+    pub(crate) fn ask(
+        &self,
+        identity: &Identity,
+        caller: &Caller,
+        asked: &Query,
+    ) -> Result<Reply, identity::Error> {
+        query(identity, &self.ctx(caller, 0, &entropy(0)), asked)
+    }
+
+    fn ctx<'a>(&'a self, caller: &'a Caller, moment: u64, entropy: &'a Entropy) -> Ctx<'a> {
+        let now = Timestamp::from_secs(1_700_000_000 + moment);
+        let Self { request, keys, accounts, .. } = self;
+        Ctx { now, entropy, caller, request, keys, accounts }
+    }
+
+    /// The words of a call, resolved as the node resolves them.
+    pub(crate) fn words(&self, identity: &Identity, call: &str) -> Vec<Word> {
+        let (action, arguments) = call.split_once(' ').unwrap();
+        let mut words = vec![Word::Text(action.to_owned())];
+        for (at, text) in arguments.split(' ').enumerate() {
+            let named = match text.strip_prefix("trusts:") {
+                Some(user) => Some(("trusts:", "User", user)),
+                None => kind_at(action, at).map(|kind| ("", kind, text)),
+            };
+            let word = named.and_then(|(prefix, kind, name)| {
+                Some(Word::Named { prefix, id: self.find(identity, kind, name)? })
+            });
+            words.push(word.unwrap_or_else(|| Word::Text(text.to_owned())));
+        }
+        words
+    }
+
+    /// The entity that a node takes a name for.
+    pub(crate) fn find(&self, identity: &Identity, kind: &str, name: &str) -> Option<UniqueId> {
+        let Call::Query(get) = parse(&format!("Get{kind}"), &[name], &[]) else { panic!("{kind}") };
+        match self.ask(identity, &self.root, &get) {
+            Ok(Reply::GetUser(identity::user::GotUser::User(user))) => Some(user.id),
+            Ok(Reply::GetGroup(got)) => Some(got.group.id),
+            Ok(Reply::GetRole(role)) => Some(role.id),
+            Ok(Reply::GetPolicy(policy)) if !name.starts_with("aws/") => Some(policy.id),
+            _ => None,
+        }
+    }
+
+    fn command(&self, words: &[String]) -> Command {
+        let words: Vec<String> = words.iter().map(|word| expand(word)).collect();
+        let texts: Vec<&str> = words.iter().map(String::as_str).collect();
+        match parse(texts[0], &texts[1..], &self.made_keys) {
+            Call::Command(command) => command,
+            Call::Query(query) => panic!("{query:?} writes nothing"),
+        }
+    }
+
+    fn execute(
+        &self,
+        identity: &Identity,
+        words: &[String],
+        moment: u64,
+    ) -> Result<(Vec<crdt::Write>, Reply), identity::Error> {
+        let entropy = entropy(moment);
+        let ctx = self.ctx(&self.root, moment, &entropy);
+        match execute(identity, &ctx, &self.command(words))? {
+            Outcome::Write { writes, reply } => Ok((writes, reply)),
+            Outcome::Control { change, .. } => panic!("{change:?} is the control plane's"),
+        }
+    }
+
+    fn transaction(
+        &self,
+        identity: &Identity,
+        origin: NodeId,
+        writes: Vec<crdt::Write>,
+    ) -> Arc<Transaction> {
+        let deps = identity.state().vector().clone();
+        let dot = Dot::new(origin, deps.get(&origin) + 1);
+        let meta = Meta {
+            hlc: Hlc::default(),
+            author: self.root.author(),
+            request_id: String::new(),
+            action: String::new(),
+        };
+        Arc::new(Transaction { dot, deps, meta: Arc::new(meta), writes })
+    }
+
+    /// Does an operation where all is done in one order. A precondition that fails makes it not
+    /// happen.
+    pub(crate) fn serial(
+        &self,
+        identity: &mut Identity,
+        names: &mut Names,
+        words: &[Word],
+        moment: u64,
+    ) -> Result<Reply, identity::Error> {
+        let spell = |word: &Word| match word {
+            Word::Text(text) => text.clone(),
+            Word::Named { prefix, id } => {
+                format!("{prefix}{}", names.get(id).map_or("gone", String::as_str))
+            }
+        };
+        let spelled: Vec<String> = words.iter().map(spell).collect();
+        let (writes, reply) = self.execute(identity, &spelled, moment)?;
+        let transaction = self.transaction(identity, BEFORE, writes);
+        identity.apply(&transaction).unwrap();
+        match (&reply, spelled[0].as_str(), words.get(1)) {
+            (Reply::CreateUser(user), ..) => drop(names.insert(user.id, spelled[1].clone())),
+            (Reply::CreateGroup(group), ..) => drop(names.insert(group.id, spelled[1].clone())),
+            (Reply::CreateRole(role), ..) => drop(names.insert(role.id, spelled[1].clone())),
+            (Reply::CreatePolicy(policy), ..) => drop(names.insert(policy.id, spelled[1].clone())),
+            (_, "UpdateUser" | "UpdateGroup", Some(Word::Named { id, .. })) => {
+                names.insert(*id, spelled[2].clone());
+            }
+            (
+                _,
+                "DeleteUser" | "DeleteGroup" | "DeleteRole" | "DeletePolicy",
+                Some(Word::Named { id, .. }),
+            ) => drop(names.remove(id)),
+            _ => {}
+        }
+        Ok(reply)
+    }
+
+    /// Whether a call was refused for a name whose holder gives it up in the merge, because an
+    /// operation deletes it or calls it otherwise.
+    ///
+    /// Such an order does not count. Names are given at once, and rivals refused as long as they
+    /// are (DESIGN §4); a deletion that was accepted is not taken back by what was concurrent, so
+    /// that who took the name after it, or had not seen its holder, has it rightly.
+    pub(crate) fn refused_by_the_gone(
+        &self,
+        identity: &Identity,
+        refused: &identity::Error,
+        operations: &[Operation],
+    ) -> bool {
+        let identity::Error::EntityAlreadyExists { noun, name } = refused else { return false };
+        let (kind, delete, update) = match noun {
+            Noun::User => ("User", "DeleteUser", "UpdateUser"),
+            Noun::Group => ("Group", "DeleteGroup", "UpdateGroup"),
+            Noun::Role => ("Role", "DeleteRole", ""),
+            Noun::Policy => ("Policy", "DeletePolicy", ""),
+            other => panic!("{other:?} has no name"),
+        };
+        let name = name.rsplit('/').next().unwrap_or(name);
+        let holder = self.find(identity, kind, name).unwrap();
+        let is = |operation: &Operation, action: &str| match operation.words.as_slice() {
+            [Word::Text(text), Word::Named { id, .. }, ..] => text == action && *id == holder,
+            _ => false,
+        };
+        if operations.iter().any(|operation| is(operation, delete)) {
+            return true;
+        }
+        let renames = || operations.iter().enumerate().filter(|(_, o)| is(o, update));
+        let mut last = renames().filter(|(at, _)| renames().all(|(_, o)| o.seen >> at & 1 == 0));
+        let called = |operation: &Operation| match &operation.words[2] {
+            Word::Text(text) => text == name,
+            Word::Named { .. } => false,
+        };
+        renames().next().is_some() && !last.any(|(_, operation)| called(operation))
+    }
+
+    /// Runs a plan on three nodes, and merges.
+    pub(crate) fn race(&self, plan: &Plan) -> Race {
+        let (mut before, mut names) = (self.base.clone(), self.names.clone());
+        let mut moment = BASE.len() as u64;
+        for call in &plan.setup {
+            moment += 1;
+            // What cannot be there is not.
+            let words = self.words(&before, call);
+            let _refused = self.serial(&mut before, &mut names, &words, moment);
+        }
+        let node = Node { identity: before.clone(), log: Vec::new(), seen: 0 };
+        let mut nodes = [node.clone(), node.clone(), node];
+        let mut last_writer = before.clone();
+        let mut operations = Vec::new();
+        for step in &plan.steps {
+            moment += 1;
+            match step {
+                Step::Pull(to, from) => pull(&mut nodes, *to, *from),
+                Step::Call(..) if operations.len() == OPERATIONS_MAX => {}
+                Step::Call(at, call) => {
+                    let node = &mut nodes[*at];
+                    let texts: Vec<String> = call.split(' ').map(str::to_owned).collect();
+                    let Ok((writes, reply)) = self.execute(&node.identity, &texts, moment) else {
+                        continue;
+                    };
+                    let words = self.words(&node.identity, call);
+                    let origin = NodeId(*at as u32 + 1);
+                    let last = self.transaction(&last_writer, BEFORE, writes.clone());
+                    last_writer.apply(&last).unwrap();
+                    let transaction = self.transaction(&node.identity, origin, writes);
+                    node.identity.apply(&transaction).unwrap();
+                    node.log.push(transaction);
+                    let text = format!("{}:{call}", ["a", "b", "c"][*at]);
+                    operations.push(Operation { text, words, moment, seen: node.seen, reply });
+                    node.seen |= 1 << (operations.len() - 1);
+                }
+            }
+        }
+        for (to, from) in [(0, 1), (0, 2), (1, 0), (2, 0)] {
+            pull(&mut nodes, to, from);
+        }
+        let [a, b, c] = nodes;
+        assert_eq!(a.identity.state().digest(), b.identity.state().digest());
+        assert_eq!(a.identity.state().digest(), c.identity.state().digest());
+        let keys = self.made_keys.iter().map(|key| key.parse().unwrap()).collect();
+        Race { before, names, keys, operations, merged: a.identity, last_writer }
+    }
+}
+
+/// Brings to a node what another holds.
+fn pull(nodes: &mut [Node; 3], to: usize, from: usize) {
+    let (log, seen) = (nodes[from].log.clone(), nodes[from].seen);
+    let node = &mut nodes[to];
+    for transaction in log {
+        if node.identity.apply(&transaction).is_ok() {
+            node.log.push(transaction);
+        }
+    }
+    node.seen |= seen;
+}
+
+fn entropy(moment: u64) -> Entropy {
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&moment.to_be_bytes());
+    Entropy::new(seed)
+}
+
+/// What an argument of an action names.
+fn kind_at(action: &str, at: usize) -> Option<&'static str> {
+    let of = |kinds: &[&'static str]| kinds.get(at).copied();
+    match action {
+        "CreateUser" | "CreateGroup" | "CreateRole" | "CreatePolicy" => None,
+        "AddUserToGroup" | "RemoveUserFromGroup" => of(&["Group", "User"]),
+        "DeletePolicy"
+        | "CreatePolicyVersion"
+        | "DeletePolicyVersion"
+        | "SetDefaultPolicyVersion" => of(&["Policy"]),
+        "UpdateAssumeRolePolicy" | "TagRole" | "UntagRole" => of(&["Role"]),
+        "CreateAccessKey" | "UpdateAccessKey" | "DeleteAccessKey" => of(&["User"]),
+        _ => {
+            let owner = ["User", "Group", "Role"].into_iter().find(|kind| action.contains(kind))?;
+            let policy = action.starts_with("Attach")
+                || action.starts_with("Detach")
+                || (action.starts_with("Put") && action.ends_with("Boundary"));
+            if policy { of(&[owner, "Policy"]) } else { of(&[owner]) }
+        }
+    }
+}
+
+/// Short words for documents that `parse` has none for.
+fn expand(word: &str) -> String {
+    let tagged = |effect: &str, action: &str| {
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":{{"Effect":"{effect}","Action":"{action}",
+            "Resource":"*","Condition":{{"StringEquals":{{"aws:PrincipalTag/team":"x"}}}}}}}}"#
+        )
+    };
+    match word.split_once(':') {
+        Some(("allowtagged", action)) => tagged("Allow", action),
+        Some(("denytagged", action)) => tagged("Deny", action),
+        Some(("trusts", user)) => format!("trust:arn:aws:iam::{ACCOUNT}:user/{user}"),
+        _ => word.to_owned(),
+    }
+}
