@@ -29,6 +29,7 @@ mod index;
 pub mod inline;
 pub mod instance_profile;
 pub mod login_profile;
+mod names;
 mod page;
 mod password;
 pub mod password_policy;
@@ -53,6 +54,7 @@ pub use credential::{
 };
 pub use entity::{EntityName, ListByPath, PathPrefix, PolicyOwner, Rename};
 pub use error::{Error, Noun, Obstacle, Quota};
+pub use names::{Claim, Decision, NameKey, Names};
 pub use page::{Listing, Page};
 pub use password::Password;
 pub use principal::{AccountInfo, Accounts, Caller, Ctx, Principal, RequestContext, Session};

@@ -3,8 +3,9 @@
 //!
 //! **Invariants.** [`ControlState::apply`] is total and deterministic: every node that applies the
 //! same commands holds the same bytes. Node ids are never used twice; a join token admits one node;
-//! an alias belongs to one account; a request id has one answer while it is remembered. The epoch
-//! grows with each change of the roster, never otherwise.
+//! an alias belongs to one account, a name to its first claimant until it gives it up; a request id
+//! has one answer while it is remembered. The epoch grows with each change of the roster, never
+//! otherwise.
 //!
 //! **Must not know:** Raft, clocks: the time in a command is the proposer's.
 //!
@@ -14,12 +15,14 @@ mod account;
 mod answer;
 mod codec;
 mod join;
+mod name;
 mod proposal;
 mod roster;
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crdt::NodeId;
+use identity::Names;
 use model::{AccountAlias, AccountId, Timestamp};
 use wire::v1::{self, ControlRefusal};
 
@@ -27,6 +30,7 @@ use self::answer::Answers;
 pub use answer::{ANSWERS_MAX, RequestId};
 pub use codec::ControlDecodeError;
 pub use join::{JOIN_TOKENS_MAX, JoinToken, TokenHash};
+pub use name::{NAME_BYTES_MAX, NAME_CLAIMS_MAX, NAMES_MAX, claim_message};
 pub use proposal::{ProposalRefusal, may_propose};
 pub use roster::{ADDRESS_BYTES_MAX, NodeState, REGION_BYTES_MAX, Role, RosterEntry};
 
@@ -44,6 +48,7 @@ pub struct ControlState {
     accounts: BTreeMap<AccountId, Account>,
     first_account: Option<AccountId>,
     answers: Answers,
+    names: Arc<Names>,
 }
 
 /// An account.
@@ -105,6 +110,8 @@ impl ControlState {
             Some(C::CreateAccount(create)) => self.create_account(create),
             Some(C::SetAlias(set)) => self.set_alias(set.account, &set.alias),
             Some(C::RemoveAlias(remove)) => self.remove_alias(remove.account, &remove.alias),
+            Some(C::ClaimNames(claim)) => self.claim_names(claim),
+            Some(C::ReleaseNames(release)) => self.release_names(release),
         }
     }
 

@@ -87,6 +87,7 @@ fn refusal_text(refusal: ControlRefusal) -> &'static str {
         ControlRefusal::LastWriter => {
             "no serving writer would remain: activate another one before this one is removed"
         }
+        ControlRefusal::NamesFull => "as many names wait to be settled as can",
         ControlRefusal::Malformed => "the cluster refuses what it was told",
         ControlRefusal::Unspecified => "the cluster refuses, for a reason that this version lacks",
     }

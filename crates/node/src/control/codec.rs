@@ -8,11 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crdt::NodeId;
+use identity::Names;
 use model::{AccountId, Timestamp};
 use thiserror::Error;
 use wire::{Message, v1};
 
-use super::{Account, ControlState, RosterEntry, answer::Answers};
+use super::{Account, ControlState, RosterEntry, answer::Answers, name};
 
 /// Bytes or a message that are not a control state.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -54,6 +55,7 @@ impl ControlState {
             accounts,
             first_account,
             answers,
+            names,
         } = self;
         v1::ControlState {
             cluster_id: cluster_id.clone(),
@@ -81,6 +83,7 @@ impl ControlState {
                 .collect(),
             first_account: first_account.map(AccountId::number),
             answers: answers.to_message(),
+            names: Some(name::to_message(names)),
         }
     }
 
@@ -128,6 +131,9 @@ impl ControlState {
                 first.map(|(id, _)| *id)
             }
         };
+        let names =
+            message.names.as_ref().map_or_else(|| Some(Names::default()), name::from_message);
+        let names = names.ok_or(Field("names"))?;
         Ok(Self {
             cluster_id: message.cluster_id.clone(),
             epoch: message.epoch,
@@ -140,6 +146,7 @@ impl ControlState {
             accounts,
             first_account,
             answers: Answers::from_message(&message.answers).ok_or(Field("answers"))?,
+            names: names.into(),
         })
     }
 }

@@ -56,6 +56,8 @@ pub fn may_propose(
         // A leader that has just fallen may have seen that another node has caught up.
         Command::ActivateNode(activate) => writer.or_else(|_| own(activate.node)),
         Command::UpdateNode(update) => own(update.node),
+        Command::ClaimNames(claim) => writer.and_then(|()| own(claim.node)),
+        Command::ReleaseNames(release) => writer.and_then(|()| own(release.node)),
         Command::CreateJoinToken(_)
         | Command::AddNode(_)
         | Command::RemoveNode(_)
@@ -73,6 +75,8 @@ mod tests {
 
     fn commands() -> Vec<(&'static str, Option<Command>)> {
         let update = |node| v1::UpdateNode { node, ..v1::UpdateNode::default() };
+        let claim = |node| v1::ClaimNames { node, ..v1::ClaimNames::default() };
+        let release = |node| v1::ReleaseNames { node, ..v1::ReleaseNames::default() };
         vec![
             ("none", None),
             ("init", Some(Command::InitCluster(v1::InitCluster::default()))),
@@ -87,6 +91,10 @@ mod tests {
             ("account", Some(Command::CreateAccount(v1::CreateAccount::default()))),
             ("alias", Some(Command::SetAlias(v1::SetAlias::default()))),
             ("unalias", Some(Command::RemoveAlias(v1::RemoveAlias::default()))),
+            ("claim self", Some(Command::ClaimNames(claim(7)))),
+            ("claim other", Some(Command::ClaimNames(claim(8)))),
+            ("release self", Some(Command::ReleaseNames(release(7)))),
+            ("release other", Some(Command::ReleaseNames(release(8)))),
         ]
     }
 
@@ -138,6 +146,10 @@ mod tests {
             account        yes     yes     removed writers writers removed
             alias          yes     yes     removed writers writers removed
             unalias        yes     yes     removed writers writers removed
+            claim self     yes     yes     removed writers writers removed
+            claim other    another another removed writers writers removed
+            release self   yes     yes     removed writers writers removed
+            release other  another another removed writers writers removed
         "#]]
         .assert_eq(&table);
     }
