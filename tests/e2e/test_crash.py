@@ -32,8 +32,8 @@ class Client(threading.Thread):
     It alone writes the names that it uses. A call that failed may have taken effect or not.
     """
 
-    def __init__(self, cluster, number):
-        super().__init__(name=f"client-{number}", daemon=True)
+    def __init__(self, cluster, number, prefix="client"):
+        super().__init__(name=f"{prefix}-{number}", daemon=True)
         self.iam = cluster.iam(number)
         self.stopped = threading.Event()
         self.acknowledged = 0
