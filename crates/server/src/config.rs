@@ -131,6 +131,19 @@ fn secret<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Secret<Str
     Ok(Option::<String>::deserialize(from)?.map(Secret::new))
 }
 
+/// What this node does about the others. Of the members, the leader's settings count.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cluster {
+    /// A member that nothing was heard of for so many seconds is removed, for good, if the others
+    /// can agree without it; 0: never.
+    pub evict_after_s: u64,
+}
+
+/// The shortest time after which a member may be removed: a restart must not cost a node its
+/// place.
+pub const EVICT_AFTER_S_MIN: u64 = 10;
+
 /// What is logged, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -177,6 +190,8 @@ pub struct Config {
     pub advertise: Advertise,
     /// How it joins.
     pub join: Join,
+    /// What it does about the others.
+    pub cluster: Cluster,
     /// Logging.
     pub log: Log,
     /// Tracing.
@@ -193,6 +208,7 @@ impl Default for Config {
             listen: Listen::default(),
             advertise: Advertise::default(),
             join: Join::default(),
+            cluster: Cluster::default(),
             log: Log::default(),
             otlp: Otlp::default(),
         }
@@ -245,6 +261,9 @@ pub struct Flags {
     /// Hex SHA-256 of the cluster's CA certificate.
     #[arg(long, env = "WRIT_JOIN_CA_FINGERPRINT")]
     pub join_ca_fingerprint: Option<String>,
+    /// Remove a member that nothing was heard of for so many seconds; 0: never.
+    #[arg(long, env = "WRIT_EVICT_AFTER_S")]
+    pub evict_after_s: Option<u64>,
     /// Human or JSON log lines.
     #[arg(long, env = "WRIT_LOG_FORMAT")]
     pub log_format: Option<LogFormat>,
@@ -314,6 +333,7 @@ impl Config {
         }
         self.join.token = flags.join_token.or(self.join.token.take());
         self.join.ca_fingerprint = flags.join_ca_fingerprint.or(self.join.ca_fingerprint.take());
+        set(&mut self.cluster.evict_after_s, flags.evict_after_s);
         set(&mut self.log.format, flags.log_format);
         set(&mut self.log.filter, flags.log);
         self.otlp.endpoint = flags.otlp_endpoint.or(self.otlp.endpoint.take());
@@ -336,6 +356,8 @@ impl Config {
             "at most 32 addresses to join"
         } else if self.node.region.is_empty() || self.node.region.len() > 64 {
             "`node.region` has 1 to 64 characters"
+        } else if (1..EVICT_AFTER_S_MIN).contains(&self.cluster.evict_after_s) {
+            "`cluster.evict_after_s` is 0 (never) or at least 10"
         } else {
             return Ok(self);
         };
@@ -354,7 +376,8 @@ impl Config {
 
     /// The configuration as a file, every setting with its meaning.
     pub fn documented(&self) -> String {
-        let Self { data_dir, kek_file, init, node, listen, advertise, join, log, otlp } = self;
+        let Self { data_dir, kek_file, init, node, listen, advertise, join, cluster, log, otlp } =
+            self;
         let mut page = Page::default();
         page.set("The node's own directory. WRIT_DATA_DIR", "data_dir", path(data_dir));
         let kek = kek_file.as_deref().map(path);
@@ -376,6 +399,13 @@ impl Config {
         page.may("One-time token, never shown. WRIT_JOIN_TOKEN", "token", None);
         let fingerprint = join.ca_fingerprint.clone();
         page.may("Hex SHA-256 of the CA. WRIT_JOIN_CA_FINGERPRINT", "ca_fingerprint", fingerprint);
+        page.table("cluster");
+        let evict = toml::Value::from(i64::try_from(cluster.evict_after_s).unwrap_or(i64::MAX));
+        page.set(
+            "Remove who is silent so long; 0: never. WRIT_EVICT_AFTER_S",
+            "evict_after_s",
+            evict,
+        );
         page.table("log");
         page.set("human or json. WRIT_LOG_FORMAT", "format", log.format.as_str());
         page.set("EnvFilter directives. WRIT_LOG", "filter", log.filter.as_str());
@@ -451,6 +481,7 @@ mod tests {
             "init = true\n[node]\nrole = \"replica\"",
             "kek_file = \"k\"\ninit = true\n[join]\naddresses = [\"a:1\"]",
             "kek_file = \"k\"\n[node]\nregion = \"\"",
+            "kek_file = \"k\"\n[cluster]\nevict_after_s = 9",
         ] {
             let config = Config::effective(Flags::default(), file);
             assert!(config.and_then(Config::checked).is_err(), "{file}");

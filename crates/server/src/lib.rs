@@ -28,6 +28,7 @@ pub mod parts;
 pub mod pki;
 pub mod raft;
 pub mod random;
+pub mod removal;
 pub mod server;
 pub mod stop;
 pub mod streams;

@@ -44,6 +44,7 @@ use crate::{
     parts::Parts,
     pki::KeyEncryptionKey,
     raft::{ControlPlane, Start, StartError, Timing},
+    removal,
     stop::{self, Stop},
     streams::{self, Streams},
 };
@@ -256,6 +257,10 @@ fn spawn_parts(
         "announcement",
         done(membership::announce(Arc::clone(app), addresses, stop.clone())),
     );
+    if config.cluster.evict_after_s > 0 {
+        let after = Duration::from_secs(config.cluster.evict_after_s);
+        parts.spawn("eviction", done(removal::evict(Arc::clone(app), after, stop.clone())));
+    }
     parts.spawn("membership", fence::ask(Arc::clone(app), stop.clone()));
     let data_dir = config.data_dir.clone();
     parts.spawn("fence", fence::remember(Arc::clone(app), data_dir, stop.clone()));

@@ -6,7 +6,7 @@
 //!
 //! **Must not know:** how Raft agrees.
 
-use std::{collections::BTreeSet, fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, sync::Arc};
 
 use identity::NewAccessKey;
 use model::AccountId;
@@ -24,7 +24,7 @@ use crate::{
     app::App,
     clock,
     control::{self, CommandError},
-    random,
+    random, removal,
 };
 
 /// How long a join token is good for unless its maker says.
@@ -136,7 +136,8 @@ impl Clusters {
     }
 
     async fn remove(&self, node: u32) -> Result<(), Status> {
-        self.check_quorum(node)?;
+        let voters = removal::agree_without(&self.app, node).map_err(stopping)?;
+        voters.map_err(Status::failed_precondition)?;
         let removed = self.propose(Command::RemoveNode(v1::RemoveNode { node })).await;
         removed.map_err(|status| {
             if status.code() == Code::NotFound {
@@ -144,18 +145,6 @@ impl Clusters {
             }
             status
         })
-    }
-
-    /// Refuses what would leave voters that cannot agree, before anything is agreed.
-    fn check_quorum(&self, removed: u32) -> Result<(), Status> {
-        let (me, voters) = (self.app.home.node, self.app.control.metrics().voters);
-        let nodes = self.app.core.peek(|node| node.status(clock::wall())).map_err(stopping)?;
-        let connected: BTreeSet<u32> = nodes
-            .iter()
-            .filter(|status| status.connected || status.entry.node.0 == me)
-            .map(|status| status.entry.node.0)
-            .collect();
-        quorum_without(removed, &voters, &connected).map_err(Status::failed_precondition)
     }
 
     /// A replica's proposal would be refused by the leader: better told at once, and by whom.
@@ -200,36 +189,6 @@ fn root_key_status(refusal: &Refusal) -> Status {
         | Refusal::TooLarge
         | Refusal::NoAccount(_) => Status::failed_precondition(refusal.to_string()),
     }
-}
-
-/// Whether the voters agree on removing a node, and can agree on anything when it is gone.
-///
-/// # Errors
-/// When too few of them are connected, with their numbers.
-fn quorum_without(removed: u32, voters: &[u32], connected: &BTreeSet<u32>) -> Result<(), String> {
-    let missing = |of: &[u32]| {
-        let missing: Vec<_> = of.iter().filter(|voter| !connected.contains(voter)).collect();
-        let enough = 2 * missing.len() < of.len().max(1);
-        let missing: Vec<_> = missing.into_iter().map(ToString::to_string).collect();
-        (enough, missing.join(", "))
-    };
-    let (enough, away) = missing(voters);
-    if !enough {
-        return Err(format!(
-            "too few of the {} voters are connected to agree on anything: node {away} is missing",
-            voters.len()
-        ));
-    }
-    let rest: Vec<u32> = voters.iter().filter(|voter| **voter != removed).copied().collect();
-    let (enough, away) = missing(&rest);
-    if voters.contains(&removed) && !enough {
-        return Err(format!(
-            "without node {removed} too few of the {} other voters are connected to agree on \
-             anything: bring node {away} back, or remove it first",
-            rest.len()
-        ));
-    }
-    Ok(())
 }
 
 /// A refused command as a status.
@@ -321,62 +280,5 @@ impl Cluster for Clusters {
             Ok(v1::RemoveNodeReply {})
         })
         .await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use expect_test::{Expect, expect};
-
-    use super::*;
-
-    /// Removing a node from these voters, of whom these are connected.
-    fn check(removed: u32, voters: &[u32], connected: &[u32], expected: Expect) {
-        let connected = connected.iter().copied().collect();
-        let verdict = quorum_without(removed, voters, &connected);
-        expected.assert_eq(&verdict.map_or_else(|why| why, |()| "yes".to_owned()));
-    }
-
-    #[test]
-    fn a_removal_leaves_voters_that_can_agree() {
-        check(3, &[1, 2, 3], &[1, 2, 3], expect!["yes"]);
-        check(3, &[1, 2, 3], &[1, 2], expect!["yes"]);
-        check(
-            3,
-            &[1, 2, 3],
-            &[1, 3],
-            expect![
-                "without node 3 too few of the 2 other voters are connected to agree on anything: bring node 2 back, or remove it first"
-            ],
-        );
-        check(
-            1,
-            &[1, 2, 3],
-            &[1, 3],
-            expect![
-                "without node 1 too few of the 2 other voters are connected to agree on anything: bring node 2 back, or remove it first"
-            ],
-        );
-        check(
-            3,
-            &[1, 2, 3],
-            &[1],
-            expect![
-                "too few of the 3 voters are connected to agree on anything: node 2, 3 is missing"
-            ],
-        );
-        check(2, &[1, 2], &[1, 2], expect!["yes"]);
-        check(
-            2,
-            &[1, 2],
-            &[1],
-            expect![
-                "too few of the 2 voters are connected to agree on anything: node 2 is missing"
-            ],
-        );
-        check(5, &[1, 2, 3, 4, 5], &[1, 2, 3], expect!["yes"]);
-        check(5, &[1, 2, 3, 4, 5], &[1, 2, 3, 4], expect!["yes"]);
-        check(9, &[1, 2, 3], &[1, 2], expect!["yes"]);
-        check(9, &[1], &[1], expect!["yes"]);
     }
 }
