@@ -50,9 +50,33 @@ def test_a_wait_without_a_token_names_the_node_that_is_down(cluster, token_nobod
 
 
 def test_a_wait_for_the_others_or_a_quorum_is_not_held_up(cluster, token_nobody_else_has):
-    for scope in (f"node:{cluster.node(2).id}", "quorum"):
+    others = ",".join(str(cluster.node(number).id) for number in cluster.numbers() if number != DEAD)
+    # All are in one region: one of them is enough for `regions`.
+    scopes = ["quorum", "regions", f"node:{cluster.node(2).id}", f"node:{others}"]
+    for scope in scopes:
         done = wait(cluster, "--token", token_nobody_else_has, "--scope", scope)
         assert done.returncode == PROPAGATED, f"{scope}: {done.stdout}{done.stderr}"
+
+
+def test_every_scope_that_needs_the_dead_node_names_it(cluster, token_nobody_else_has):
+    dead = cluster.node(DEAD)
+    for scope in ("all", "serving", f"region:{dead.region}", f"node:1,{dead.id}"):
+        done = wait(cluster, "--token", token_nobody_else_has, "--scope", scope)
+        assert done.returncode == NOT_PROPAGATED, f"{scope}: {done.stdout}{done.stderr}"
+        assert f"node {dead.id}: " in done.stdout, scope
+
+
+def test_the_path_prefix_chooses_who_must_have_a_write(cluster, token_nobody_else_has):
+    prefixes = ["~quorum", f"~node:{cluster.node(2).id}"]
+    for number, prefix in enumerate(prefixes):
+        assert cluster.iam(1, prefix=prefix).create_user(UserName=f"through-{number}")
+    for prefix in ("~serving", f"~region:{cluster.node(DEAD).region}"):
+        with pytest.raises(ClientError) as refused:
+            cluster.iam(1, prefix=prefix).create_user(UserName=f"not-{prefix[1:4]}")
+        assert refused.value.response["Error"]["Code"] == "PropagationTimeout", prefix
+    with pytest.raises(ClientError) as refused:
+        cluster.iam(1, prefix="~region:nowhere").create_user(UserName="not-nowhere")
+    assert "no node is in region `nowhere`" in refused.value.response["Error"]["Message"]
 
 
 def test_a_write_that_could_not_propagate_says_that_it_was_made(cluster, token_nobody_else_has):

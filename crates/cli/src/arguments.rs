@@ -88,7 +88,7 @@ pub struct Wait {
     /// A reply's x-writ-consistency-token. Without one: everything that any writer has.
     #[arg(long)]
     pub token: Option<String>,
-    /// all, quorum, region:NAME or node:ID.
+    /// all, serving, quorum, regions (one node in each), region:NAME or node:ID[,ID...].
     #[arg(long, default_value = "all", value_parser = parse_scope)]
     pub scope: String,
     /// received, durable or visible.
@@ -180,12 +180,15 @@ pub enum Node {
 
 fn parse_scope(text: &str) -> Result<String, String> {
     let known = match text.split_once(':') {
-        None => ["all", "quorum"].contains(&text),
+        None => ["all", "serving", "quorum", "regions"].contains(&text),
         Some(("region", name)) => !name.is_empty(),
-        Some(("node", id)) => id.parse::<u32>().is_ok(),
+        Some(("node", ids)) => ids.split(',').all(|id| id.parse::<u32>().is_ok()),
         Some(_) => false,
     };
-    let expected = || "all, quorum, region:NAME or node:ID is expected".to_owned();
+    let expected = || {
+        let forms = "all, serving, quorum, regions, region:NAME or node:ID[,ID...]";
+        format!("{forms} is expected")
+    };
     known.then(|| text.to_owned()).ok_or_else(expected)
 }
 
@@ -205,11 +208,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scopes_have_four_forms() {
-        for good in ["all", "quorum", "region:eu", "node:7"] {
+    fn scopes_have_six_forms() {
+        for good in ["all", "serving", "quorum", "regions", "region:eu", "node:7", "node:7,8"] {
             assert_eq!(parse_scope(good), Ok(good.to_owned()));
         }
-        for bad in ["", "every", "region:", "node:x", "rack:1", "all:1"] {
+        for bad in ["", "every", "region:", "node:x", "node:", "node:1,", "rack:1", "all:1"] {
             assert!(parse_scope(bad).is_err(), "{bad}");
         }
     }

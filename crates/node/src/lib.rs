@@ -14,6 +14,7 @@ pub mod control;
 mod frame;
 mod input;
 mod node;
+mod scope;
 mod status;
 pub mod token;
 
@@ -21,5 +22,6 @@ pub use control::{ControlState, NodeState, Role, RosterEntry};
 pub use input::{Answer, Effect, Execute, Fence, Input, Refusal, WriterAddress};
 pub use node::{Node, ReplayError};
 pub use replication::{DigestState, NodeWait, Outcome as WaitOutcome, Scope, Stage};
-pub use status::{NodeStatus, parse_scope};
+pub use scope::{ScopeError, parse_scope};
+pub use status::NodeStatus;
 pub use token::{TokenError, Tokens};

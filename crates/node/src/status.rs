@@ -4,7 +4,7 @@
 
 use crdt::{NodeId, VersionVector};
 use model::Timestamp;
-use replication::{DigestState, Scope};
+use replication::DigestState;
 
 use crate::{Node, Role, control::RosterEntry};
 
@@ -82,18 +82,5 @@ impl Node {
 
     fn since_start_ms(&self, now: Timestamp) -> u64 {
         self.first_input.map_or(0, |first| now.since_ms(first))
-    }
-}
-
-/// A scope as clients write it: `all`, `quorum`, `region:NAME`, `node:ID`.
-pub fn parse_scope(text: &str) -> Option<Scope> {
-    match text {
-        "all" => Some(Scope::All),
-        "quorum" => Some(Scope::Quorum),
-        _ => match text.split_once(':')? {
-            ("region", name) if !name.is_empty() => Some(Scope::Region(name.to_owned())),
-            ("node", id) => Some(Scope::Node(NodeId(id.parse().ok()?))),
-            _ => None,
-        },
     }
 }

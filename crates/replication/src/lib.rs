@@ -26,6 +26,7 @@ mod log;
 mod receive;
 mod replication;
 mod roster;
+mod scope;
 mod sender;
 mod stream;
 mod wait;
@@ -37,9 +38,10 @@ pub use heartbeat::{DigestState, HEARTBEAT_COALESCE_MS, HEARTBEAT_IDLE_MS};
 pub use log::{RECENT_BYTES_MAX, RECENT_ITEMS_MAX};
 pub use replication::{Effect, PeerStatus, ReplayError, Replication};
 pub use roster::{Member, MemberState, Role, Roster};
+pub use scope::{SCOPE_NODES_MAX, Scope};
 pub use sender::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX, READ_BYTES_MAX, WINDOW_BYTES_MAX};
 pub use stream::SILENCE_MS_MAX;
-pub use wait::{NodeWait, Outcome, Scope, Stage, WAITS_MAX, WaitRequest};
+pub use wait::{NodeWait, Outcome, Stage, WAITS_MAX, WaitRequest};
 
 use crdt::{Dot, VersionVector};
 

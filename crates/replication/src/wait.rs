@@ -1,37 +1,32 @@
 //! Waits: has everybody of a scope reached a token?
 //!
-//! **Invariants.** A node counts as there only by its own word, relayed or not. Members that are
-//! joining belong to a scope: none is skipped silently. Whom a wait is about is settled once, by a
-//! roster that is no older than any that a connected peer has told of: who is removed later stays
-//! in the scope. Every wait ends at its deadline.
+//! **Rules for a roster that changes.** A wait is *settled* by the first roster that is no older
+//! than any that a connected peer has told of: from then on it is about that roster's nodes. It
+//! says yes only at such a roster, too, and only if the scope holds for both, the one that it was
+//! settled by and the newest. Therefore
+//! - who is *removed* during a wait stays in it: it counts if it is known to have been there; if
+//!   the scope cannot be had without it the wait ends, as one that cannot be;
+//! - who *joins* during a wait, or begins to serve, belongs to it from then on;
+//! - a quorum is one of the writers that were asked for, and one of those that there are.
+//!
+//! **Invariants.** A node counts as there only by its own word, relayed or not. None is skipped
+//! silently. Every wait ends at its deadline.
 //!
 //! **Must not know:** what a token looks like, what the transactions are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crdt::{VersionVector, dominates, lag};
 
-use crate::{Effect, MemberState, NodeId, Replication, Role};
+use crate::{Effect, MemberState, NodeId, Progress, Replication, Scope, scope::Group};
 
 /// Waits at a time, at most.
 pub const WAITS_MAX: usize = 10_000;
 /// The least time between two reports in which only numbers differ.
 const REPORT_MS: u64 = 200;
 
-/// Whom a wait is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// Every member, replicas and those who are joining included.
-    All,
-    /// More than half of the writers.
-    Quorum,
-    /// Every member in a region.
-    Region(String),
-    /// One node.
-    Node(NodeId),
-}
-
-/// What a node must have done with the transactions.
+/// What a node must have done with the transactions. Each is a vector of the node's progress that
+/// must cover the token: see [`Stage::vector`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// It has them in memory.
@@ -40,6 +35,16 @@ pub enum Stage {
     Durable,
     /// Every answer of it takes them into account.
     Visible,
+}
+
+impl Stage {
+    fn vector(self, progress: &Progress) -> &VersionVector {
+        match self {
+            Self::Received => &progress.received,
+            Self::Durable => &progress.durable,
+            Self::Visible => &progress.visible,
+        }
+    }
 }
 
 /// A wait.
@@ -92,7 +97,7 @@ pub(crate) struct Waits(BTreeMap<u64, Wait>);
 struct Wait {
     request: WaitRequest,
     /// Whom it is about, once this node's roster was seen to be the newest.
-    settled: Option<Whom>,
+    settled: Option<Settled>,
     shown: Vec<NodeWait>,
     shown_ms: u64,
 }
@@ -103,16 +108,27 @@ impl Waits {
     }
 }
 
-/// Of these nodes so many must be there.
-#[derive(Clone, Debug)]
-struct Whom {
-    nodes: Vec<NodeId>,
-    needed: usize,
+#[derive(Debug)]
+enum Settled {
+    /// Nobody, or not everybody who was named, was a member.
+    Never(String),
+    Groups {
+        /// Of the roster that settled it.
+        first: Vec<Group>,
+        /// Of the newest roster, which is of this epoch.
+        newest: Vec<Group>,
+        epoch: u64,
+    },
 }
 
 enum Standing {
     There,
-    NotYet(Vec<NodeWait>),
+    NotYet {
+        /// All of the scope.
+        nodes: Vec<NodeWait>,
+        /// Those who could still make it so.
+        missing: Vec<NodeWait>,
+    },
     Never(String),
 }
 
@@ -151,11 +167,8 @@ impl<P> Replication<P> {
         let outcome = match self.standing(wait) {
             Standing::There => Outcome::Propagated,
             Standing::Never(reason) => Outcome::Unsatisfiable { reason },
-            Standing::NotYet(nodes) if late => {
-                let missing = nodes.into_iter().filter(|node| !node.reached).collect();
-                Outcome::TimedOut { missing }
-            }
-            Standing::NotYet(nodes) => return self.report(ticket, nodes),
+            Standing::NotYet { missing, .. } if late => Outcome::TimedOut { missing },
+            Standing::NotYet { nodes, .. } => return self.report(ticket, nodes),
         };
         self.waits.0.remove(&ticket);
         self.out.push(Effect::WaitOutcome { ticket, outcome });
@@ -181,12 +194,23 @@ impl<P> Replication<P> {
         if self.newer_roster().is_some() {
             return;
         }
-        let Some(wait) = self.waits.0.get(&ticket) else { return };
-        if wait.settled.is_none() {
-            let whom = self.whom(&wait.request.scope);
-            if let Some(wait) = self.waits.0.get_mut(&ticket) {
-                wait.settled = Some(whom);
+        let (roster, waits) = (&self.roster, &mut self.waits.0);
+        let Some(Wait { request, settled, .. }) = waits.get_mut(&ticket) else { return };
+        match settled {
+            None => {
+                *settled = Some(match request.scope.nobody(roster) {
+                    Some(reason) => Settled::Never(reason),
+                    None => {
+                        let first = request.scope.groups(roster);
+                        Settled::Groups { newest: first.clone(), first, epoch: roster.epoch }
+                    }
+                });
             }
+            Some(Settled::Groups { newest, epoch, .. }) if *epoch != roster.epoch => {
+                *newest = request.scope.groups(roster);
+                *epoch = roster.epoch;
+            }
+            Some(Settled::Groups { .. } | Settled::Never(_)) => {}
         }
     }
 
@@ -196,60 +220,46 @@ impl<P> Replication<P> {
         told.filter(|(_, epoch)| *epoch > self.roster.epoch).max_by_key(|(_, epoch)| *epoch)
     }
 
-    fn whom(&self, scope: &Scope) -> Whom {
-        let members = self.roster.present();
-        match scope {
-            Scope::All => {
-                let nodes: Vec<_> = members.map(|(node, _)| node).collect();
-                Whom { needed: nodes.len(), nodes }
-            }
-            Scope::Quorum => {
-                let writers = members.filter(|(_, member)| member.role == Role::Writer);
-                let nodes: Vec<_> = writers.map(|(node, _)| node).collect();
-                Whom { needed: nodes.len() / 2 + 1, nodes }
-            }
-            Scope::Region(region) => {
-                let there = members.filter(|(_, member)| member.region == *region);
-                let nodes: Vec<_> = there.map(|(node, _)| node).collect();
-                Whom { needed: nodes.len(), nodes }
-            }
-            Scope::Node(node) => {
-                let nodes = members.map(|(id, _)| id).filter(|id| id == node).collect();
-                Whom { nodes, needed: 1 }
-            }
-        }
-    }
-
     fn standing(&self, wait: &Wait) -> Standing {
         let request = &wait.request;
-        let Some(Whom { nodes, needed }) = &wait.settled else {
-            return Standing::NotYet(self.unsettled(request));
+        let (first, newest) = match &wait.settled {
+            Some(Settled::Never(reason)) => return Standing::Never(reason.clone()),
+            Some(Settled::Groups { first, newest, .. }) if self.newer_roster().is_none() => {
+                (first, newest)
+            }
+            Some(Settled::Groups { .. }) | None => return self.unsettled(request),
         };
-        if nodes.is_empty() {
-            return Standing::Never(self.nobody(&request.scope));
+        let everybody: BTreeSet<NodeId> =
+            first.iter().chain(newest).flat_map(|group| group.nodes.iter().copied()).collect();
+        let nodes: Vec<_> = everybody.iter().map(|node| self.node_wait(*node, request)).collect();
+        let reached: BTreeSet<NodeId> =
+            nodes.iter().filter(|node| node.reached).map(|node| node.node).collect();
+        let mut awaited = BTreeSet::<NodeId>::new();
+        for Group { nodes, needed } in first.iter().chain(newest) {
+            let there = nodes.iter().filter(|node| reached.contains(node)).count();
+            if there >= *needed {
+                continue;
+            }
+            let absent = || nodes.iter().filter(|node| !reached.contains(node));
+            let gone: Vec<_> = absent().filter(|node| !self.roster.has(**node)).collect();
+            if nodes.len() - gone.len() < *needed {
+                let names: Vec<String> = gone.iter().map(|node| format!("node {node}")).collect();
+                let reason = format!("removed before it had the change: {}", names.join(", "));
+                return Standing::Never(reason);
+            }
+            awaited.extend(absent());
         }
-        let nodes: Vec<_> = nodes.iter().map(|node| self.node_wait(*node, request)).collect();
-        let reached = nodes.iter().filter(|node| node.reached).count();
-        if reached >= *needed {
+        if awaited.is_empty() {
             return Standing::There;
         }
-        let hopeless: Vec<NodeId> = nodes
-            .iter()
-            .filter(|node| !node.reached && !self.roster.has(node.node))
-            .map(|node| node.node)
-            .collect();
-        if nodes.len() - hopeless.len() < *needed {
-            let names: Vec<String> = hopeless.iter().map(NodeId::to_string).collect();
-            let reason =
-                format!("removed before it had the change: node {}", names.join(", node "));
-            return Standing::Never(reason);
-        }
-        Standing::NotYet(nodes)
+        let missing = nodes.iter().filter(|node| awaited.contains(&node.node)).cloned().collect();
+        Standing::NotYet { nodes, missing }
     }
 
     /// What is told while this node's roster is not the newest: itself, as the one to wait for.
-    fn unsettled(&self, request: &WaitRequest) -> Vec<NodeWait> {
-        let known = self.whom(&request.scope).nodes;
+    fn unsettled(&self, request: &WaitRequest) -> Standing {
+        let groups = request.scope.groups(&self.roster);
+        let known: BTreeSet<NodeId> = groups.into_iter().flat_map(|group| group.nodes).collect();
         let known = known.into_iter().filter(|node| *node != self.me);
         let mut nodes: Vec<_> = known.map(|node| self.node_wait(node, request)).collect();
         let why = self.newer_roster().map_or_else(String::new, |(peer, epoch)| {
@@ -259,33 +269,24 @@ impl<P> Replication<P> {
             )
         });
         nodes.push(NodeWait { node: self.me, reached: false, lag: 0, why });
-        nodes
-    }
-
-    /// Why a scope has no members.
-    fn nobody(&self, scope: &Scope) -> String {
-        match scope {
-            Scope::All | Scope::Quorum => "this node knows no roster yet".to_owned(),
-            Scope::Region(region) => format!("no node is in region `{region}`"),
-            Scope::Node(node) if self.roster.members.contains_key(node) => {
-                format!("node {node} was removed")
-            }
-            Scope::Node(node) => format!("there is no node {node}"),
-        }
+        let missing = nodes.iter().filter(|node| !node.reached).cloned().collect();
+        Standing::NotYet { nodes, missing }
     }
 
     fn node_wait(&self, node: NodeId, request: &WaitRequest) -> NodeWait {
         let progress = self.progress_of(node);
-        let has = match request.stage {
-            Stage::Received => progress.received,
-            Stage::Durable => progress.durable,
-            Stage::Visible => progress.visible,
-        };
-        if dominates(&has, &request.token) {
+        let has = request.stage.vector(&progress);
+        if dominates(has, &request.token) {
             return NodeWait { node, reached: true, lag: 0, why: String::new() };
         }
-        let lag = lag(&request.token, &has);
-        NodeWait { node, reached: false, lag, why: self.why_behind(node, lag) }
+        let lag = lag(&request.token, has);
+        let mut why = self.why_behind(node, lag);
+        if request.scope == Scope::Regions
+            && let Some(member) = self.roster.members.get(&node)
+        {
+            why = format!("of region `{}`, {why}", member.region);
+        }
+        NodeWait { node, reached: false, lag, why }
     }
 
     fn why_behind(&self, node: NodeId, lag: u64) -> String {
@@ -294,6 +295,7 @@ impl<P> Replication<P> {
             .members
             .get(&node)
             .is_some_and(|member| member.state == MemberState::Joining);
+        let removed = self.roster.members.contains_key(&node) && !self.roster.has(node);
         let link = if node == self.me || self.is_open(node) {
             String::new()
         } else {
@@ -305,6 +307,7 @@ impl<P> Replication<P> {
             }
         };
         let joining = if joining { "joining, " } else { "" };
-        format!("{joining}{link}{lag} transactions behind")
+        let removed = if removed { "removed, " } else { "" };
+        format!("{joining}{removed}{link}{lag} transactions behind")
     }
 }

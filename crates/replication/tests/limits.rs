@@ -202,7 +202,7 @@ mod tests {
     fn scopes_that_name_nobody_are_unsatisfiable_and_say_so() {
         let mut machine = connected();
         for (scope, expected) in [
-            (Scope::Node(NodeId(9)), "there is no node 9"),
+            (Scope::node(NodeId(9)), "there is no node 9"),
             (Scope::Region("x".into()), "no node is in region `x`"),
         ] {
             let token = vector(&[(ME, 1)]);

@@ -185,32 +185,44 @@ fn signable_headers(parts: &Parts) -> Vec<(String, Vec<u8>)> {
     headers.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect()
 }
 
-/// Whom the endpoint's prefix asks to wait for: `/`, `/~all/`, `/~quorum/`, `/~region:NAME/`.
+/// Whom the endpoint's prefix asks to wait for: `/` is nobody, `/~SCOPE/` a scope.
 fn path_scope(path: &str) -> Result<Option<Scope>, ApiError> {
     let prefix = path.trim_matches('/');
     if prefix.is_empty() {
         return Ok(None);
     }
-    let scope = prefix.strip_prefix('~').map(|scope| scope.replacen("%3A", ":", 1));
-    let scope = scope.and_then(|scope| node::parse_scope(&scope));
-    let message = || "The path is /, /~all/, /~quorum/ or /~region:NAME/";
-    scope.map(Some).ok_or_else(|| ApiError::malformed_query_string(message()))
+    let Some(scope) = prefix.strip_prefix('~') else {
+        let message = "The path is / or /~SCOPE/, as in /~all/";
+        return Err(ApiError::malformed_query_string(message));
+    };
+    // Clients escape these in paths, or do not.
+    let scope = scope.replace("%3A", ":").replace("%2C", ",");
+    let scope = node::parse_scope(&scope);
+    scope.map(Some).map_err(|error| ApiError::malformed_query_string(format!("The path: {error}")))
 }
 
 #[cfg(test)]
 mod tests {
+    use crdt::NodeId;
+
     use super::*;
 
     #[test]
     fn the_path_tells_whom_to_wait_for() {
-        assert_eq!(path_scope("/"), Ok(None));
-        assert_eq!(path_scope("/~all/"), Ok(Some(Scope::All)));
-        assert_eq!(path_scope("/~all"), Ok(Some(Scope::All)));
-        assert_eq!(path_scope("/~quorum/"), Ok(Some(Scope::Quorum)));
-        let region = Ok(Some(Scope::Region("eu".to_owned())));
-        assert_eq!(path_scope("/~region:eu/"), region);
-        assert_eq!(path_scope("/~region%3Aeu/"), region);
-        for path in ["/all/", "/~", "/~every/", "/~all/x", "/x"] {
+        let check = |path, scope| assert_eq!(path_scope(path), Ok(scope), "{path}");
+        check("/", None);
+        check("/~all/", Some(Scope::All));
+        check("/~all", Some(Scope::All));
+        check("/~serving/", Some(Scope::Serving));
+        check("/~quorum/", Some(Scope::Quorum));
+        check("/~regions/", Some(Scope::Regions));
+        let eu = || Some(Scope::Region("eu".to_owned()));
+        check("/~region:eu/", eu());
+        check("/~region%3Aeu/", eu());
+        let nodes = || Some(Scope::Nodes([NodeId(1), NodeId(3)].into()));
+        check("/~node:1,3/", nodes());
+        check("/~node%3A1%2C3/", nodes());
+        for path in ["/all/", "/~", "/~every/", "/~all/x", "/x", "/~node:0/", "/~region:/"] {
             assert!(path_scope(path).is_err(), "{path}");
         }
     }

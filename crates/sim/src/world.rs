@@ -315,12 +315,7 @@ impl World {
         let clock = host.clock(now_ms);
         let Some(node) = &host.node else { return };
         let token = host.on_disk.clone();
-        let scope = match rng.below(4) {
-            0 => Scope::All,
-            1 => Scope::Quorum,
-            2 => Scope::Region("r1".into()),
-            _ => Scope::Node(NodeId(u32::try_from(1 + rng.below(6)).unwrap_or_default())),
-        };
+        let scope = some_scope(&mut rng);
         let stage = [Stage::Received, Stage::Durable, Stage::Visible][rng.index(3)];
         let deadline = clock.plus_ms(for_ms);
         let control: ControlState = node.control().clone();
@@ -534,5 +529,19 @@ impl World {
         for number in [self.now_ms, at as u64, kind] {
             self.trace = (self.trace ^ number).wrapping_mul(0x0100_0000_01b3);
         }
+    }
+}
+
+fn some_scope(rng: &mut Rng) -> Scope {
+    let mut node = || NodeId(u32::try_from(1 + rng.below(6)).unwrap_or_default());
+    let (one, other) = (node(), node());
+    match rng.below(7) {
+        0 => Scope::All,
+        1 => Scope::Serving,
+        2 => Scope::Quorum,
+        3 => Scope::Regions,
+        4 => Scope::Region("r1".into()),
+        5 => Scope::Nodes([one, other].into()),
+        _ => Scope::node(one),
     }
 }

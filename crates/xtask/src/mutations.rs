@@ -79,8 +79,22 @@ pub const MUTATIONS: &[Mutation] = &[
         caught_by: "-p replication --test wait nothing_has_propagated_while_a_peer_knows",
     },
     Mutation {
-        name: "half of the writers are a quorum",
+        name: "who joins during a wait is not awaited",
         file: "crates/replication/src/wait.rs",
+        from: "                *newest = request.scope.groups(roster);\n",
+        to: "",
+        caught_by: "-p replication --test wait who_joins_or_begins_to_serve_during_a_wait",
+    },
+    Mutation {
+        name: "a settled wait says yes at a roster that is known to be old",
+        file: "crates/replication/src/wait.rs",
+        from: "if self.newer_roster().is_none() => {",
+        to: "if !first.is_empty() => {",
+        caught_by: "-p replication --test wait a_yes_waits_for_the_newest_roster",
+    },
+    Mutation {
+        name: "half of the writers are a quorum",
+        file: "crates/replication/src/scope.rs",
         from: "needed: nodes.len() / 2 + 1",
         to: "needed: nodes.len() / 2",
         caught_by: SIM,

@@ -360,7 +360,9 @@ impl World {
                 Scope::Quorum => (0..3).filter(|at| there(*at)).count() >= 2,
                 Scope::Region(region) =>
                     (0..SIZE).filter(|at| *region == format!("r{}", at % 2)).all(there),
-                Scope::Node(node) => there(index(*node)),
+                Scope::Serving => (0..SIZE).all(there),
+                Scope::Regions => (0..2).all(|region| (region..SIZE).step_by(2).any(there)),
+                Scope::Nodes(nodes) => nodes.iter().all(|node| there(index(*node))),
             },
             "a wait lied: {:?} {:?} {}",
             wait.scope,
@@ -460,11 +462,13 @@ impl World {
     fn some_wait(&mut self, at: usize) {
         self.tickets += 1;
         let ticket = self.tickets;
-        let scope = match self.rng.below(4) {
+        let scope = match self.rng.below(6) {
             0 => Scope::All,
             1 => Scope::Quorum,
             2 => Scope::Region("r1".into()),
-            _ => Scope::Node(id(self.rng.below(SIZE))),
+            3 => Scope::Serving,
+            4 => Scope::Regions,
+            _ => Scope::Nodes([id(self.rng.below(SIZE)), id(self.rng.below(SIZE))].into()),
         };
         let stage = [Stage::Received, Stage::Durable, Stage::Visible][self.rng.below(3)];
         let token = self.hosts[at].on_disk.clone();

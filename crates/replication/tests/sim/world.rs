@@ -359,7 +359,10 @@ impl World {
                     Scope::Region(region) => (0..size)
                         .filter(|index| *region == format!("r{}", index % 2))
                         .all(|index| there(&index)),
-                    Scope::Node(node) => there(&index(*node)),
+                    Scope::Serving => (0..size).all(|index| there(&index)),
+                    Scope::Regions => (0..size.min(2))
+                        .all(|region| (region..size).step_by(2).any(|index| there(&index))),
+                    Scope::Nodes(nodes) => nodes.iter().all(|node| there(&index(*node))),
                 },
                 "a wait lied: {request:?}"
             );
@@ -386,7 +389,7 @@ impl World {
     /// Waits at a node for another to see what the first has.
     pub(crate) fn wait_for(&mut self, at: usize, node: usize, timeout_ms: u64) -> Option<Outcome> {
         self.sync(at, usize::MAX);
-        let ticket = self.begin_wait(at, Scope::Node(id(node)), Stage::Visible, timeout_ms);
+        let ticket = self.begin_wait(at, Scope::node(id(node)), Stage::Visible, timeout_ms);
         self.settle(timeout_ms + 10);
         self.outcomes.get(&ticket).cloned()
     }
@@ -433,11 +436,13 @@ impl World {
 
     fn some_wait(&mut self, at: usize) {
         let size = self.nodes.len();
-        let scope = match self.rng.below(4) {
+        let scope = match self.rng.below(6) {
             0 => Scope::All,
             1 => Scope::Quorum,
             2 => Scope::Region("r1".into()),
-            _ => Scope::Node(id(self.rng.below(size))),
+            3 => Scope::Serving,
+            4 => Scope::Regions,
+            _ => Scope::Nodes([id(self.rng.below(size)), id(self.rng.below(size))].into()),
         };
         let stage = [Stage::Received, Stage::Durable, Stage::Visible][self.rng.below(3)];
         let timeout_ms = self.rng.next() % 5_000;

@@ -46,9 +46,8 @@ impl Propagations {
     }
 
     async fn begin(&self, request: &v1::WaitRequest) -> Result<Wait, Status> {
-        let scope = node::parse_scope(&request.scope).ok_or_else(|| {
-            Status::invalid_argument("a scope is all, quorum, region:NAME or node:ID")
-        })?;
+        let scope = node::parse_scope(&request.scope)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
         let stage = match request.stage() {
             v1::Stage::Received => Stage::Received,
             v1::Stage::Durable => Stage::Durable,
