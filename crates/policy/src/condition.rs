@@ -19,7 +19,7 @@ use crate::{
     ContextValue, Flaw, ParseError, Problem,
     budget::Scope,
     json::{Json, Value},
-    operand::{Decimal, Network, parse_date},
+    operand::{Binary, Decimal, Network, parse_date},
     pattern::{Pattern, Reading},
     truth::Truth,
 };
@@ -48,6 +48,7 @@ pub(crate) struct Condition {
 enum Test {
     Text(Vec<Pattern>),
     Arn(Vec<Pattern>),
+    Binary(Vec<Binary>),
     Bool(Vec<bool>),
     Ip(Vec<Network>),
     Number(Comparison, Vec<Decimal>),
@@ -128,6 +129,7 @@ impl Test {
         match self {
             Self::Text(patterns) => Truth::any(patterns.iter().map(|p| p.matches(value, scope))),
             Self::Arn(patterns) => Truth::any(patterns.iter().map(|p| p.matches_arn(value, scope))),
+            Self::Binary(wanted) => any(Binary::parse(value), |value| wanted.contains(&value)),
             Self::Bool(wanted) => any(parse_bool(value), |value| wanted.contains(&value)),
             Self::Ip(networks) => any(value.parse::<IpAddr>().ok(), |address| {
                 networks.iter().any(|network| network.contains(address))
@@ -146,6 +148,7 @@ impl Test {
     fn operands(&self) -> usize {
         match self {
             Self::Text(patterns) | Self::Arn(patterns) => patterns.len(),
+            Self::Binary(values) => values.len(),
             Self::Bool(values) | Self::Null(values) => values.len(),
             Self::Ip(networks) => networks.len(),
             Self::Number(_, values) => values.len(),
@@ -177,6 +180,7 @@ struct Operator {
 enum Family {
     Text { wildcards: bool, fold: bool },
     Arn,
+    Binary,
     Bool,
     Ip,
     Number(Comparison),
@@ -217,6 +221,7 @@ fn family(base: &str) -> Option<(Family, bool)> {
         "StringNotLike" => (text(true, false), true),
         "ArnEquals" | "ArnLike" => (Family::Arn, false),
         "ArnNotEquals" | "ArnNotLike" => (Family::Arn, true),
+        "BinaryEquals" => (Family::Binary, false),
         "Bool" => (Family::Bool, false),
         "IpAddress" => (Family::Ip, false),
         "NotIpAddress" => (Family::Ip, true),
@@ -331,6 +336,7 @@ fn operands(
     Ok(match operator.family {
         Family::Text { wildcards, fold } => Test::Text(patterns(wildcards, fold)?),
         Family::Arn => Test::Arn(patterns(true, false)?),
+        Family::Binary => Test::Binary(read(values, Binary::parse)?),
         Family::Bool => Test::Bool(read(values, parse_bool)?),
         Family::Ip => Test::Ip(read(values, Network::parse)?),
         Family::Number(comparison) => Test::Number(comparison, read(values, Decimal::parse)?),

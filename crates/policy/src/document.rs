@@ -220,8 +220,15 @@ impl Parser<'_> {
                 "NotResource" => elements.not_resource = Some(member),
                 "Principal" => elements.principal = Some(member),
                 "Condition" => elements.condition = Some(&member.value),
-                // `NotPrincipal` too: with principals that can be bound anew, nobody can say whom
-                // it spares.
+                // AWS: neither identity-based nor trust policies may have it.
+                "NotPrincipal" => match self.kind {
+                    DocumentKind::Identity | DocumentKind::Session => {
+                        return self.fail(Problem::Principal, member.at);
+                    }
+                    DocumentKind::Trust => {
+                        return self.fail(Problem::Prohibited("NotPrincipal"), member.at);
+                    }
+                },
                 other => return self.syntax(Flaw::Element, other, member.at),
             }
         }

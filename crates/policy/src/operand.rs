@@ -6,7 +6,19 @@
 
 use std::net::IpAddr;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use model::Timestamp;
+
+/// Bytes, given as base64 in a policy as in a request. Text that encodes no bytes, or not in the
+/// one canonical way, is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Binary(Box<[u8]>);
+
+impl Binary {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        STANDARD.decode(text).ok().map(|bytes| Self(bytes.into()))
+    }
+}
 
 /// A decimal number as a multiple of 10⁻⁹: up to 18 digits before the point and 9 after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

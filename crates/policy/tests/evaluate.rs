@@ -88,6 +88,12 @@ fn other_operators() {
             r#"{"ArnLike":{"aws:PrincipalArn":"arn:aws:*:user/*"}}"#,
             r#"{"ArnNotEquals":{"aws:PrincipalArn":"arn:aws:iam::*:role/*"}}"#,
             r#"{"ArnNotLike":{"aws:PrincipalArn":"arn:aws:iam::*:user/*"}}"#,
+            r#"{"BinaryEquals":{"t:bytes":"/+8="}}"#,
+            r#"{"BinaryEquals":{"t:bytes":["AA==","/+8="]}}"#,
+            r#"{"BinaryEquals":{"t:bytes":"/+4="}}"#,
+            r#"{"BinaryEquals":{"t:none":"/+8="}}"#,
+            r#"{"BinaryEqualsIfExists":{"t:none":"/+8="}}"#,
+            r#"{"BinaryEquals":{"aws:SourceIp":"/+8="}}"#,
             r#"{"Bool":{"aws:MultiFactorAuthPresent":"true"}}"#,
             r#"{"Bool":{"aws:MultiFactorAuthPresent":false}}"#,
             r#"{"Bool":{"t:none":"false"}}"#,
@@ -119,6 +125,12 @@ fn other_operators() {
             false   {"ArnLike":{"aws:PrincipalArn":"arn:aws:*:user/*"}}
             true    {"ArnNotEquals":{"aws:PrincipalArn":"arn:aws:iam::*:role/*"}}
             false   {"ArnNotLike":{"aws:PrincipalArn":"arn:aws:iam::*:user/*"}}
+            true    {"BinaryEquals":{"t:bytes":"/+8="}}
+            true    {"BinaryEquals":{"t:bytes":["AA==","/+8="]}}
+            false   {"BinaryEquals":{"t:bytes":"/+4="}}
+            false   {"BinaryEquals":{"t:none":"/+8="}}
+            true    {"BinaryEqualsIfExists":{"t:none":"/+8="}}
+            unknown {"BinaryEquals":{"aws:SourceIp":"/+8="}}
             true    {"Bool":{"aws:MultiFactorAuthPresent":"true"}}
             false   {"Bool":{"aws:MultiFactorAuthPresent":false}}
             false   {"Bool":{"t:none":"false"}}
@@ -652,6 +664,7 @@ fn context() -> Context {
     context.insert("aws:MultiFactorAuthAge", "3600");
     context.insert("aws:SourceIp", "10.1.2.3");
     context.insert("aws:CurrentTime", "2026-01-01T00:00:00Z");
+    context.insert("t:bytes", "/+8=");
     context.insert("t:ipv6", "2001:db8::7");
     context.insert("t:star", "*");
     context.insert_many("aws:TagKeys", ["a", "b"]);

@@ -102,24 +102,24 @@ fn the_statement() {
         DocumentKind::Identity,
         &elements,
         expect![[r#"
-        ok, 1 statement(s)
-        ok, 1 statement(s)
-        1:38 Syntax errors in policy. (Missing `Effect`)
-        1:48 Syntax errors in policy. (Value `allow`)
-        1:38 Policy statement must contain actions.
-        1:56 Policy statement must contain actions.
-        1:38 Policy statement must contain resources.
-        1:71 Policy statement must contain resources.
-        1:71 Syntax errors in policy. (Both `NotAction`)
-        1:86 Syntax errors in policy. (Both `NotResource`)
-        1:65 Syntax errors in policy. (Type `Action`)
-        1:86 Syntax errors in policy. (Element `Extra`)
-        1:86 Policy document should not specify a principal.
-        1:86 Syntax errors in policy. (Element `NotPrincipal`)
-        1:45 Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*
-        1:37 Statement IDs (SID) in a single policy must be unique.
-        ok, 2 statement(s)
-    "#]],
+            ok, 1 statement(s)
+            ok, 1 statement(s)
+            1:38 Syntax errors in policy. (Missing `Effect`)
+            1:48 Syntax errors in policy. (Value `allow`)
+            1:38 Policy statement must contain actions.
+            1:56 Policy statement must contain actions.
+            1:38 Policy statement must contain resources.
+            1:71 Policy statement must contain resources.
+            1:71 Syntax errors in policy. (Both `NotAction`)
+            1:86 Syntax errors in policy. (Both `NotResource`)
+            1:65 Syntax errors in policy. (Type `Action`)
+            1:86 Syntax errors in policy. (Element `Extra`)
+            1:86 Policy document should not specify a principal.
+            1:86 Policy document should not specify a principal.
+            1:45 Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*
+            1:37 Statement IDs (SID) in a single policy must be unique.
+            ok, 2 statement(s)
+        "#]],
     );
 }
 
@@ -229,6 +229,10 @@ fn the_condition() {
         r#"{"StringEquals":"x"}"#,
         r#"{"stringEquals":{"a:b":"x"}}"#,
         r#"{"BinaryEquals":{"a:b":"eA=="}}"#,
+        r#"{"BinaryEquals":{"a:b":"eA"}}"#,
+        r#"{"BinaryEquals":{"a:b":"eB=="}}"#,
+        r#"{"ForAnyValue:BinaryEqualsIfExists":{"a:b":["eA==",""]}}"#,
+        r#"{"BinaryNotEquals":{"a:b":"eA=="}}"#,
         r#"{"ForSomeValues:StringEquals":{"a:b":"x"}}"#,
         r#"{"NullIfExists":{"a:b":"true"}}"#,
         r#"{"ForAnyValue:Null":{"a:b":"true"}}"#,
@@ -250,30 +254,34 @@ fn the_condition() {
         template,
         &values,
         expect![[r#"
-        ok, 1 statement(s)
-        ok, 1 statement(s)
-        ok, 1 statement(s)
-        ok, 1 statement(s)
-        1:98 Syntax errors in policy. (Type `Condition`)
-        1:114 Syntax errors in policy. (Type `StringEquals`)
-        1:99 Syntax errors in policy. (Operator `stringEquals`)
-        1:99 Syntax errors in policy. (Operator `BinaryEquals`)
-        1:99 Syntax errors in policy. (Operator `ForSomeValues:StringEquals`)
-        1:99 Syntax errors in policy. (Operator `NullIfExists`)
-        1:99 Syntax errors in policy. (Operator `ForAnyValue:Null`)
-        1:113 Syntax errors in policy. (Value `maybe`)
-        1:113 Syntax errors in policy. (Value `1`)
-        1:113 Syntax errors in policy. (Value `${aws:x}`)
-        1:118 Syntax errors in policy. (Value `10.0.0.0/33`)
-        1:122 Syntax errors in policy. (Value `1e3`)
-        1:119 Syntax errors in policy. (Value `tomorrow`)
-        1:115 Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.
-        1:115 Syntax errors in policy. (Value `a:*`)
-        1:121 Syntax errors in policy. (Type `a:b`)
-        1:122 Syntax errors in policy. (Type `a:b`)
-        1:125 Syntax errors in policy. (DuplicateKey `a:b`)
-        1:121 Syntax errors in policy. (Variable `${x`)
-    "#]],
+            ok, 1 statement(s)
+            ok, 1 statement(s)
+            ok, 1 statement(s)
+            ok, 1 statement(s)
+            1:98 Syntax errors in policy. (Type `Condition`)
+            1:114 Syntax errors in policy. (Type `StringEquals`)
+            1:99 Syntax errors in policy. (Operator `stringEquals`)
+            ok, 1 statement(s)
+            1:121 Syntax errors in policy. (Value `eA`)
+            1:121 Syntax errors in policy. (Value `eB==`)
+            ok, 1 statement(s)
+            1:99 Syntax errors in policy. (Operator `BinaryNotEquals`)
+            1:99 Syntax errors in policy. (Operator `ForSomeValues:StringEquals`)
+            1:99 Syntax errors in policy. (Operator `NullIfExists`)
+            1:99 Syntax errors in policy. (Operator `ForAnyValue:Null`)
+            1:113 Syntax errors in policy. (Value `maybe`)
+            1:113 Syntax errors in policy. (Value `1`)
+            1:113 Syntax errors in policy. (Value `${aws:x}`)
+            1:118 Syntax errors in policy. (Value `10.0.0.0/33`)
+            1:122 Syntax errors in policy. (Value `1e3`)
+            1:119 Syntax errors in policy. (Value `tomorrow`)
+            1:115 Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.
+            1:115 Syntax errors in policy. (Value `a:*`)
+            1:121 Syntax errors in policy. (Type `a:b`)
+            1:122 Syntax errors in policy. (Type `a:b`)
+            1:125 Syntax errors in policy. (DuplicateKey `a:b`)
+            1:121 Syntax errors in policy. (Variable `${x`)
+        "#]],
     );
 }
 
@@ -312,7 +320,7 @@ fn the_trust_policy() {
             1:65 AssumeRole policy may only specify STS AssumeRole actions.
             1:65 AssumeRole policy may only specify STS AssumeRole actions.
             1:56 Has prohibited field NotAction
-            1:81 Syntax errors in policy. (Element `NotPrincipal`)
+            1:81 Has prohibited field NotPrincipal
         "#]],
     );
 }
