@@ -46,6 +46,44 @@ def reader(cluster, name) -> str:
     return arn
 
 
+def test_an_explained_refusal_says_what_would_allow_it(cluster):
+    iam = cluster.iam(1)
+    arn = iam.create_user(UserName="nearly")["User"]["Arn"]
+    written = iam.put_user_policy(
+        UserName="nearly",
+        PolicyName="mfa",
+        PolicyDocument=json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Action": "s3:*",
+                        "Resource": "*",
+                        "Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}},
+                    }
+                ],
+            }
+        ),
+    )
+    cluster.wait("--token", token_of(written))
+    question = (
+        "check", "--endpoint", cluster.grpc(REPLICA), "--principal", arn,
+        "--action", "s3:GetObject", "--resource", "*",
+    )  # fmt: skip
+    explained = cluster.writ(*question, "--explain")
+    assert explained.returncode == DENIED, explained.stderr
+    assert "identity-based policy (1 attached): allows nothing of this" in explained.stdout
+    wanted = "would be allowed if aws:MultiFactorAuthPresent were `true` (it is absent):"
+    assert wanted in explained.stdout, explained.stdout
+    assert f"statement 0 of {arn}/inline/mfa, line 1 column 41" in explained.stdout, explained.stdout
+    assert "because no identity-based policy allows the s3:GetObject action" in explained.stdout
+    # What the explanation says would allow does.
+    mended = cluster.writ(*question, "--context", "aws:MultiFactorAuthPresent=true")
+    assert mended.returncode == ALLOWED, mended.stdout
+    assert "would be allowed" not in cluster.writ(*question).stdout
+
+
 def test_the_replica_is_the_last_node(cluster):
     assert cluster.node(REPLICA).role == "replica"
 

@@ -117,5 +117,6 @@ fn check(account: &str, number: u64) -> CheckRequest {
         context: Vec::new(),
         consistency_token: String::new(),
         wait_ms: 0,
+        explain: false,
     }
 }

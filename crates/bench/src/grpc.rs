@@ -68,6 +68,7 @@ impl Grpc {
             context: Vec::new(),
             consistency_token: token,
             wait_ms: WAIT_MS,
+            explain: false,
         };
         self.authorization.check(check).await?;
         Ok(())

@@ -120,6 +120,9 @@ pub struct Check {
     /// Decide on a state that has seen this token's changes.
     #[arg(long)]
     pub token: Option<String>,
+    /// Say why, and what would have to be otherwise; needs writ:GetExplanation.
+    #[arg(long)]
+    pub explain: bool,
     /// Whom to ask.
     #[command(flatten)]
     pub common: Common,

@@ -8,7 +8,7 @@
 //! **Must not know:** who asks.
 
 use model::{AccountId, Arn, Credential, SessionName, Timestamp, UniqueId, UniqueIdKind, fold};
-use policy::{Context, Decision, Layer, Request, Verdict, evaluate};
+use policy::{Context, Decision, Explanation, Layer, Layers, Request, Verdict, evaluate};
 
 use crate::{
     Accounts, Caller, Error, Identity, Noun, Principal,
@@ -56,17 +56,42 @@ pub fn check(
     now: Timestamp,
     request: &CheckRequest,
 ) -> Result<Decision, Error> {
+    ask(identity, accounts, now, request, |decision| decision, evaluate)
+}
+
+/// [`check`], and why the answer is what it is.
+///
+/// # Errors
+/// As [`check`].
+pub fn explain(
+    identity: &Identity,
+    accounts: &Accounts,
+    now: Timestamp,
+    request: &CheckRequest,
+) -> Result<Explanation, Error> {
+    ask(identity, accounts, now, request, Explanation::bare, policy::explain)
+}
+
+/// What `decide` makes of a question, or `bare` of what no policy decides.
+fn ask<T>(
+    identity: &Identity,
+    accounts: &Accounts,
+    now: Timestamp,
+    request: &CheckRequest,
+    bare: fn(Decision) -> T,
+    decide: fn(&Layers, &Request<'_>) -> T,
+) -> Result<T, Error> {
     let CheckRequest { principal, action, resource, context: given } = request;
     let Asked { caller, session } = resolve(identity, accounts, principal)
         .ok_or_else(|| Error::NoSuchEntity { noun: Noun::Principal, name: principal.clone() })?;
     let context = context_of(identity, now, &caller, session.as_ref(), given);
     if let Some(decision) = precluded(identity, &caller, &context, action) {
-        return Ok(decision);
+        return Ok(bare(decision));
     }
-    let Some(mut layers) = layers(identity, &caller) else { return Ok(allowed()) };
+    let Some(mut layers) = layers(identity, &caller) else { return Ok(bare(allowed())) };
     // A layer without a source allows nothing.
     layers.session = session.is_some().then(Vec::new);
-    Ok(evaluate(&layers, &Request { action, resource, context: &context }))
+    Ok(decide(&layers, &Request { action, resource, context: &context }))
 }
 
 /// The condition keys of a question about a principal.

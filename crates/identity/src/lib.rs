@@ -46,7 +46,7 @@ pub mod user;
 
 pub use access_key::{NewAccessKey, first_root_key, is_untouched};
 pub use authorize::authorize;
-pub use check::{CheckRequest, check, principal_account};
+pub use check::{CheckRequest, check, explain, principal_account};
 pub use command::{Command, ControlChange, Outcome, Query, Reply, execute, query};
 pub use credential::{
     FoundKey, KeyRing, SessionError, authenticate_key, find_key, open_claims, open_session,

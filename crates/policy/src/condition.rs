@@ -24,6 +24,9 @@ use crate::{
     truth::Truth,
 };
 
+/// The most values that one condition is an example for.
+const EXAMPLES_MAX: usize = 8;
+
 /// How the values of a key are taken together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Quantifier {
@@ -79,6 +82,20 @@ impl Comparison {
 }
 
 impl Condition {
+    /// The key, folded.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Values of the key, `None` for absence, with which the condition may come out otherwise;
+    /// first those that it names.
+    pub(crate) fn examples(&self, scope: Scope<'_>) -> Vec<Option<String>> {
+        let mut examples: Vec<Option<String>> =
+            self.test.examples(scope).into_iter().take(EXAMPLES_MAX).map(Some).collect();
+        examples.push(None);
+        examples
+    }
+
     /// Whether the condition holds in a context.
     pub(crate) fn holds(&self, scope: Scope<'_>) -> Truth {
         if !scope.budget.spend(self.key.len()) {
@@ -141,6 +158,33 @@ impl Test {
                 wanted.iter().any(|wanted| comparison.accepts(value.cmp(wanted)))
             }),
             Self::Null(_) => Truth::Unknown,
+        }
+    }
+
+    /// Values that match one of the policy's, or are beside it.
+    fn examples(&self, scope: Scope<'_>) -> Vec<String> {
+        match self {
+            Self::Text(patterns) | Self::Arn(patterns) => {
+                patterns.iter().filter_map(|pattern| pattern.example(scope)).collect()
+            }
+            Self::Binary(values) => values.iter().map(Binary::to_string).collect(),
+            Self::Bool(wanted) => {
+                let others = [true, false].into_iter().filter(|value| !wanted.contains(value));
+                wanted.iter().copied().chain(others).map(|value| value.to_string()).collect()
+            }
+            Self::Ip(networks) => {
+                networks.iter().map(|network| network.first().to_string()).collect()
+            }
+            Self::Number(_, wanted) => wanted.iter().flat_map(Decimal::around).collect(),
+            Self::Date(_, wanted) => {
+                let around = |time: &Timestamp| {
+                    let secs = time.secs();
+                    [secs, secs.saturating_sub(1), secs + 1].map(Timestamp::from_secs)
+                };
+                wanted.iter().flat_map(around).map(|time| time.to_string()).collect()
+            }
+            // Any value at all is what it asks for.
+            Self::Null(_) => vec!["true".to_owned()],
         }
     }
 

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Context, Document, DocumentKind, Effect, TrustGrant,
+    Context, Document, DocumentKind, Effect, Statement, TrustGrant,
     budget::{Budget, DECISION_STEPS_MAX},
     truth::Truth,
 };
@@ -146,29 +146,82 @@ impl Decision {
     }
 }
 
+/// What a layer said to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A statement denies, or may.
+    Denies,
+    /// It allows, as far as that is asked of it.
+    Allows,
+    /// Nothing in it allows.
+    AllowsNothing,
+    /// It does not deny, and what it allows was not asked: the answer was known.
+    NotAsked,
+}
+
+/// One layer on the way to a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The layer.
+    pub layer: Layer,
+    /// What it said.
+    pub outcome: Outcome,
+    /// How many policies it has.
+    pub policies: usize,
+}
+
 /// Decides a request: an explicit deny in any layer refuses it; else every layer that is present
 /// must allow it. What [`DECISION_STEPS_MAX`] steps do not decide is refused: by the first layer
 /// with a `Deny` that may apply, else by the layer in which they ran out.
 pub fn evaluate(layers: &Layers, request: &Request<'_>) -> Decision {
-    decide(layers, request, Grant::Identity, &Budget::new(DECISION_STEPS_MAX))
+    let budget = Budget::new(DECISION_STEPS_MAX);
+    trail(layers, request, Grant::Identity, &budget).into_decision()
 }
 
 /// Decides a request that a policy of the resource already allows: the principal's own policies can
 /// deny it and need not allow it; boundary and session must.
 pub fn evaluate_granted(layers: &Layers, request: &Request<'_>) -> Decision {
-    decide(layers, request, Grant::Resource, &Budget::new(DECISION_STEPS_MAX))
+    let budget = Budget::new(DECISION_STEPS_MAX);
+    trail(layers, request, Grant::Resource, &budget).into_decision()
 }
 
 /// What gives the permission, within the limits.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Grant {
+pub(crate) enum Grant {
     /// The principal's own policies.
     Identity,
     /// A policy of the resource.
     Resource,
 }
 
-fn decide(layers: &Layers, request: &Request<'_>, grant: Grant, budget: &Budget) -> Decision {
+/// A statement that made a decision, and the document it stands in.
+#[derive(Clone, Debug)]
+pub(crate) struct Found<'a> {
+    pub(crate) document: &'a Arc<Document>,
+    pub(crate) statement: MatchedStatement,
+}
+
+/// A decision with the way to it, of which enforcement and explanation tell as much as they need.
+#[derive(Clone, Debug)]
+pub(crate) struct Trail<'a> {
+    pub(crate) verdict: Verdict,
+    pub(crate) found: Vec<Found<'a>>,
+    pub(crate) steps: Vec<Step>,
+}
+
+impl Trail<'_> {
+    pub(crate) fn into_decision(self) -> Decision {
+        let statements = self.found.into_iter().map(|found| found.statement).collect();
+        Decision::new(self.verdict, statements)
+    }
+}
+
+pub(crate) fn trail<'a>(
+    layers: &'a Layers,
+    request: &Request<'_>,
+    grant: Grant,
+    budget: &Budget,
+) -> Trail<'a> {
     let Layers { identity, boundary, session } = layers;
     let present: Vec<(Layer, &[Source])> = [
         (Layer::Identity, Some(identity)),
@@ -178,23 +231,30 @@ fn decide(layers: &Layers, request: &Request<'_>, grant: Grant, budget: &Budget)
     .into_iter()
     .filter_map(|(layer, sources)| Some((layer, sources?.as_slice())))
     .collect();
+    let step = |(layer, sources): &(Layer, &[Source])| Step {
+        layer: *layer,
+        outcome: Outcome::NotAsked,
+        policies: sources.len(),
+    };
+    let mut steps: Vec<Step> = present.iter().map(step).collect();
 
-    let mut denied = None;
     let mut denies = Vec::new();
-    for (layer, sources) in &present {
+    for (step, (_, sources)) in steps.iter_mut().zip(&present) {
+        let before = denies.len();
         for source in *sources {
             denies.extend(source.denies(request, budget));
         }
-        if denied.is_none() && !denies.is_empty() {
-            denied = Some(*layer);
+        if denies.len() > before {
+            step.outcome = Outcome::Denies;
         }
     }
-    if let Some(layer) = denied {
-        return Decision::new(Verdict::ExplicitDeny { layer }, denies);
+    if let Some(first) = steps.iter().find(|step| step.outcome == Outcome::Denies) {
+        let verdict = Verdict::ExplicitDeny { layer: first.layer };
+        return Trail { verdict, found: denies, steps };
     }
 
     let mut allows = Vec::new();
-    for (layer, sources) in &present {
+    for (step, (layer, sources)) in steps.iter_mut().zip(&present) {
         let of_sources: Vec<_> =
             sources.iter().map(|source| source.allows(request, budget)).collect();
         let one = of_sources.iter().any(|statements| !statements.is_empty());
@@ -205,23 +265,26 @@ fn decide(layers: &Layers, request: &Request<'_>, grant: Grant, budget: &Budget)
             Layer::Identity | Layer::Session | Layer::Resource | Layer::Trust => one,
         };
         if !allowed || budget.is_exhausted() {
-            return Decision::new(Verdict::ImplicitDeny { layer: *layer }, Vec::new());
+            step.outcome = Outcome::AllowsNothing;
+            let verdict = Verdict::ImplicitDeny { layer: *layer };
+            return Trail { verdict, found: Vec::new(), steps };
         }
+        step.outcome = Outcome::Allows;
         allows.extend(of_sources.into_iter().flatten());
     }
-    Decision::new(Verdict::Allow, allows)
+    Trail { verdict: Verdict::Allow, found: allows, steps }
 }
 
 impl Source {
     /// The statements of any alternative that deny, or may.
-    fn denies(&self, request: &Request<'_>, budget: &Budget) -> Vec<MatchedStatement> {
+    fn denies(&self, request: &Request<'_>, budget: &Budget) -> Vec<Found<'_>> {
         let mut found = Vec::new();
         for document in &self.alternatives {
             for (index, statement) in document.statements().iter().enumerate() {
                 if statement.effect() == Effect::Deny
                     && statement.applies(request, budget) != Truth::False
                 {
-                    found.push(self.matched(index, statement.sid(), Effect::Deny));
+                    found.push(self.found(document, index, statement));
                 }
             }
         }
@@ -229,11 +292,11 @@ impl Source {
     }
 
     /// For each alternative its first statement that allows; none unless all have one.
-    fn allows(&self, request: &Request<'_>, budget: &Budget) -> Vec<MatchedStatement> {
+    fn allows<'a>(&'a self, request: &Request<'_>, budget: &Budget) -> Vec<Found<'a>> {
         if !self.certain {
             return Vec::new();
         }
-        let first = |document: &Arc<Document>| {
+        let first = |document: &'a Arc<Document>| {
             // A trust policy's statements name no resource: here they would allow it on every one.
             if document.kind() == DocumentKind::Trust {
                 return None;
@@ -241,7 +304,7 @@ impl Source {
             document.statements().iter().enumerate().find_map(|(index, statement)| {
                 let allows = statement.effect() == Effect::Allow
                     && statement.applies(request, budget) == Truth::True;
-                allows.then(|| self.matched(index, statement.sid(), Effect::Allow))
+                allows.then(|| self.found(document, index, statement))
             })
         };
         self.alternatives.iter().map(first).collect::<Option<Vec<_>>>().unwrap_or_default()
@@ -252,8 +315,16 @@ impl Source {
         !self.allows(request, budget).is_empty()
     }
 
-    fn matched(&self, index: usize, sid: Option<&str>, effect: Effect) -> MatchedStatement {
-        MatchedStatement { label: self.label.clone(), sid: sid.map(str::to_owned), index, effect }
+    /// A statement of one of the alternatives.
+    pub(crate) fn found<'a>(
+        &self,
+        document: &'a Arc<Document>,
+        index: usize,
+        statement: &Statement,
+    ) -> Found<'a> {
+        let (sid, effect) = (statement.sid().map(str::to_owned), statement.effect());
+        let statement = MatchedStatement { label: self.label.clone(), sid, index, effect };
+        Found { document, statement }
     }
 }
 
@@ -282,7 +353,7 @@ mod tests {
         let request = Request { action: "s3:GetObject", resource: "arn:aws:s3:::b/k", context };
         let within = |steps| {
             let budget = Budget::new(steps);
-            (decide(&layers, &request, Grant::Identity, &budget).verdict, budget.left())
+            (trail(&layers, &request, Grant::Identity, &budget).verdict, budget.left())
         };
         let (_, left) = within(DECISION_STEPS_MAX);
         let taken = DECISION_STEPS_MAX - left;
@@ -308,8 +379,9 @@ mod tests {
         for steps in 0..around_the_limit(&both, &context).0 {
             let request =
                 Request { action: "s3:GetObject", resource: "arn:aws:s3:::b/k", context: &context };
-            let decision = decide(&layers(&both), &request, Grant::Identity, &Budget::new(steps));
-            assert!(!decision.is_allowed(), "{steps}");
+            let layers = layers(&both);
+            let trail = trail(&layers, &request, Grant::Identity, &Budget::new(steps));
+            assert_ne!(trail.verdict, Verdict::Allow, "{steps}");
         }
         let (_, at, past) = around_the_limit(&[deny], &context);
         assert_eq!(at, Verdict::ImplicitDeny { layer });
@@ -327,8 +399,9 @@ mod tests {
             let mut statements = vec![statement(effect, "*", &condition); 30];
             statements.push(statement("Allow", "*", "{}"));
             let budget = Budget::new(DECISION_STEPS_MAX);
-            let decision = decide(&layers(&statements), &request, Grant::Identity, &budget);
-            assert!(budget.is_exhausted() && !decision.is_allowed(), "{effect}");
+            let layers = layers(&statements);
+            let verdict = trail(&layers, &request, Grant::Identity, &budget).verdict;
+            assert!(budget.is_exhausted() && verdict != Verdict::Allow, "{effect}");
         }
         // The same patterns within the limit are decided, not refused.
         let mut context = Context::new();

@@ -43,6 +43,7 @@ mod context;
 mod document;
 mod error;
 mod evaluate;
+mod explain;
 mod index;
 mod json;
 mod managed;
@@ -62,9 +63,10 @@ pub use context::{Context, ContextValue};
 pub use document::{Document, DocumentKind};
 pub use error::{Flaw, ParseError, Position, Problem};
 pub use evaluate::{
-    Decision, Layer, Layers, MatchedStatement, Request, Source, SourceLabel, Verdict, evaluate,
-    evaluate_granted,
+    Decision, Layer, Layers, MatchedStatement, Outcome, Request, Source, SourceLabel, Step,
+    Verdict, evaluate, evaluate_granted,
 };
+pub use explain::{Change, Explanation, NEAR_CHANGES_MAX, NEAR_MISSES_MAX, NearMiss, explain};
 pub use managed::{ManagedPolicy, managed};
 pub use message::denial_message;
 pub use pattern::PATTERN_CHARS_MAX;

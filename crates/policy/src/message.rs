@@ -4,6 +4,8 @@
 //!
 //! **Must not know:** how a decision was made.
 
+use std::fmt;
+
 use crate::{Decision, Layer, Verdict};
 
 /// The message of AWS's `AccessDenied` error for a decision that refuses. For one that allows it is
@@ -14,7 +16,7 @@ pub fn denial_message(decision: &Decision, user_arn: &str, action: &str, resourc
     match decision.verdict {
         Verdict::Allow => refusal,
         Verdict::ImplicitDeny { layer } => {
-            format!("{refusal} because no {} allows the {action} action", kind(layer))
+            format!("{refusal} because no {layer} allows the {action} action")
         }
         Verdict::ExplicitDeny { layer } => {
             let article = match layer {
@@ -22,18 +24,21 @@ pub fn denial_message(decision: &Decision, user_arn: &str, action: &str, resourc
                 Layer::Boundary | Layer::Session | Layer::Resource => "a",
                 Layer::Trust => "the",
             };
-            format!("{refusal} with an explicit deny in {article} {}", kind(layer))
+            format!("{refusal} with an explicit deny in {article} {layer}")
         }
     }
 }
 
-fn kind(layer: Layer) -> &'static str {
-    match layer {
-        Layer::Identity => "identity-based policy",
-        Layer::Boundary => "permissions boundary",
-        Layer::Session => "session policy",
-        Layer::Resource => "resource-based policy",
-        Layer::Trust => "role trust policy",
+/// What AWS calls a policy of the layer.
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Identity => "identity-based policy",
+            Self::Boundary => "permissions boundary",
+            Self::Session => "session policy",
+            Self::Resource => "resource-based policy",
+            Self::Trust => "role trust policy",
+        })
     }
 }
 

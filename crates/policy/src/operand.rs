@@ -4,7 +4,7 @@
 //!
 //! **Must not know:** operators.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use model::Timestamp;
@@ -19,6 +19,15 @@ impl Binary {
         STANDARD.decode(text).ok().map(|bytes| Self(bytes.into()))
     }
 }
+
+impl fmt::Display for Binary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&STANDARD.encode(&self.0))
+    }
+}
+
+/// One, as a [`Decimal`] holds it.
+const ONE: i128 = 1_000_000_000;
 
 /// A decimal number as a multiple of 10⁻⁹: up to 18 digits before the point and 9 after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,8 +48,19 @@ impl Decimal {
         }
         let padding = fraction.len()..9;
         let fraction = padding.fold(fraction.parse::<i128>().ok()?, |value, _| value * 10);
-        let scaled = whole.parse::<i128>().ok()? * 1_000_000_000 + fraction;
+        let scaled = whole.parse::<i128>().ok()? * ONE + fraction;
         Some(Self(sign * scaled))
+    }
+
+    /// The number, the one below it and the one above it.
+    pub(crate) fn around(&self) -> [String; 3] {
+        [0, -ONE, ONE].map(|step| {
+            let Self(value) = Self(self.0 + step);
+            let sign = if value < 0 { "-" } else { "" };
+            let (whole, fraction) = (value.abs() / ONE, value.abs() % ONE);
+            let text = format!("{sign}{whole}.{fraction:09}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        })
     }
 }
 
@@ -85,6 +105,11 @@ impl Network {
         let bits = if matches!(address, IpAddr::V4(_)) { 32 } else { 128 };
         let prefix = prefix.unwrap_or(bits);
         (prefix <= bits).then_some(Self { address, prefix })
+    }
+
+    /// An address in the range.
+    pub(crate) fn first(&self) -> IpAddr {
+        self.address
     }
 
     /// Whether the address is in the range. An IPv4-mapped IPv6 address is the IPv4 one.

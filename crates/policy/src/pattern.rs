@@ -219,6 +219,17 @@ impl Pattern {
         (literal, rest)
     }
 
+    /// A text that matches; none if a variable has no one value.
+    pub(crate) fn example(&self, scope: Scope<'_>) -> Option<String> {
+        let Resolved::Tokens(tokens) = self.resolve(scope) else { return None };
+        let text = |token: &Token| match token {
+            Token::Char(c) => Some(*c),
+            Token::One => Some('x'),
+            Token::Many => None,
+        };
+        Some(tokens.iter().filter_map(text).collect())
+    }
+
     /// The pattern as text, if its only wildcards are `*` and each `*` in it is one.
     pub(crate) fn stars(&self) -> Option<String> {
         let Body::Plain(tokens) = &self.body else { return None };

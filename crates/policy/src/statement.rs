@@ -67,6 +67,15 @@ impl Statement {
 
     /// Whether action, resource and conditions fit the request.
     pub(crate) fn applies(&self, request: &Request<'_>, budget: &Budget) -> Truth {
+        let fits = self.fits(request, budget);
+        if fits == Truth::False {
+            return Truth::False;
+        }
+        fits.and(self.conditions_hold(Scope { context: request.context, budget }))
+    }
+
+    /// Whether action and resource fit the request.
+    pub(crate) fn fits(&self, request: &Request<'_>, budget: &Budget) -> Truth {
         let scope = Scope { context: request.context, budget };
         let any = |patterns: &[Pattern], text: &str| {
             Truth::any(patterns.iter().map(|pattern| pattern.matches(text, scope)))
@@ -83,10 +92,7 @@ impl Statement {
             Resources::Any(patterns) => any(patterns, request.resource),
             Resources::AllBut(patterns) => any(patterns, request.resource).not(),
         };
-        if resource == Truth::False {
-            return Truth::False;
-        }
-        action.and(resource).and(self.conditions_hold(scope))
+        action.and(resource)
     }
 
     /// Whether all conditions hold.

@@ -34,7 +34,7 @@ impl Document {
     /// Where each statement begins, and where its last character stands.
     pub fn statement_positions(&self) -> Vec<(Position, Position)> {
         let text = self.text();
-        let mut place = Place { text, at: 0, position: Position { line: 1, column: 1 } };
+        let mut place = Place::new(text);
         let position = |Json { at, value: _ }: Json| {
             let len = object_len(text.get(at..)?)?;
             Some((place.advance(at), place.advance(at + len - 1)))
@@ -44,14 +44,18 @@ impl Document {
 }
 
 /// A place in a text that only moves on, so that all places cost one walk.
-struct Place<'a> {
+pub(crate) struct Place<'a> {
     text: &'a str,
     at: usize,
     position: Position,
 }
 
-impl Place<'_> {
-    fn advance(&mut self, at: usize) -> Position {
+impl<'a> Place<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self { text, at: 0, position: Position { line: 1, column: 1 } }
+    }
+
+    pub(crate) fn advance(&mut self, at: usize) -> Position {
         for c in self.text.get(self.at..at).unwrap_or_default().chars() {
             self.position = match c {
                 '\n' => Position { line: self.position.line + 1, column: 1 },

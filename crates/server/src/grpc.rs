@@ -10,6 +10,7 @@
 
 mod authorization;
 mod cluster;
+mod explanation;
 mod join;
 mod listener;
 mod peer;

@@ -194,4 +194,11 @@ pub const MUTATIONS: &[Mutation] = &[
         to: "self.alternatives.iter().filter_map(first).collect::<Vec<_>>()",
         caught_by: "-p policy --test evaluate a_contested_document_allows_what_all_sides_allow",
     },
+    Mutation {
+        name: "a change that does not allow is called a near miss",
+        file: "crates/policy/src/explain.rs",
+        from: "self.allows(&context).then(|| NearMiss {",
+        to: "Some(()).map(|()| NearMiss {",
+        caught_by: "-p policy --test explain an_explanation_is_true",
+    },
 ];

@@ -15,7 +15,10 @@ use rpc::v1::authorization_server::Authorization;
 use tonic::{Request, Response, Status};
 use wire::v1;
 
-use super::{Concern, Who, authorize_read, counted, not_reached, refused, stopping, too_long, who};
+use super::{
+    Concern, Who, authorize_read, counted, explanation, not_reached, refused, stopping, too_long,
+    who,
+};
 use crate::{app::App, clock, core::Seen, metrics};
 
 /// Checks in one batch, at most.
@@ -55,6 +58,10 @@ impl Authorizations {
     ) -> Result<Vec<v1::CheckReply>, Status> {
         let core = &self.app.core;
         let mut lsn = authorize_read(&self.app, who, "writ:Check", Concern::Account).await?;
+        if checks.iter().any(|check| check.explain) {
+            // An explanation quotes policies and tags, which a verdict does not.
+            lsn = authorize_read(&self.app, who, "writ:GetExplanation", Concern::Account).await?;
+        }
         let mut replies = Vec::with_capacity(checks.len());
         for check in checks {
             let (decided, seen) = self.decide(who, check).await?;
@@ -86,8 +93,15 @@ impl Authorizations {
         check: v1::CheckRequest,
     ) -> Result<(Result<v1::CheckReply, Status>, Seen), Status> {
         let core = &self.app.core;
-        let v1::CheckRequest { principal, action, resource, context, consistency_token, wait_ms } =
-            check;
+        let v1::CheckRequest {
+            principal,
+            action,
+            resource,
+            context,
+            consistency_token,
+            wait_ms,
+            explain,
+        } = check;
         if !consistency_token.is_empty() {
             let limit = match wait_ms {
                 0 => REACH_WITHIN,
@@ -97,7 +111,7 @@ impl Authorizations {
         }
         let context = context.into_iter().map(|entry| (entry.key, entry.values)).collect();
         let request = CheckRequest { principal, action, resource, context };
-        core.look(|node| decide(node, who, &request, core.now())).map_err(stopping)
+        core.look(|node| decide(node, who, &request, explain, core.now())).map_err(stopping)
     }
 }
 
@@ -141,6 +155,7 @@ fn decide(
     node: &Node,
     who: &Who,
     request: &CheckRequest,
+    explain: bool,
     now: Timestamp,
 ) -> Result<v1::CheckReply, Status> {
     let (identity, accounts) = (node.identity(), node.accounts());
@@ -153,14 +168,22 @@ fn decide(
             return Err(refused(&missing));
         }
     }
-    let decision = identity::check(identity, accounts, clock::wall(), request);
-    let Decision { verdict: decided, statements, grant: _ } =
-        decision.map_err(|error| refused(&error))?;
+    let (decision, explanation) = if explain {
+        let explained = identity::explain(identity, accounts, clock::wall(), request);
+        let explained = explained.map_err(|error| refused(&error))?;
+        let message = explanation::message(request, &explained);
+        (explained.decision, Some(message))
+    } else {
+        let decided = identity::check(identity, accounts, clock::wall(), request);
+        (decided.map_err(|error| refused(&error))?, None)
+    };
+    let Decision { verdict: decided, statements, grant: _ } = decision;
     Ok(v1::CheckReply {
         verdict: verdict(decided).into(),
         statements: statements.into_iter().map(statement).collect(),
         consistency_token: String::new(),
         staleness_ms: node.staleness_ms(now),
+        explanation,
     })
 }
 
@@ -180,17 +203,20 @@ fn verdict(verdict: Verdict) -> v1::Verdict {
     }
 }
 
-fn statement(statement: MatchedStatement) -> v1::Statement {
-    let MatchedStatement { label, sid, index, effect } = statement;
-    let policy = match label {
+pub(super) fn policy_name(label: SourceLabel) -> String {
+    match label {
         SourceLabel::Managed { arn } => arn,
         SourceLabel::Inline { owner_arn, name } => format!("{owner_arn}/inline/{name}"),
         SourceLabel::Session => "session".to_owned(),
         SourceLabel::Trust => "trust".to_owned(),
         SourceLabel::Input { name } => name,
-    };
+    }
+}
+
+pub(super) fn statement(statement: MatchedStatement) -> v1::Statement {
+    let MatchedStatement { label, sid, index, effect } = statement;
     v1::Statement {
-        policy,
+        policy: policy_name(label),
         sid: sid.unwrap_or_default(),
         index: u32::try_from(index).unwrap_or(u32::MAX),
         allows: effect == Effect::Allow,
