@@ -30,7 +30,7 @@ const TABLE: &[(&str, May)] = &[
     ("web-console", May::Use(&["identity", "model"])),
     ("store", May::Use(&["wire"])),
     ("rpc", May::Use(&["aws-api", "crdt", "identity", "model", "node", "policy", "wire"])),
-    ("cli", May::Use(&["aws-api", "model", "rpc", "wire"])),
+    ("cli", May::Use(&["aws-api", "model", "policy", "rpc", "wire"])),
     ("sim", May::Use(&["crdt", "identity", "model", "node", "policy", "replication", "wire"])),
     ("server", May::UseAnything),
     ("bench", May::UseAnything),
