@@ -20,6 +20,9 @@ pub enum Command {
     Wait(Wait),
     /// May this principal do this? Exit 0: allowed; 4: denied.
     Check(Check),
+    /// Policy documents in files.
+    #[command(subcommand)]
+    Policy(Policy),
     /// One-time tokens with which nodes join.
     #[command(subcommand)]
     Token(Token),
@@ -126,6 +129,23 @@ pub struct Check {
     /// Whom to ask.
     #[command(flatten)]
     pub common: Common,
+}
+
+/// `writ policy`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Policy {
+    /// What is wrong with a document, or likely to be. Exit 1: an error or a security warning.
+    Lint(Lint),
+}
+
+/// `writ policy lint`.
+#[derive(Clone, Debug, Args)]
+pub struct Lint {
+    /// The document.
+    pub file: PathBuf,
+    /// It is a role's trust policy.
+    #[arg(long)]
+    pub trust: bool,
 }
 
 /// What a joining node becomes.

@@ -1,4 +1,4 @@
-//! The operator's commands: `writ status`, `wait`, `check`, `token`, `account`, `node`.
+//! The operator's commands: `writ status`, `wait`, `check`, `policy`, `token`, `account`, `node`.
 //!
 //! **Invariants.** Results go to standard output, progress and errors to standard error; a
 //! command's exit code is one of [`Exit`]. Secrets are shown only by the command that creates
@@ -15,6 +15,7 @@ mod duration;
 mod environment;
 mod exit;
 mod node;
+mod policy;
 mod session;
 mod status;
 mod wait;
@@ -60,6 +61,7 @@ pub async fn run(
         Command::Status(arguments) => status::run(arguments, environment, output).await,
         Command::Wait(arguments) => wait::run(arguments, environment, output).await,
         Command::Check(arguments) => check::run(arguments, environment, output).await,
+        Command::Policy(command) => policy::run(command, output),
         Command::Token(command) => admin::token(command, environment, output).await,
         Command::Account(command) => admin::account(command, environment, output).await,
         Command::Node(command) => admin::node(command, environment, output).await,

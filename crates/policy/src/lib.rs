@@ -46,6 +46,8 @@ mod evaluate;
 mod explain;
 mod index;
 mod json;
+mod key;
+mod lint;
 mod managed;
 mod matcher;
 mod message;
@@ -67,6 +69,7 @@ pub use evaluate::{
     Verdict, evaluate, evaluate_granted,
 };
 pub use explain::{Change, Explanation, NEAR_CHANGES_MAX, NEAR_MISSES_MAX, NearMiss, explain};
+pub use lint::{Finding, Severity, lint};
 pub use managed::{ManagedPolicy, managed};
 pub use message::denial_message;
 pub use pattern::PATTERN_CHARS_MAX;

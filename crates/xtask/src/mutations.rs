@@ -201,4 +201,11 @@ pub const MUTATIONS: &[Mutation] = &[
         to: "Some(()).map(|()| NearMiss {",
         caught_by: "-p policy --test explain an_explanation_is_true",
     },
+    Mutation {
+        name: "a pattern is called redundant that says more",
+        file: "crates/policy/src/lint/statement.rs",
+        from: "(Some('?'), Some(c)) if c != '*' => {",
+        to: "(Some('?'), Some(c)) if c != ' ' => {",
+        caught_by: "-p policy --lib what_one_pattern_is_said_to_cover_it_matches",
+    },
 ];
