@@ -55,6 +55,17 @@ pub fn error_of(error: &Error) -> ApiError {
             "Concurrent changes to the {noun} {name} disagree. Write it again, or delete it, \
                  to settle them."
         )),
+        Error::NoSuchConflict { id } => ApiError::no_such_entity(format!(
+            "NoSuchConflict: {id} is not open. It was settled, or its sides have changed and it \
+             has another id."
+        )),
+        Error::NoSuchSide { number, sides } => ApiError::validation(format!(
+            "The conflict has the sides 1 to {sides}, and no side {number}."
+        )),
+        Error::NotSettledByChoice { actions } => ApiError::validation(format!(
+            "No choice of that kind settles the conflict. What does: {}.",
+            actions.join(", ")
+        )),
         Error::InvalidClientTokenId => ApiError::invalid_client_token_id(
             "The security token included in the request is invalid.",
         ),

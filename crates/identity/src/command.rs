@@ -1,7 +1,7 @@
 //! Every action: which command or query it is, who runs it, what it answers.
 //!
-//! **Invariants.** One variant per AWS action, named as the action. A command writes, a query does
-//! not.
+//! **Invariants.** One variant per AWS action, named as the action, and one for each of Writ's own. A
+//! command writes, a query does not.
 //!
 //! **Must not know:** what an action does.
 
@@ -9,7 +9,7 @@ use model::{AccountAlias, AccountId, GroupName, InstanceProfileName, RoleName, U
 
 use crate::{
     Ctx, Error, Identity, ListByPath, Listing, Rename, access_key, account, attachment, boundary,
-    group, inline, instance_profile, login_profile, password_policy, policy as managed,
+    conflict, group, inline, instance_profile, login_profile, password_policy, policy as managed,
     policy::PolicyArn, role, simulate, state::Writes, sts, tag, user,
 };
 
@@ -59,11 +59,11 @@ pub enum ControlChange {
 
 macro_rules! commands {
     ($($name:ident($parameters:ty) => $run:path;)*) => {
-        /// A writing action of IAM.
+        /// A writing action of IAM, or of Writ's own.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum Command {
             $(
-                #[doc = concat!("AWS: `", stringify!($name), "`.")]
+                #[doc = concat!("The action `", stringify!($name), "`.")]
                 $name($parameters),
             )*
         }
@@ -212,6 +212,7 @@ commands! {
     UntagPolicy(tag::RemoveTags<PolicyArn>) => tag::remove_from_policy;
     CreateAccountAlias(account::Alias) => account::create_alias;
     DeleteAccountAlias(account::Alias) => account::delete_alias;
+    ResolveConflict(conflict::Resolve) => conflict::resolve;
 }
 
 queries! {

@@ -7,7 +7,7 @@
 
 use thiserror::Error as ThisError;
 
-use crate::password_policy::PasswordRule;
+use crate::{conflict::ConflictId, password_policy::PasswordRule};
 
 /// What an error speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -291,6 +291,26 @@ pub enum Error {
         noun: Noun,
         /// Which.
         name: String,
+    },
+    /// A conflict is not open: it was settled, or has other sides and with them another id.
+    #[error("conflict {id} is not open")]
+    NoSuchConflict {
+        /// Its id.
+        id: ConflictId,
+    },
+    /// A conflict has no such side.
+    #[error("the conflict has {sides} sides, and no side {number}")]
+    NoSuchSide {
+        /// What was chosen.
+        number: usize,
+        /// How many there are.
+        sides: usize,
+    },
+    /// The choice cannot be made for the caller: only calls of its own settle the conflict.
+    #[error("no choice of that kind settles the conflict, but {actions:?}")]
+    NotSettledByChoice {
+        /// The actions that do.
+        actions: Vec<String>,
     },
     /// AWS: `InvalidClientTokenId`: the caller's principal does not exist any more, or may not.
     #[error("the caller's principal is gone or contested")]

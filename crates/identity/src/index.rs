@@ -8,18 +8,22 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Bound,
     sync::{Arc, LazyLock},
 };
 
 use crdt::Sibling;
-use model::{AccountId, Key, UniqueId, UniqueIdKind, fold};
+use model::{
+    AccountId, Key, UniqueId, UniqueIdKind, fold,
+    limits::{ACCESS_KEYS_PER_USER_MAX, POLICY_VERSIONS_MAX},
+};
 use policy::{Document, DocumentKind};
 use wire::{Message, transaction::Meta, v1};
 
 use crate::{
     field::{
         ACCESS_KEY, ATTACHMENT, BOUNDARY, HEAD, INLINE_POLICY, INSTANCE_PROFILE_ROLE, MEMBERSHIP,
-        NAME, POLICY_VERSION, TRUST_POLICY,
+        NAME, POLICY_VERSION, TRUST_POLICY, USED_PASSWORD,
     },
     read::read,
     small_set::SmallSet,
@@ -47,6 +51,23 @@ pub(crate) struct Index {
     bounded: BTreeMap<(AccountId, UniqueId), SmallSet<UniqueId>>,
     accounts: BTreeMap<UniqueId, SmallSet<AccountId>>,
     documents: BTreeMap<Box<[u8]>, Sides>,
+    /// The slots whose sides differ.
+    contested: BTreeSet<Box<[u8]>>,
+    /// What changed that conflicts come from, until it is taken.
+    touched: Vec<Touch>,
+}
+
+/// A change of the index that a conflict may come from, or end with.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Touch {
+    /// A contested slot.
+    Slot(Box<[u8]>),
+    /// A name that several entities may have.
+    Name(AccountId, UniqueIdKind, String),
+    /// An owner of more access keys, or a policy of more versions, than one may have.
+    Owner(AccountId, UniqueId),
+    /// An entity or access key that may exist, or must.
+    Existence { account: AccountId, id: UniqueId, may: bool, must: bool },
 }
 
 /// What a slot contributes, besides documents.
@@ -62,16 +83,23 @@ impl Index {
     /// Adds what a slot contributes.
     pub(crate) fn add(&mut self, key: &[u8], siblings: &[Sibling<Meta>]) {
         let Ok(parsed) = Key::from_bytes(key) else { return };
+        self.touch_existence(&parsed, siblings);
+        if is_contested(&parsed, siblings) {
+            self.contested.insert(key.into());
+            self.touched.push(Touch::Slot(key.into()));
+        }
         for entry in entries(&parsed, siblings) {
             match entry {
                 Entry::Name(account, kind, fold, id) => {
-                    self.names.entry((account, kind, fold)).or_default().insert(id);
+                    self.names.entry((account, kind, fold.clone())).or_default().insert(id);
+                    self.touch_name(account, kind, fold);
                 }
                 Entry::Head(account, kind, id) => {
                     self.heads.entry((account, kind)).or_default().insert(id);
                 }
                 Entry::Source { account, target, source } => {
                     self.sources.entry((account, target)).or_default().insert(source);
+                    self.touch_owner(account, target, source);
                 }
                 Entry::Bounded { account, policy, owner } => {
                     self.bounded.entry((account, policy)).or_default().insert(owner);
@@ -85,6 +113,7 @@ impl Index {
             let sides = documents(kind, siblings);
             if sides.iter().any(Option::is_some) {
                 self.documents.insert(key.into(), sides);
+                self.touch_policy(&parsed);
             }
         }
     }
@@ -95,9 +124,15 @@ impl Index {
             return;
         }
         let Ok(parsed) = Key::from_bytes(key) else { return };
+        if self.contested.remove(key) {
+            self.touched.push(Touch::Slot(key.into()));
+        }
+        self.touch_existence(&parsed, siblings);
+        self.touch_policy(&parsed);
         for entry in entries(&parsed, siblings) {
             match entry {
                 Entry::Name(account, kind, fold, id) => {
+                    self.touch_name(account, kind, fold.clone());
                     take(&mut self.names, (account, kind, fold), &id);
                 }
                 Entry::Head(account, kind, id) => {
@@ -109,6 +144,7 @@ impl Index {
                     }
                 }
                 Entry::Source { account, target, source } => {
+                    self.touch_owner(account, target, source);
                     take(&mut self.sources, (account, target), &source);
                 }
                 Entry::Bounded { account, policy, owner } => {
@@ -118,6 +154,65 @@ impl Index {
             }
         }
         self.documents.remove(key);
+    }
+
+    /// What was touched since this was last called.
+    pub(crate) fn take_touched(&mut self) -> Vec<Touch> {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// Forgets whose existence was touched: who then looks at all slots needs no hint.
+    pub(crate) fn forget_existences(&mut self) {
+        self.touched.retain(|touch| !matches!(touch, Touch::Existence { .. }));
+    }
+
+    /// A slot that is written as it was touches nothing: calls re-assert heads all the time.
+    fn touch_existence(&mut self, key: &Key, siblings: &[Sibling<Meta>]) {
+        if ![HEAD.tag(), ACCESS_KEY.tag()].contains(&key.field.tag) {
+            return;
+        }
+        let may = siblings.iter().any(|sibling| sibling.value.is_some());
+        let must = may && !differ(siblings);
+        let touch = Touch::Existence { account: key.account, id: key.id, may, must };
+        if self.touched.last() == Some(&touch) {
+            self.touched.pop();
+        } else {
+            self.touched.push(touch);
+        }
+    }
+
+    fn touch_name(&mut self, account: AccountId, kind: UniqueIdKind, fold: String) {
+        if self.named(account, kind, &fold).nth(1).is_some() {
+            self.touched.push(Touch::Name(account, kind, fold));
+        }
+    }
+
+    fn touch_owner(&mut self, account: AccountId, target: UniqueId, source: UniqueId) {
+        let is_key = source.kind() == Some(UniqueIdKind::AccessKey);
+        if is_key && self.sources(account, target).nth(ACCESS_KEYS_PER_USER_MAX).is_some() {
+            self.touched.push(Touch::Owner(account, target));
+        }
+    }
+
+    fn touch_policy(&mut self, key: &Key) {
+        if key.field.tag != POLICY_VERSION.tag() {
+            return;
+        }
+        let prefix = Key::field_prefix(key.account, key.id, key.field.tag);
+        let versions = self.documents.range::<[u8], _>(from(&prefix));
+        let mut versions = versions.take_while(|(key, _)| key.starts_with(&prefix));
+        if versions.nth(POLICY_VERSIONS_MAX).is_some() {
+            self.touched.push(Touch::Owner(key.account, key.id));
+        }
+    }
+
+    /// The contested slots whose key begins with `prefix`.
+    pub(crate) fn contested(&self, prefix: &[u8]) -> impl Iterator<Item = &[u8]> {
+        let prefix = prefix.to_vec();
+        self.contested
+            .range::<[u8], _>(from(&prefix))
+            .map(|key| &**key)
+            .take_while(move |key| key.starts_with(&prefix))
     }
 
     /// The entities that may have a name.
@@ -172,6 +267,23 @@ impl Index {
     pub(crate) fn document(&self, key: &[u8]) -> &[Option<Arc<StoredDocument>>] {
         self.documents.get(key).map_or(&[], Vec::as_slice)
     }
+}
+
+/// The range of all keys that do not sort before `first`.
+fn from(first: &[u8]) -> (Bound<&[u8]>, Bound<&[u8]>) {
+    (Bound::Included(first), Bound::Unbounded)
+}
+
+/// Whether the sides of a slot differ.
+pub(crate) fn differ(siblings: &[Sibling<Meta>]) -> bool {
+    let Some((first, others)) = siblings.split_first() else { return false };
+    others.iter().any(|other| other.value != first.value)
+}
+
+/// Whether people should know that the sides of a slot differ. A password that was used was used,
+/// whoever forgot it meanwhile.
+fn is_contested(key: &Key, siblings: &[Sibling<Meta>]) -> bool {
+    key.field.tag != USED_PASSWORD.tag() && differ(siblings)
 }
 
 fn take<K: Ord, V: Ord>(map: &mut BTreeMap<K, SmallSet<V>>, key: K, value: &V) {

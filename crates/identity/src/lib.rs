@@ -7,7 +7,8 @@
 //! names its fields, says what a write re-asserts, and how a contested field reads (see
 //! `field.rs`'s table). No race widens access (DESIGN §4). Indexes are derived, never replicated.
 //!
-//! **Must not know:** who sends transactions, what their dots are, AWS's forms and words.
+//! **Must not know:** who sends transactions, AWS's forms and words; what dots are, but to show
+//! people whose sides of a conflict they are.
 //!
 //! Start reading at [`execute`], then `user.rs`.
 #![deny(clippy::indexing_slicing, clippy::string_slice)]
@@ -19,6 +20,7 @@ mod authorize;
 pub mod boundary;
 mod check;
 mod command;
+pub mod conflict;
 mod credential;
 mod effective;
 mod entity;
@@ -48,6 +50,7 @@ pub use access_key::{NewAccessKey, first_root_key, is_untouched};
 pub use authorize::authorize;
 pub use check::{CheckRequest, check, explain, principal_account};
 pub use command::{Command, ControlChange, Outcome, Query, Reply, execute, query};
+pub use conflict::{Conflict, ConflictEvent, ConflictId, ConflictKind};
 pub use credential::{
     FoundKey, KeyRing, SessionError, authenticate_key, find_key, open_claims, open_session,
     session_caller,

@@ -153,7 +153,7 @@ fn owner(account: AccountId) -> Entity {
     Entity { account, id: UniqueId::root(account) }
 }
 
-fn from_message(message: &v1::PasswordPolicy) -> PasswordPolicy {
+pub(crate) fn from_message(message: &v1::PasswordPolicy) -> PasswordPolicy {
     let v1::PasswordPolicy {
         minimum_length,
         require_symbols,

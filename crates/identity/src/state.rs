@@ -15,6 +15,7 @@ use wire::{
 
 use crate::{
     Read,
+    conflict::{ConflictEvent, Inbox},
     entity::Entity,
     field::{DEFAULT_VERSION, Field, HEAD, NAME, PATH, POLICY_VERSION},
     index::{Index, Sides},
@@ -26,6 +27,7 @@ use crate::{
 pub struct Identity {
     state: State<Meta>,
     index: Index,
+    inbox: Inbox,
 }
 
 impl Identity {
@@ -34,20 +36,40 @@ impl Identity {
         let mut index = Index::default();
         for (key, siblings) in state.range(&[]) {
             index.add(&key, siblings);
+            index.forget_existences();
         }
-        Self { state, index }
+        let mut identity = Self { state, index, inbox: Inbox::default() };
+        let _all_are_news = identity.keep_up_inbox();
+        identity
     }
 
-    /// Applies a transaction.
+    /// Applies a transaction. Tells which conflicts appeared by it, and which are gone.
     ///
     /// # Errors
     /// When it was applied before, or came before what it depends on; nothing changes then.
-    pub fn apply(&mut self, transaction: &Transaction) -> Result<(), ApplyError> {
-        let Self { state, index } = self;
+    pub fn apply(&mut self, transaction: &Transaction) -> Result<Vec<ConflictEvent>, ApplyError> {
+        let Self { state, index, inbox: _ } = self;
         state.apply_observed(transaction, |moment, key, siblings| match moment {
             Moment::Before => index.remove(key, siblings),
             Moment::After => index.add(key, siblings),
-        })
+        })?;
+        Ok(self.keep_up_inbox())
+    }
+
+    fn keep_up_inbox(&mut self) -> Vec<ConflictEvent> {
+        let touched = self.index.take_touched();
+        if touched.is_empty() {
+            return Vec::new();
+        }
+        let mut inbox = std::mem::take(&mut self.inbox);
+        let events = inbox.keep_up(self, touched);
+        self.inbox = inbox;
+        events
+    }
+
+    /// The open conflicts.
+    pub(crate) fn inbox(&self) -> &Inbox {
+        &self.inbox
     }
 
     /// The replicated state.
@@ -192,6 +214,11 @@ impl Writes {
         {
             self.writes.insert(key, Some(first));
         }
+    }
+
+    /// Writes a field's bytes as one of its sides has them, or removes it.
+    pub(crate) fn put_bytes(&mut self, key: &Key, value: Option<Arc<[u8]>>) {
+        self.writes.insert(key.to_bytes(), value);
     }
 
     /// Re-asserts that an entity exists.

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crdt::{NodeId, VersionVector};
-use identity::{Caller, Command, ControlChange, NewAccessKey, Reply, RequestContext};
+use identity::{Caller, Command, ConflictEvent, ControlChange, NewAccessKey, Reply, RequestContext};
 use model::{AccountId, Entropy, Timestamp};
 use replication::{NodeWait, Outcome, Scope, Stage};
 use thiserror::Error;
@@ -197,6 +197,12 @@ pub enum Effect {
     Fence {
         /// Why.
         fence: Fence,
+    },
+    /// Conflicts appeared, or are gone: tell whoever watches, once what this node has made is
+    /// durable.
+    Conflicts {
+        /// In the order in which they came.
+        events: Vec<ConflictEvent>,
     },
     /// Something that must never happen did: log it as an error, count it.
     Alarm {

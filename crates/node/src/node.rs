@@ -12,7 +12,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crdt::{Hlc, NodeId, VersionVector, Write};
-use identity::{AccountInfo, Accounts, Ctx, Identity, KeyRing, NewAccessKey, Outcome};
+use identity::{AccountInfo, Accounts, ConflictEvent, Ctx, Identity, KeyRing, NewAccessKey, Outcome};
 use model::{AccountId, Author, Credential, Entropy, Timestamp, UniqueId};
 use replication::{Digest, Frame, Item, Member, MemberState, Replication, Roster, WaitRequest};
 use thiserror::Error;
@@ -44,6 +44,8 @@ pub struct Node {
     probe: Option<(u64, Digest)>,
     noted: VersionVector,
     fence: Option<Fence>,
+    /// What has not been told yet.
+    conflicts: Vec<ConflictEvent>,
     pub(crate) first_input: Option<Timestamp>,
 }
 
@@ -75,6 +77,7 @@ impl Node {
             probe: None,
             noted: VersionVector::new(),
             fence: None,
+            conflicts: Vec::new(),
             first_input: None,
         }
     }
@@ -298,7 +301,8 @@ impl Node {
         }
         self.hlc = hlc;
         let applied = self.identity.apply(&transaction);
-        applied.expect("a transaction that was made from a state applies to that state");
+        let news = applied.expect("a transaction made from a state applies to that state");
+        self.conflicts.extend(news);
         let Transaction { dot, deps, .. } = &transaction;
         let lsn = self.replication.append(*dot, deps, Arc::clone(&bytes));
         Ok(Some(Effect::Persist { lsn, bytes }))
@@ -377,10 +381,11 @@ impl Node {
             let effect = match effect {
                 R::Apply { lsn, item: Item { bytes, payload, .. } } => {
                     self.hlc = self.hlc.observe(payload.meta.hlc, now.ms());
-                    if let Err(error) = self.identity.apply(&payload) {
+                    match self.identity.apply(&payload) {
+                        Ok(news) => self.conflicts.extend(news),
                         // Only if the two vectors had come apart, which nothing from outside can
                         // do.
-                        out.push(Effect::Alarm { what: error.to_string() });
+                        Err(error) => out.push(Effect::Alarm { what: error.to_string() }),
                     }
                     Effect::Persist { lsn, bytes }
                 }

@@ -2,17 +2,21 @@
 //!
 //! `[a:|b:] CALLER Action arguments…` is a call at a node (a, if none is named); `sync` exchanges
 //! all transactions; `[b:] may PRINCIPAL action resource key=value…` asks for a decision, `[b:]
-//! auth keyN` whether the Nth key that was made authenticates. `quiet` before a step leaves it out
+//! auth keyN` whether the Nth key that was made authenticates. `conflicts` shows the open ones,
+//! `events` what was told of them since; `CALLER Resolve KIND CHOICE`, with an id for the kind or
+//! the first of that kind, settles one. `quiet` before a step leaves it out
 //! of what is said.
 
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use crdt::{Dot, Hlc, NodeId};
 use identity::{
-    AccountInfo, Accounts, Caller, CheckRequest, Command, Ctx, Error, Identity, KeyRing, Outcome,
-    Principal, Query, Reply, RequestContext, Session,
+    AccountInfo, Accounts, Caller, CheckRequest, Command, Conflict, ConflictEvent, ConflictId, Ctx,
+    Error, Identity, KeyRing, Outcome, Page, Principal, Query, Reply, RequestContext, Session,
     access_key::{AccessKey, Status},
-    authenticate_key, check, execute, open_session, query,
+    authenticate_key, check,
+    conflict::{Choice, ConflictEntity, Resolve, Side, WayOut},
+    execute, open_session, query,
 };
 use model::{AccountId, Credential, Entropy, Timestamp, UniqueId, UniqueIdKind};
 use wire::transaction::{Meta, Transaction};
@@ -26,6 +30,8 @@ pub(crate) const ACCOUNT: &str = "123456789012";
 pub(crate) struct Replica {
     pub(crate) identity: Identity,
     log: Vec<Arc<Transaction>>,
+    /// What was told of conflicts and not asked for yet.
+    events: Vec<ConflictEvent>,
 }
 
 /// Two replicas and what clients know.
@@ -116,6 +122,18 @@ impl History {
                     None => "no".to_owned(),
                 }
             }
+            ["conflicts"] => self.conflicts(node),
+            ["events"] => {
+                let events = std::mem::take(&mut self.replicas[node].events);
+                let said = events.iter().map(|event| {
+                    format!("{} {:?}", event.kind.word(), event.change)
+                });
+                said.collect::<Vec<_>>().join(", ")
+            }
+            [caller, "Resolve", which, choice] => match self.resolve(node, caller, which, choice) {
+                Ok(reply) => show(&reply),
+                Err(error) => format!("{error:?}"),
+            },
             [caller, action, arguments @ ..] => {
                 let call = parse(action, arguments, &self.made_keys);
                 match self.call(node, caller, &call) {
@@ -143,6 +161,55 @@ impl History {
             Ok(decision) => format!("{:?}", decision.verdict),
             Err(error) => format!("{error:?}"),
         }
+    }
+
+    /// All open conflicts of the account, as they are shown.
+    fn conflicts(&self, node: usize) -> String {
+        let account = ACCOUNT.parse().unwrap();
+        let identity = &self.replicas[node].identity;
+        let mut said = String::new();
+        for brief in identity.conflicts(account, &Page::default()).items {
+            let whole = identity.conflict(account, brief.id).unwrap();
+            let Conflict { id: _, kind, entity, field, sides, withheld, ways_out } = &whole;
+            let ConflictEntity { noun, name, arn: _, id: _ } = entity;
+            let name = if name.starts_with("AKIA") { "AKIA…" } else { name };
+            write!(said, "\n    {}: {noun} {name}, {field}", kind.word()).unwrap();
+            for side in sides {
+                let Side { node, seq: _, author: _, author_arn, action, value, .. } = side;
+                let author = author_arn.as_ref().map_or("nobody", |arn| &arn[13..]);
+                let value = hide(value);
+                write!(said, "\n      node {}, {author}, {action}: {value}", node.0).unwrap();
+            }
+            write!(said, "\n      withheld: {withheld}").unwrap();
+            for WayOut { choice, actions } in ways_out {
+                let choice = choice.map_or("by a call".to_owned(), |choice| choice.to_string());
+                write!(said, "\n      {choice}: {}", actions.join(" ")).unwrap();
+            }
+        }
+        if said.is_empty() { "none".to_owned() } else { said.trim_start().to_owned() }
+    }
+
+    /// The id of an open conflict of a kind.
+    pub(crate) fn conflict_id(&self, node: usize, kind: &str) -> ConflictId {
+        let account = ACCOUNT.parse().unwrap();
+        let open = self.replicas[node].identity.conflicts(account, &Page::default()).items;
+        open.iter().find(|conflict| conflict.kind.word() == kind).unwrap().id
+    }
+
+    fn resolve(
+        &mut self,
+        node: usize,
+        caller: &str,
+        which: &str,
+        choice: &str,
+    ) -> Result<Reply, Error> {
+        let choice = match choice.parse() {
+            Ok(number) => Choice::Side(number),
+            Err(_) => Choice::Remove,
+        };
+        let id = which.parse().unwrap_or_else(|_| self.conflict_id(node, which));
+        let caller = self.caller(node, caller);
+        self.execute(node, &caller, &Command::ResolveConflict(Resolve { id, choice }))
     }
 
     /// The caller named `root`, `root@ACCOUNT`, a user's name, `role:NAME`, or `session:` and one
@@ -298,7 +365,7 @@ impl History {
             action: action.to_owned(),
         };
         let transaction = Arc::new(Transaction { dot, deps, meta: Arc::new(meta), writes });
-        replica.identity.apply(&transaction).unwrap();
+        replica.events.extend(replica.identity.apply(&transaction).unwrap());
         replica.log.push(transaction);
         self.check_indexes();
     }
@@ -308,13 +375,19 @@ impl History {
         for (from, to) in [(0, 1), (1, 0)] {
             let log = self.replicas[from].log.clone();
             for transaction in log {
-                if self.replicas[to].identity.apply(&transaction).is_ok() {
-                    self.replicas[to].log.push(transaction);
+                let replica = &mut self.replicas[to];
+                if let Ok(events) = replica.identity.apply(&transaction) {
+                    replica.log.push(transaction);
+                    replica.events.extend(events);
                 }
             }
         }
         let [a, b] = &self.replicas;
         assert_eq!(a.identity.state().canonical_bytes(), b.identity.state().canonical_bytes());
+        for account in self.accounts.0.keys() {
+            let all = |replica: &Replica| replica.identity.conflicts(*account, &Page::default());
+            assert_eq!(all(a), all(b), "conflicts are the same at every node");
+        }
         self.check_indexes();
     }
 
@@ -353,6 +426,15 @@ pub(crate) fn show(reply: &Reply) -> String {
         shown.replace_range(at..=end, "T");
     }
     shown
+}
+
+/// Without what differs for no reason of the test's.
+fn hide(value: &str) -> String {
+    let dated = value.split_once(" at ").map(|(what, _)| format!("{what} at T"));
+    let value = dated.unwrap_or_else(|| value.to_owned());
+    let is_id = |word: &str| word.trim_matches(['(', ')']).parse::<UniqueId>().is_ok();
+    let word = |word: &str| if is_id(word) { "ID".to_owned() } else { word.to_owned() };
+    value.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// Runs a history and compares what it says.

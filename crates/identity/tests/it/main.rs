@@ -6,6 +6,7 @@
 )]
 
 mod boundaries;
+mod conflicts;
 mod escalation;
 mod history;
 mod instance_profiles;

@@ -1,0 +1,327 @@
+//! Conflicts in words.
+//!
+//! **Invariants.** Of sealed secrets only their time is shown. What a peer wrote is cut to
+//! [`VALUE_CHARS_MAX`].
+//!
+//! **Must not know:** how a conflict is settled.
+
+use crdt::Sibling;
+use model::{Credential, Key, Timestamp, UniqueId, UniqueIdKind};
+use wire::{Message, transaction::Meta, v1};
+
+use super::{
+    Choice, Conflict, ConflictEntity, ConflictId, ConflictKind, Side, WayOut,
+    inbox::{Subject, over_limit, rivals},
+    ways::{self, Slot},
+};
+use crate::{
+    Identity,
+    effective::PolicyRef,
+    entity::Entity,
+    field::{ACCESS_KEY, HEAD, NAME},
+};
+
+/// The longest value in words.
+const VALUE_CHARS_MAX: usize = 256;
+
+/// A conflict as it is shown.
+pub(super) fn conflict(identity: &Identity, id: ConflictId, subject: &Subject) -> Conflict {
+    let ways_out = ways_out(identity, subject);
+    match subject {
+        Subject::Slot(key) => {
+            let slot = Slot::of(key);
+            let siblings = identity.state().get(&key.to_bytes());
+            let show = |sibling| side(identity, &slot, sibling);
+            Conflict {
+                id,
+                kind: slot.kind,
+                entity: entity(identity, slot.entity),
+                field: field(identity, &slot),
+                sides: siblings.iter().map(show).collect(),
+                withheld: withheld(slot.kind, slot.entity.id.kind()),
+                ways_out,
+            }
+        }
+        Subject::Rivals(account, kind, name) => {
+            let rivals = rivals(identity, *account, *kind, name);
+            let first = rivals.first().copied();
+            let of = first.unwrap_or(Entity { account: *account, id: UniqueId::root(*account) });
+            Conflict {
+                id,
+                kind: ConflictKind::Rivals,
+                entity: entity(identity, of),
+                field: format!("the name `{}`", cut(name)),
+                sides: rivals.into_iter().flat_map(|rival| named(identity, rival)).collect(),
+                withheld: withheld(ConflictKind::Rivals, Some(*kind)),
+                ways_out,
+            }
+        }
+        Subject::Limit(account, owner) => {
+            let owner = Entity { account: *account, id: *owner };
+            let keys = over_limit(identity, owner);
+            let sides = keys.iter().flat_map(|key| {
+                let siblings = identity.state().get(&key.to_bytes()).iter();
+                siblings.filter(|sibling| sibling.value.is_some()).map(|sibling| {
+                    let what = match key.id.kind() {
+                        Some(UniqueIdKind::AccessKey) => key.id.to_string(),
+                        _ => key.field.qualifier.to_string(),
+                    };
+                    Side { value: what, document: None, ..side(identity, &Slot::of(key), sibling) }
+                })
+            });
+            Conflict {
+                id,
+                kind: ConflictKind::OverLimit,
+                entity: entity(identity, owner),
+                field: match owner.id.kind() {
+                    Some(UniqueIdKind::Policy) => "versions".to_owned(),
+                    _ => "access keys".to_owned(),
+                },
+                sides: sides.collect(),
+                withheld: withheld(ConflictKind::OverLimit, owner.id.kind()),
+                ways_out,
+            }
+        }
+    }
+}
+
+/// How a conflict can be settled.
+pub(super) fn ways_out(identity: &Identity, subject: &Subject) -> Vec<WayOut> {
+    let own = |actions: &[&str]| {
+        let actions = actions.iter().map(|action| format!("iam:{action}")).collect();
+        vec![WayOut { choice: None, actions }]
+    };
+    match subject {
+        Subject::Slot(key) => {
+            let slot = Slot::of(key);
+            let siblings = identity.state().get(&key.to_bytes()).iter().zip(1..);
+            let kept = siblings.filter_map(|(sibling, number)| {
+                let way = ways::way(identity, &slot, Some(sibling.value.as_deref()?))?;
+                Some(WayOut { choice: Some(Choice::Side(number)), actions: way.actions() })
+            });
+            let removed = ways::way(identity, &slot, None)
+                .map(|way| WayOut { choice: Some(Choice::Remove), actions: way.actions() });
+            kept.chain(removed).collect()
+        }
+        Subject::Rivals(_, kind, _) => match kind {
+            UniqueIdKind::User => own(&["UpdateUser", "DeleteUser"]),
+            UniqueIdKind::Group => own(&["UpdateGroup", "DeleteGroup"]),
+            UniqueIdKind::Role => own(&["DeleteRole"]),
+            UniqueIdKind::Policy => own(&["DeletePolicy"]),
+            UniqueIdKind::InstanceProfile => own(&["DeleteInstanceProfile"]),
+            UniqueIdKind::Root | UniqueIdKind::AccessKey | UniqueIdKind::SessionKey => Vec::new(),
+        },
+        Subject::Limit(_, id) => match id.kind() {
+            Some(UniqueIdKind::Policy) => own(&["DeletePolicyVersion"]),
+            _ => own(&["DeleteAccessKey"]),
+        },
+    }
+}
+
+fn entity(identity: &Identity, entity: Entity) -> ConflictEntity {
+    let noun = match entity.id.kind() {
+        Some(UniqueIdKind::User) => "user",
+        Some(UniqueIdKind::Group) => "group",
+        Some(UniqueIdKind::Role) => "role",
+        Some(UniqueIdKind::Policy) => "policy",
+        Some(UniqueIdKind::InstanceProfile) => "instance profile",
+        Some(UniqueIdKind::Root) => {
+            let name = entity.account.to_string();
+            let arn = format!("arn:aws:iam::{name}:root");
+            return ConflictEntity { noun: "account", name, arn, id: entity.id };
+        }
+        Some(UniqueIdKind::AccessKey | UniqueIdKind::SessionKey) => {
+            let owner = identity.read(&ACCESS_KEY, entity);
+            let owner = owner.may().find_map(|key| key.owner.parse::<UniqueId>().ok());
+            let arn = owner.and_then(|owner| {
+                known_arn(identity, Entity { account: entity.account, id: owner })
+            });
+            return ConflictEntity {
+                noun: "access key",
+                name: entity.id.to_string(),
+                arn: arn.unwrap_or_default(),
+                id: entity.id,
+            };
+        }
+        None => "entity",
+    };
+    let face = identity.face(entity);
+    ConflictEntity { noun, name: face.name, arn: face.arn.to_string(), id: entity.id }
+}
+
+/// The ARN of a principal that may exist.
+fn known_arn(identity: &Identity, principal: Entity) -> Option<String> {
+    if principal.id.kind() == Some(UniqueIdKind::Root) {
+        return Some(format!("arn:aws:iam::{}:root", principal.account));
+    }
+    let exists = identity.read(&HEAD, principal).is_possible();
+    exists.then(|| identity.face(principal).arn.to_string())
+}
+
+/// Which field it is, in words.
+fn field(identity: &Identity, slot: &Slot<'_>) -> String {
+    let target = || match slot.target() {
+        Some(target) => PolicyRef::of(target).arn(identity),
+        None => cut(slot.qualifier()),
+    };
+    match slot.kind {
+        ConflictKind::Existence => "whether it exists".to_owned(),
+        ConflictKind::Name => "name".to_owned(),
+        ConflictKind::Path => "path".to_owned(),
+        ConflictKind::Description => "description".to_owned(),
+        ConflictKind::MaxSessionDuration => "maximum session duration".to_owned(),
+        ConflictKind::TrustPolicy => "trust policy".to_owned(),
+        ConflictKind::Tag => format!("tag `{}`", cut(slot.qualifier())),
+        ConflictKind::InlinePolicy => format!("inline policy `{}`", cut(slot.qualifier())),
+        ConflictKind::Membership => format!("membership in {}", target()),
+        ConflictKind::Attachment => format!("attachment of {}", target()),
+        ConflictKind::PolicyVersion => format!("version `{}`", cut(slot.qualifier())),
+        ConflictKind::DefaultVersion => "default version".to_owned(),
+        ConflictKind::AccessKey => "whether it exists".to_owned(),
+        ConflictKind::AccessKeyStatus => "status".to_owned(),
+        ConflictKind::Boundary => "permissions boundary".to_owned(),
+        ConflictKind::LoginProfile => "login profile".to_owned(),
+        ConflictKind::PasswordPolicy => "password policy".to_owned(),
+        ConflictKind::InstanceProfileRole => format!("role {}", target()),
+        ConflictKind::Rivals | ConflictKind::OverLimit | ConflictKind::Unknown => {
+            "a field that this version does not know".to_owned()
+        }
+    }
+}
+
+fn side(identity: &Identity, slot: &Slot<'_>, sibling: &Sibling<Meta>) -> Side {
+    let Meta { hlc, author, request_id: _, action } = &*sibling.meta;
+    let account = identity.index().account_of(author.principal);
+    let account = account.unwrap_or(slot.entity.account);
+    let (value, document) = value(identity, slot, sibling.value.as_deref());
+    Side {
+        node: sibling.dot.actor,
+        seq: sibling.dot.counter,
+        author: author.principal,
+        author_arn: known_arn(identity, Entity { account, id: author.principal }),
+        credential: credential(&author.credential),
+        at: Timestamp::from_ms(hlc.ms()),
+        action: cut(action),
+        value,
+        document,
+    }
+}
+
+/// The sides of a rival: who gave it its name.
+fn named(identity: &Identity, rival: Entity) -> Vec<Side> {
+    let key = Key::new(rival.account, rival.id, NAME.tag(), "");
+    let siblings = identity.state().get(&key.to_bytes());
+    let arn = identity.face(rival).arn;
+    let value = format!("{arn} ({})", rival.id);
+    let show = |sibling| Side { value: value.clone(), ..side(identity, &Slot::of(&key), sibling) };
+    siblings.iter().map(show).collect()
+}
+
+fn credential(credential: &Credential) -> String {
+    match credential {
+        Credential::AccessKey(key) => format!("access key {key}"),
+        Credential::Session { key, issued } => format!("session {key} of {issued}"),
+        Credential::Certificate(_) => "a certificate".to_owned(),
+        Credential::Node(node) => format!("node {node}"),
+    }
+}
+
+/// What a side says, and the text of a document.
+fn value(
+    identity: &Identity,
+    slot: &Slot<'_>,
+    bytes: Option<&[u8]>,
+) -> (String, Option<String>) {
+    let Some(bytes) = bytes else { return ("removed".to_owned(), None) };
+    if let ConflictKind::TrustPolicy | ConflictKind::InlinePolicy | ConflictKind::PolicyVersion =
+        slot.kind
+    {
+        let text = v1::Document::decode(bytes).ok().map(|document| document.text);
+        let chars = text.as_ref().map(|text| text.chars().count());
+        let words = chars.map(|chars| format!("a document of {chars} characters"));
+        return (words.unwrap_or_else(unreadable), text);
+    }
+    (words(identity, slot, bytes).map_or_else(unreadable, |words| cut(&words)), None)
+}
+
+fn unreadable() -> String {
+    "what this version cannot read".to_owned()
+}
+
+fn words(identity: &Identity, slot: &Slot<'_>, bytes: &[u8]) -> Option<String> {
+    let text = || v1::Text::decode(bytes).ok().map(|text| text.text);
+    let made = |ms| format!("made at {}", Timestamp::from_ms(ms));
+    Some(match slot.kind {
+        ConflictKind::Existence => made(v1::Head::decode(bytes).ok()?.created_ms),
+        ConflictKind::Name
+        | ConflictKind::Path
+        | ConflictKind::Description
+        | ConflictKind::DefaultVersion
+        | ConflictKind::AccessKeyStatus => text()?,
+        ConflictKind::MaxSessionDuration => {
+            format!("{} seconds", v1::Number::decode(bytes).ok()?.number)
+        }
+        ConflictKind::Tag => {
+            let v1::Tag { key, value } = v1::Tag::decode(bytes).ok()?;
+            format!("{key}={value}")
+        }
+        ConflictKind::Membership | ConflictKind::InstanceProfileRole => "added".to_owned(),
+        ConflictKind::Attachment => "attached".to_owned(),
+        ConflictKind::AccessKey => made(v1::AccessKey::decode(bytes).ok()?.created_ms),
+        ConflictKind::Boundary => {
+            let id: UniqueId = text()?.parse().ok()?;
+            PolicyRef::of(Entity { account: slot.entity.account, id }).arn(identity)
+        }
+        ConflictKind::LoginProfile => {
+            let changed = v1::LoginProfile::decode(bytes).ok()?.changed_ms;
+            format!("a password set at {}", Timestamp::from_ms(changed))
+        }
+        ConflictKind::PasswordPolicy => {
+            let policy = v1::PasswordPolicy::decode(bytes).ok()?;
+            format!("at least {} characters", policy.minimum_length)
+        }
+        ConflictKind::TrustPolicy
+        | ConflictKind::InlinePolicy
+        | ConflictKind::PolicyVersion
+        | ConflictKind::Rivals
+        | ConflictKind::OverLimit
+        | ConflictKind::Unknown => format!("{} bytes", bytes.len()),
+    })
+}
+
+/// What does not count while a conflict is open; `identity::field`'s table in words.
+fn withheld(kind: ConflictKind, of: Option<UniqueIdKind>) -> &'static str {
+    let acts = matches!(of, Some(UniqueIdKind::User | UniqueIdKind::Role));
+    match kind {
+        ConflictKind::Existence if acts => "it cannot act, its credentials are refused",
+        ConflictKind::Existence | ConflictKind::Membership | ConflictKind::Attachment => {
+            "what it allows; what it denies counts"
+        }
+        ConflictKind::Name => "what conditions on the name allow; each name is taken",
+        ConflictKind::Path => "what is not allowed for each ARN that it may have",
+        ConflictKind::Description => "nothing",
+        ConflictKind::MaxSessionDuration => "sessions longer than the shortest",
+        ConflictKind::TrustPolicy
+        | ConflictKind::InlinePolicy
+        | ConflictKind::PolicyVersion
+        | ConflictKind::DefaultVersion => "what not every side allows; what any side denies counts",
+        ConflictKind::Tag => "what conditions on the tag allow",
+        ConflictKind::AccessKey | ConflictKind::AccessKeyStatus => "the key does not authenticate",
+        ConflictKind::Boundary => "what not every boundary allows",
+        ConflictKind::LoginProfile => "the password does not authenticate",
+        ConflictKind::PasswordPolicy => "passwords that not every side accepts",
+        ConflictKind::InstanceProfileRole => "room for another role",
+        ConflictKind::Rivals if acts => "the credentials of all of them, and giving them anything",
+        ConflictKind::Rivals => "what they allow, and giving them anything; what they deny counts",
+        ConflictKind::OverLimit => "making more of them",
+        ConflictKind::Unknown => "whatever a newer version says",
+    }
+}
+
+fn cut(text: &str) -> String {
+    let end = text.char_indices().nth(VALUE_CHARS_MAX).map(|(end, _)| end);
+    match end.and_then(|end| text.get(..end)) {
+        Some(start) => format!("{start}…"),
+        None => text.to_owned(),
+    }
+}

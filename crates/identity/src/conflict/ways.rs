@@ -1,0 +1,441 @@
+//! The ways out of a contested slot: for each side the IAM call that writes it.
+//!
+//! **Invariants.** A choice is the call that would write it: its rights are asked for, its
+//! preconditions checked and re-asserted. Only the bytes are the side's own, so that what a newer
+//! node put there stays. Where no call writes just that value, the rights that would come to the
+//! same are asked for; where that could bring back what was deleted for good, there is no way.
+//!
+//! **Must not know:** how conflicts are listed.
+
+use std::sync::Arc;
+
+use model::{
+    GroupName, InstanceProfileName, Key, Path, RoleName, TagKey, UniqueId, UniqueIdKind, UserName,
+};
+use wire::{Message, v1};
+
+use super::ConflictKind;
+use crate::{
+    Command, Ctx, Error, Identity, Noun, Outcome, Rename, access_key, attachment,
+    authorize::demand_entity,
+    boundary,
+    effective::PolicyRef,
+    entity::{Entity, Face},
+    execute,
+    field::ACCESS_KEY,
+    group, inline, instance_profile, login_profile, password_policy,
+    policy::{self, PolicyArn},
+    role,
+    state::Writes,
+    tag, user,
+};
+
+/// A contested slot.
+pub(super) struct Slot<'a> {
+    key: &'a Key,
+    pub(super) kind: ConflictKind,
+    pub(super) entity: Entity,
+}
+
+impl<'a> Slot<'a> {
+    pub(super) fn of(key: &'a Key) -> Self {
+        let entity = Entity { account: key.account, id: key.id };
+        Self { key, kind: ConflictKind::of(key.field.tag), entity }
+    }
+
+    /// Which of the entity's fields it is.
+    pub(super) fn qualifier(&self) -> &str {
+        &self.key.field.qualifier
+    }
+
+    /// The entity that the slot is an edge to.
+    pub(super) fn target(&self) -> Option<Entity> {
+        let id: UniqueId = self.qualifier().parse().ok()?;
+        Some(Entity { account: self.entity.account, id })
+    }
+}
+
+/// How a side becomes the only one.
+pub(super) enum Way {
+    /// By a call.
+    Call(Box<Command>),
+    /// By the rights to these actions: no call writes just that.
+    Rights(&'static [&'static str]),
+}
+
+impl Way {
+    /// The actions that it needs the right to.
+    pub(super) fn actions(&self) -> Vec<String> {
+        match self {
+            Self::Call(command) => vec![format!("iam:{}", command.action())],
+            Self::Rights(actions) => actions.iter().map(|action| (*action).to_owned()).collect(),
+        }
+    }
+}
+
+/// The way to have a value, `None` for a removal, in a slot.
+pub(super) fn way(identity: &Identity, slot: &Slot<'_>, value: Option<&[u8]>) -> Option<Way> {
+    let rights = match (slot.kind, slot.entity.id.kind()?, value.is_some()) {
+        (ConflictKind::Existence, UniqueIdKind::Group, true) => {
+            Some(&["iam:CreateGroup", "iam:AddUserToGroup"][..])
+        }
+        (ConflictKind::Existence, UniqueIdKind::Policy, true) => {
+            Some(&["iam:CreatePolicy", "iam:CreatePolicyVersion"][..])
+        }
+        (ConflictKind::Existence, UniqueIdKind::InstanceProfile, true) => {
+            Some(&["iam:CreateInstanceProfile"][..])
+        }
+        (ConflictKind::PolicyVersion, UniqueIdKind::Policy, true) => {
+            Some(&["iam:CreatePolicyVersion"][..])
+        }
+        (ConflictKind::LoginProfile, UniqueIdKind::User, true) => {
+            Some(&["iam:UpdateLoginProfile"][..])
+        }
+        _ => None,
+    };
+    if let Some(actions) = rights {
+        return Some(Way::Rights(actions));
+    }
+    call(identity, slot, value).map(|command| Way::Call(Box::new(command)))
+}
+
+/// The call that writes a value.
+fn call(identity: &Identity, slot: &Slot<'_>, value: Option<&[u8]>) -> Option<Command> {
+    let owner = Owner { kind: slot.entity.id.kind()?, face: identity.face(slot.entity) };
+    let text = || decode::<v1::Text>(value).map(|text| text.text);
+    match slot.kind {
+        ConflictKind::Existence if value.is_none() => owner.delete(),
+        ConflictKind::Name => owner.rename(&text()?),
+        ConflictKind::Path => owner.move_to(text()?.parse().ok()?),
+        ConflictKind::Description => owner.describe(text()?.parse().ok()?),
+        ConflictKind::MaxSessionDuration => {
+            let secs = i64::try_from(decode::<v1::Number>(value)?.number).ok()?;
+            owner.limit_sessions(role::MaxSessionDuration::new(secs).ok()?)
+        }
+        ConflictKind::TrustPolicy => owner.trust(decode::<v1::Document>(value)?.text),
+        ConflictKind::Tag => match value {
+            Some(_) => owner.tag(&decode(value)?),
+            None => owner.untag(slot.qualifier().parse().ok()?),
+        },
+        ConflictKind::InlinePolicy => match value {
+            Some(_) => owner.put_inline(&decode(value)?, slot.qualifier()),
+            None => owner.delete_inline(slot.qualifier()),
+        },
+        ConflictKind::Membership => {
+            owner.member(&identity.face(slot.target()?), value.is_some())
+        }
+        ConflictKind::Attachment => {
+            owner.attachment(policy_arn(identity, slot.target()?)?, value.is_some())
+        }
+        ConflictKind::PolicyVersion => {
+            let version = slot.qualifier().parse().ok()?;
+            let of = policy::VersionOf { arn: owner.policy()?, version };
+            value.is_none().then_some(Command::DeletePolicyVersion(of))
+        }
+        ConflictKind::DefaultVersion => {
+            let of = policy::VersionOf { arn: owner.policy()?, version: text()?.parse().ok()? };
+            Some(Command::SetDefaultPolicyVersion(of))
+        }
+        ConflictKind::AccessKey if value.is_none() => delete_key(identity, slot.entity),
+        ConflictKind::AccessKeyStatus => match value {
+            Some(_) => {
+                let (user, key_id) = key_of(identity, slot.entity)?;
+                let status = text()?.parse().ok()?;
+                let update = access_key::UpdateAccessKey { user, key_id, status };
+                Some(Command::UpdateAccessKey(update))
+            }
+            None => delete_key(identity, slot.entity),
+        },
+        ConflictKind::Boundary => match value {
+            Some(_) => {
+                let id: UniqueId = text()?.parse().ok()?;
+                let policy = Entity { account: slot.entity.account, id };
+                owner.put_boundary(policy_arn(identity, policy)?)
+            }
+            None => owner.delete_boundary(),
+        },
+        ConflictKind::LoginProfile => {
+            let user = Some(owner.name());
+            let delete = login_profile::OneLoginProfile { user };
+            value.is_none().then_some(Command::DeleteLoginProfile(delete))
+        }
+        ConflictKind::PasswordPolicy => match value {
+            Some(_) => {
+                let policy = password_policy::from_message(&decode(value)?);
+                Some(Command::UpdateAccountPasswordPolicy(policy))
+            }
+            None => Some(Command::DeleteAccountPasswordPolicy(
+                password_policy::DeletePasswordPolicy,
+            )),
+        },
+        ConflictKind::InstanceProfileRole => {
+            owner.profile_role(&identity.face(slot.target()?), value.is_some())
+        }
+        ConflictKind::Existence
+        | ConflictKind::AccessKey
+        | ConflictKind::Rivals
+        | ConflictKind::OverLimit
+        | ConflictKind::Unknown => None,
+    }
+}
+
+fn decode<M: Message + Default>(value: Option<&[u8]>) -> Option<M> {
+    M::decode(value?).ok()
+}
+
+/// The ARN of a policy.
+fn policy_arn(identity: &Identity, policy: Entity) -> Option<PolicyArn> {
+    PolicyRef::of(policy).arn(identity).parse().ok()
+}
+
+/// The owner of an access key, and the key's id; no name for root's.
+fn key_of(identity: &Identity, key: Entity) -> Option<(Option<UserName>, String)> {
+    let owner: UniqueId =
+        identity.read(&ACCESS_KEY, key).may().find_map(|key| key.owner.parse().ok())?;
+    let user = Entity { account: key.account, id: owner };
+    let is_user = owner.kind() == Some(UniqueIdKind::User);
+    Some((is_user.then(|| identity.face(user).typed_name()), key.id.to_string()))
+}
+
+fn delete_key(identity: &Identity, key: Entity) -> Option<Command> {
+    let (user, key_id) = key_of(identity, key)?;
+    Some(Command::DeleteAccessKey(access_key::DeleteAccessKey { user, key_id }))
+}
+
+/// Whose slot it is.
+struct Owner {
+    kind: UniqueIdKind,
+    face: Face,
+}
+
+/// One of three calls, by the kind of the owner.
+macro_rules! by_kind {
+    ($owner:expr, $($kind:ident => $command:ident),* ; $parameters:expr) => {
+        match $owner.kind {
+            $(UniqueIdKind::$kind => Some(Command::$command($parameters)),)*
+            UniqueIdKind::Root
+            | UniqueIdKind::User
+            | UniqueIdKind::Group
+            | UniqueIdKind::Role
+            | UniqueIdKind::Policy
+            | UniqueIdKind::InstanceProfile
+            | UniqueIdKind::AccessKey
+            | UniqueIdKind::SessionKey => None,
+        }
+    };
+}
+
+#[expect(unreachable_patterns, reason = "what a macro's call takes up is there twice")]
+impl Owner {
+    fn name<N: std::str::FromStr<Err = model::Constraint>>(&self) -> N {
+        self.face.typed_name()
+    }
+
+    fn policy(&self) -> Option<PolicyArn> {
+        self.face.arn.as_str().parse().ok()
+    }
+
+    fn delete(&self) -> Option<Command> {
+        match self.kind {
+            UniqueIdKind::User => Some(Command::DeleteUser(user::DeleteUser { name: self.name() })),
+            UniqueIdKind::Group => {
+                Some(Command::DeleteGroup(group::DeleteGroup { name: self.name() }))
+            }
+            UniqueIdKind::Role => Some(Command::DeleteRole(role::DeleteRole { name: self.name() })),
+            UniqueIdKind::Policy => {
+                Some(Command::DeletePolicy(policy::DeletePolicy { arn: self.policy()? }))
+            }
+            UniqueIdKind::InstanceProfile => {
+                let name: InstanceProfileName = self.name();
+                let one = instance_profile::OneInstanceProfile { name };
+                Some(Command::DeleteInstanceProfile(one))
+            }
+            UniqueIdKind::Root | UniqueIdKind::AccessKey | UniqueIdKind::SessionKey => None,
+        }
+    }
+
+    fn rename(&self, to: &str) -> Option<Command> {
+        by_kind!(self, User => UpdateUser, Group => UpdateGroup; Rename {
+            name: self.name(), new_name: Some(to.parse().ok()?), new_path: None,
+        })
+    }
+
+    fn move_to(&self, path: Path) -> Option<Command> {
+        by_kind!(self, User => UpdateUser, Group => UpdateGroup; Rename {
+            name: self.name(), new_name: None, new_path: Some(path),
+        })
+    }
+
+    fn describe(&self, description: role::Description) -> Option<Command> {
+        by_kind!(self, Role => UpdateRoleDescription; role::UpdateRoleDescription {
+            name: self.name(), description,
+        })
+    }
+
+    fn limit_sessions(&self, duration: role::MaxSessionDuration) -> Option<Command> {
+        by_kind!(self, Role => UpdateRole; role::UpdateRole {
+            name: self.name(), description: None, max_session_duration: Some(duration),
+        })
+    }
+
+    fn trust(&self, trust_policy: String) -> Option<Command> {
+        by_kind!(self, Role => UpdateAssumeRolePolicy; role::UpdateAssumeRolePolicy {
+            name: self.name(), trust_policy,
+        })
+    }
+
+    fn tag(&self, tag: &v1::Tag) -> Option<Command> {
+        let tag = tag::Tag { key: tag.key.parse().ok()?, value: tag.value.parse().ok()? };
+        let tags = vec![tag];
+        if self.kind == UniqueIdKind::Policy {
+            return Some(Command::TagPolicy(tag::AddTags { owner: self.policy()?, tags }));
+        }
+        by_kind!(
+            self, User => TagUser, Role => TagRole, InstanceProfile => TagInstanceProfile;
+            tag::AddTags { owner: self.name(), tags }
+        )
+    }
+
+    fn untag(&self, key: TagKey) -> Option<Command> {
+        let keys = vec![key];
+        if self.kind == UniqueIdKind::Policy {
+            return Some(Command::UntagPolicy(tag::RemoveTags { owner: self.policy()?, keys }));
+        }
+        by_kind!(
+            self, User => UntagUser, Role => UntagRole, InstanceProfile => UntagInstanceProfile;
+            tag::RemoveTags { owner: self.name(), keys }
+        )
+    }
+
+    /// The key holds the name folded; the side has it as it was given.
+    fn put_inline(&self, document: &v1::Document, folded: &str) -> Option<Command> {
+        let named = document.name.parse().or_else(|_| folded.parse()).ok()?;
+        by_kind!(
+            self, User => PutUserPolicy, Group => PutGroupPolicy, Role => PutRolePolicy;
+            inline::Put { owner: self.name(), name: named, document: document.text.clone() }
+        )
+    }
+
+    fn delete_inline(&self, folded: &str) -> Option<Command> {
+        by_kind!(
+            self, User => DeleteUserPolicy, Group => DeleteGroupPolicy, Role => DeleteRolePolicy;
+            inline::OneOf { owner: self.name(), name: folded.parse().ok()? }
+        )
+    }
+
+    fn member(&self, group: &Face, is_member: bool) -> Option<Command> {
+        let group: GroupName = group.typed_name();
+        let membership = group::Membership { group, user: self.name() };
+        (self.kind == UniqueIdKind::User).then(|| match is_member {
+            true => Command::AddUserToGroup(membership),
+            false => Command::RemoveUserFromGroup(membership),
+        })
+    }
+
+    fn attachment(&self, policy: PolicyArn, is_attached: bool) -> Option<Command> {
+        if is_attached {
+            by_kind!(
+                self, User => AttachUserPolicy, Group => AttachGroupPolicy,
+                Role => AttachRolePolicy; attachment::Edge { owner: self.name(), policy }
+            )
+        } else {
+            by_kind!(
+                self, User => DetachUserPolicy, Group => DetachGroupPolicy,
+                Role => DetachRolePolicy; attachment::Edge { owner: self.name(), policy }
+            )
+        }
+    }
+
+    fn put_boundary(&self, policy: PolicyArn) -> Option<Command> {
+        by_kind!(
+            self, User => PutUserPermissionsBoundary, Role => PutRolePermissionsBoundary;
+            boundary::PutBoundary { owner: self.name(), policy }
+        )
+    }
+
+    fn delete_boundary(&self) -> Option<Command> {
+        by_kind!(
+            self, User => DeleteUserPermissionsBoundary, Role => DeleteRolePermissionsBoundary;
+            boundary::DeleteBoundary { owner: self.name() }
+        )
+    }
+
+    fn profile_role(&self, role: &Face, is_in: bool) -> Option<Command> {
+        let role: RoleName = role.typed_name();
+        let edge = instance_profile::RoleInProfile { profile: self.name(), role };
+        (self.kind == UniqueIdKind::InstanceProfile).then(|| match is_in {
+            true => Command::AddRoleToInstanceProfile(edge),
+            false => Command::RemoveRoleFromInstanceProfile(edge),
+        })
+    }
+}
+
+/// The writes that leave a slot with the chosen bytes alone.
+pub(super) fn writes(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    key: &Key,
+    way: Way,
+    value: Option<Arc<[u8]>>,
+) -> Result<Vec<crdt::Write>, Error> {
+    let slot = Slot::of(key);
+    let command = match way {
+        Way::Call(command) => command,
+        Way::Rights(actions) => return by_rights(identity, ctx, &slot, actions, value),
+    };
+    let Outcome::Write { mut writes, reply: _ } = execute(identity, ctx, &command)? else {
+        return Err(contested(identity, &slot));
+    };
+    // The call finds its entity by name, and of rivals that may be another.
+    let bytes = key.to_bytes();
+    let write = writes.iter_mut().find(|write| write.key == bytes);
+    let write = write.ok_or_else(|| contested(identity, &slot))?;
+    write.value = value;
+    Ok(writes)
+}
+
+fn contested(identity: &Identity, slot: &Slot<'_>) -> Error {
+    let (noun, name) = named(identity, slot);
+    Error::ConcurrentModification { noun, name }
+}
+
+fn named(identity: &Identity, slot: &Slot<'_>) -> (Noun, String) {
+    let face = identity.face(slot.entity);
+    match slot.entity.id.kind() {
+        Some(UniqueIdKind::User | UniqueIdKind::Root) | None => (Noun::User, face.name),
+        Some(UniqueIdKind::Group) => (Noun::Group, face.name),
+        Some(UniqueIdKind::Role) => (Noun::Role, face.name),
+        Some(UniqueIdKind::Policy) => (Noun::Policy, face.arn.to_string()),
+        Some(UniqueIdKind::InstanceProfile) => (Noun::InstanceProfile, face.name),
+        Some(UniqueIdKind::AccessKey | UniqueIdKind::SessionKey) => {
+            (Noun::AccessKey, slot.entity.id.to_string())
+        }
+    }
+}
+
+/// Writes a side that no call writes: an existence needs its name to be free, all else an entity
+/// that is beyond doubt, which is re-asserted.
+fn by_rights(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    slot: &Slot<'_>,
+    actions: &[&str],
+    value: Option<Arc<[u8]>>,
+) -> Result<Vec<crdt::Write>, Error> {
+    let entity = slot.entity;
+    for action in actions {
+        demand_entity(identity, ctx, action, entity, Vec::new())?;
+    }
+    let (noun, name) = named(identity, slot);
+    let mut writes = Writes::new(entity.account);
+    if slot.kind == ConflictKind::Existence {
+        let kind = entity.id.kind().ok_or_else(|| contested(identity, slot))?;
+        let bare = identity.face(entity).name;
+        identity.name_is_free(entity.account, (kind, noun), &bare, Some(entity))?;
+    } else {
+        identity.must_be_meant(entity, noun, &name)?;
+        writes.reassert_head(identity, entity.id);
+    }
+    writes.put_bytes(slot.key, value);
+    Ok(writes.finish())
+}
