@@ -5,8 +5,8 @@ use std::error::Error;
 fn main() -> Result<(), Box<dyn Error>> {
     let root = "../../proto";
     println!("cargo:rerun-if-changed={root}");
-    let files =
-        ["replication", "control", "api"].map(|name| format!("{root}/writ/v1/{name}.proto"));
+    let files = ["replication", "control", "api", "conflicts"]
+        .map(|name| format!("{root}/writ/v1/{name}.proto"));
     let descriptors = protox::compile(files, [root])?;
     tonic_prost_build::configure()
         .extern_path(".writ.v1", "::wire::v1")

@@ -3,12 +3,14 @@
 Needs root, for network namespaces.
 """
 
+import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
 import tomllib
+import urllib.request
 
 import boto3
 import botocore.config
@@ -270,6 +272,105 @@ def test_a_minority_decides_nothing_that_needs_one_answer_and_still_takes_writes
         "the alias at node 3",
     )
     assert aliases == ["by-the-majority"]
+
+
+def test_what_both_sides_changed_is_one_conflict_everywhere_until_it_is_settled(deployment):
+    arn = f"arn:aws:iam::{ACCOUNT}:policy/contested"
+    edge = {"UserName": "contested", "PolicyArn": arn}
+    document = {
+        "Version": "2012-10-17",
+        "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"},
+    }
+    deployment.iam(1, lambda iam: iam.create_user(UserName="contested"))
+    deployment.iam(
+        1,
+        lambda iam: iam.create_policy(
+            PolicyName="contested", PolicyDocument=json.dumps(document)
+        ),
+    )
+    deployment.iam(1, lambda iam: iam.attach_user_policy(**edge))
+    deployment.wait()
+    watched = deployment.directory / "watched"
+    with watching(deployment, 2, watched):
+        deployment.network.cut_off(3)
+        deployment.iam(1, lambda iam: iam.attach_user_policy(**edge))
+        deployment.iam(3, lambda iam: iam.detach_user_policy(**edge))
+        assert conflicts(deployment, 1) == [] and conflicts(deployment, 3) == []
+
+        deployment.network.heal()
+        deployment.wait()
+        (conflict,) = conflicts(deployment, 1)
+        assert conflicts(deployment, 2) == conflicts(deployment, 3) == [conflict]
+        name = conflict["id"]
+        assert (conflict["kind"], conflict["name"]) == ("attachment", "contested")
+        sides = [(side["node"], side["action"]) for side in conflict["sides"]]
+        assert sides == [(1, "AttachUserPolicy"), (3, "DetachUserPolicy")]
+        assert {side["author_arn"] for side in conflict["sides"]} == {f"arn:aws:iam::{ACCOUNT}:root"}
+        assert open_conflicts(deployment, 2) == 1
+
+        shown = deployment.expect_writ(3, *at(deployment, 3, "show", name))
+        assert f"writ conflicts resolve {name} --keep 1  (iam:AttachUserPolicy)" in shown
+        token = deployment.expect_writ(3, *at(deployment, 3, "resolve", name, "--remove")).strip()
+        deployment.expect_writ(3, "wait", "--token", token, "--timeout", "60s")
+        assert [conflicts(deployment, number) for number in deployment.numbers()] == [[], [], []]
+        attached = deployment.iam(
+            1, lambda iam: iam.list_attached_user_policies(UserName="contested")
+        )
+        assert attached["AttachedPolicies"] == []
+        assert open_conflicts(deployment, 2) == 0
+
+        again = deployment.writ(1, *at(deployment, 1, "resolve", name, "--keep", "1"))
+        assert again.returncode == 1 and "NoSuchConflict" in again.stderr, again.stderr
+        eventually(
+            lambda: watched.read_text() == f"appeared {name} attachment\ngone {name} attachment\n",
+            COMMAND_SECONDS,
+            "both events at node 2",
+        )
+    assert f"conflict={name}" in re.sub(r"\x1b\[[0-9;]*m", "", deployment.output(2))
+
+
+def at(deployment, number, *words) -> list:
+    """A command about conflicts that asks one node."""
+    return ["conflicts", *words, "--endpoint", deployment.grpc(number)]
+
+
+def conflicts(deployment, number) -> list[dict]:
+    return json.loads(deployment.expect_writ(number, *at(deployment, number, "list", "-o", "json")))
+
+
+def open_conflicts(deployment, number) -> int:
+    """The metric of open conflicts of attachments."""
+
+    def scrape():
+        with urllib.request.urlopen(f"http://127.0.0.1:{OPS_PORT}/metrics", timeout=10) as reply:
+            return reply.read().decode()
+
+    text = deployment.host(number).call(scrape)
+    return int(re.search(r'^writ_conflicts_open\{kind="attachment"\} (\d+)$', text, re.M)[1])
+
+
+@contextlib.contextmanager
+def watching(deployment, number, path):
+    """Runs `writ conflicts watch` into a file; begins once the node tells."""
+    environment = {
+        **os.environ,
+        **deployment.key.environment(),
+        "WRIT_CONTEXT_FILE": str(deployment.directory / "context.toml"),
+    }
+    progress = path.with_suffix(".progress")
+    command = deployment.host(number).command(binary(), *at(deployment, number, "watch"))
+    with path.open("wb") as out, progress.open("wb") as err:
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err
+        )
+    try:
+        eventually(
+            lambda: progress.read_text() == "watching\n", COMMAND_SECONDS, "the watch"
+        )
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def set_alias(deployment, number, alias) -> dict | None:

@@ -140,3 +140,31 @@ def test_the_replica_refuses_a_write_and_names_a_writer(cluster):
     assert any(address in error["Message"] for address in addresses), error
     names = {user["UserName"] for user in cluster.iam(1).list_users()["Users"]}
     assert "nobody" not in names
+
+
+def test_the_replica_lists_conflicts_and_names_a_writer_that_settles_them(cluster):
+    at = ("--endpoint", cluster.grpc(REPLICA))
+    listed = cluster.writ("conflicts", "list", "-o", "json", *at)
+    assert (listed.returncode, json.loads(listed.stdout)) == (0, []), listed.stderr
+    refused = cluster.writ("conflicts", "resolve", "0" * 20, "--remove", *at)
+    assert refused.returncode == 1, refused.stdout
+    writers = [cluster.grpc(number) for number in range(1, WRITERS + 1)]
+    assert any(f"read replica: ask {writer}" in refused.stderr for writer in writers), refused.stderr
+    elsewhere = cluster.writ("conflicts", "resolve", "0" * 20, "--remove")
+    assert elsewhere.returncode == 1 and "NoSuchConflict" in elsewhere.stderr, elsewhere.stderr
+
+
+def test_whoever_may_not_list_conflicts_is_told_nothing(cluster):
+    cluster.iam(1).create_user(UserName="curious")
+    created = cluster.iam(1).create_access_key(UserName="curious")
+    cluster.wait("--token", token_of(created))
+    key = Credentials.of(created["AccessKey"])
+    for action, words in (
+        ("ListConflicts", ["list"]),
+        ("ListConflicts", ["show", "0" * 20]),
+        ("ListConflicts", ["watch"]),
+        ("ResolveConflict", ["resolve", "0" * 20, "--remove"]),
+    ):
+        refused = cluster.writ("conflicts", *words, env=key.environment())
+        assert refused.returncode == 1, words
+        assert f"not authorized to perform: writ:{action}" in refused.stderr, refused.stderr

@@ -23,6 +23,9 @@ pub enum Command {
     /// Policy documents in files.
     #[command(subcommand)]
     Policy(Policy),
+    /// What concurrent changes disagree on, and how it is settled.
+    #[command(subcommand)]
+    Conflicts(Conflicts),
     /// One-time tokens with which nodes join.
     #[command(subcommand)]
     Token(Token),
@@ -148,6 +151,54 @@ pub struct Lint {
     pub trust: bool,
 }
 
+/// `writ conflicts`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Conflicts {
+    /// The account's open conflicts.
+    List {
+        /// How the result looks.
+        #[arg(short, long, default_value = "table")]
+        output: Format,
+        /// Whom to ask.
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Both sides of a conflict, what is withheld meanwhile, and the ways out.
+    Show {
+        /// Its id.
+        #[arg(value_parser = parse_conflict)]
+        id: String,
+        /// How the result looks.
+        #[arg(short, long, default_value = "table")]
+        output: Format,
+        /// Whom to ask.
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Settle a conflict.
+    #[command(group(clap::ArgGroup::new("choice").required(true).args(["keep", "remove"])))]
+    Resolve {
+        /// Its id.
+        #[arg(value_parser = parse_conflict)]
+        id: String,
+        /// Keep the side with this number.
+        #[arg(long, value_name = "SIDE")]
+        keep: Option<u32>,
+        /// Remove what is contested.
+        #[arg(long)]
+        remove: bool,
+        /// Whom to ask.
+        #[command(flatten)]
+        common: Common,
+    },
+    /// A line for each conflict that appears or is gone, until stopped.
+    Watch {
+        /// Whom to ask.
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
 /// What a joining node becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Role {
@@ -215,6 +266,11 @@ fn parse_scope(text: &str) -> Result<String, String> {
     known.then(|| text.to_owned()).ok_or_else(expected)
 }
 
+fn parse_conflict(text: &str) -> Result<String, String> {
+    let known = text.len() == 20 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    known.then(|| text.to_ascii_lowercase()).ok_or_else(|| "20 hexadecimal digits".to_owned())
+}
+
 fn parse_account(text: &str) -> Result<AccountId, String> {
     text.parse().map_err(|constraint: Constraint| constraint.to_string())
 }
@@ -255,6 +311,15 @@ mod tests {
             panic!("another command");
         };
         assert_eq!(admin.as_node, Some(PathBuf::from("d")));
+    }
+
+    #[test]
+    fn a_conflict_is_named_by_twenty_digits() {
+        let good = "00FF10203040506070a0";
+        assert_eq!(parse_conflict(good), Ok("00ff10203040506070a0".to_owned()));
+        for bad in ["", "00ff", "g0ff10203040506070a0", "00ff10203040506070a00"] {
+            assert!(parse_conflict(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The operator's commands: `writ status`, `wait`, `check`, `policy`, `token`, `account`, `node`.
+//! The operator's commands: `writ status`, `wait`, `check`, `policy`, `conflicts`, `token`,
+//! `account`, `node`.
 //!
 //! **Invariants.** Results go to standard output, progress and errors to standard error; a
 //! command's exit code is one of [`Exit`]. Secrets are shown only by the command that creates
@@ -9,6 +10,7 @@
 mod admin;
 mod arguments;
 mod check;
+mod conflicts;
 pub mod context;
 mod credentials;
 mod duration;
@@ -62,6 +64,7 @@ pub async fn run(
         Command::Wait(arguments) => wait::run(arguments, environment, output).await,
         Command::Check(arguments) => check::run(arguments, environment, output).await,
         Command::Policy(command) => policy::run(command, output),
+        Command::Conflicts(command) => conflicts::run(command, environment, output).await,
         Command::Token(command) => admin::token(command, environment, output).await,
         Command::Account(command) => admin::account(command, environment, output).await,
         Command::Node(command) => admin::node(command, environment, output).await,

@@ -1,7 +1,7 @@
 //! Every action: which command or query it is, who runs it, what it answers.
 //!
-//! **Invariants.** One variant per AWS action, named as the action, and one for each of Writ's own. A
-//! command writes, a query does not.
+//! **Invariants.** One variant per AWS action, named as the action, and one for each of Writ's own.
+//! A command writes, a query does not.
 //!
 //! **Must not know:** what an action does.
 

@@ -295,11 +295,7 @@ pub(crate) fn resolve(
 }
 
 /// The bytes that a choice leaves in a slot.
-fn chosen(
-    identity: &Identity,
-    key: &Key,
-    choice: Choice,
-) -> Result<Option<Arc<[u8]>>, Error> {
+fn chosen(identity: &Identity, key: &Key, choice: Choice) -> Result<Option<Arc<[u8]>>, Error> {
     let siblings = identity.state().get(&key.to_bytes());
     match choice {
         Choice::Remove => Ok(None),
@@ -319,7 +315,8 @@ mod tests {
     fn an_id_is_twenty_hexadecimal_digits() {
         let text = "00ff10203040506070a0";
         assert_eq!(text.parse::<ConflictId>().map(|id| id.to_string()), Ok(text.to_owned()));
-        for bad in ["", "00", "00ff10203040506070a", "00ff10203040506070a00", "+0ff10203040506070a0"]
+        for bad in
+            ["", "00", "00ff10203040506070a", "00ff10203040506070a00", "+0ff10203040506070a0"]
         {
             assert_eq!(bad.parse::<ConflictId>(), Err(NotAConflictId), "{bad}");
         }

@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use crdt::{NodeId, VersionVector};
-use identity::{Caller, Command, ConflictEvent, ControlChange, NewAccessKey, Reply, RequestContext};
+use identity::{
+    Caller, Command, ConflictEvent, ControlChange, NewAccessKey, Reply, RequestContext,
+};
 use model::{AccountId, Entropy, Timestamp};
 use replication::{NodeWait, Outcome, Scope, Stage};
 use thiserror::Error;

@@ -12,7 +12,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crdt::{Hlc, NodeId, VersionVector, Write};
-use identity::{AccountInfo, Accounts, ConflictEvent, Ctx, Identity, KeyRing, NewAccessKey, Outcome};
+use identity::{
+    AccountInfo, Accounts, ConflictEvent, Ctx, Identity, KeyRing, NewAccessKey, Outcome,
+};
 use model::{AccountId, Author, Credential, Entropy, Timestamp, UniqueId};
 use replication::{Digest, Frame, Item, Member, MemberState, Replication, Roster, WaitRequest};
 use thiserror::Error;
@@ -111,6 +113,15 @@ impl Node {
 
     /// Handles one input. The effects are to be carried out in their order.
     pub fn handle(&mut self, now: Timestamp, input: Input) -> Vec<Effect> {
+        let mut effects = self.effects(now, input);
+        if !self.conflicts.is_empty() {
+            let events = std::mem::take(&mut self.conflicts);
+            effects.push(Effect::Conflicts { events });
+        }
+        effects
+    }
+
+    fn effects(&mut self, now: Timestamp, input: Input) -> Vec<Effect> {
         self.first_input.get_or_insert(now);
         let now_ms = now.ms();
         let effects = match input {

@@ -33,7 +33,9 @@ use tower::{Layer, Service};
 use crate::{
     MESSAGE_BYTES_MAX,
     peer::sha256_hex,
-    v1::{authorization_server, cluster_server, propagation_server, reads_server},
+    v1::{
+        authorization_server, cluster_server, conflicts_server, propagation_server, reads_server,
+    },
 };
 
 /// The longest body that is read to verify a signature: one message and its frame, in bytes.
@@ -47,9 +49,10 @@ pub const SIGNED_BODIES_MAX: usize = 64;
 const FRAME_HEADER_BYTES: usize = 5;
 const SERVICE: &str = "writ";
 /// The services whose calls can be signed. All others are for nodes, with certificates.
-const SIGNED_SERVICES: [&str; 4] = [
+const SIGNED_SERVICES: [&str; 5] = [
     authorization_server::SERVICE_NAME,
     cluster_server::SERVICE_NAME,
+    conflicts_server::SERVICE_NAME,
     propagation_server::SERVICE_NAME,
     reads_server::SERVICE_NAME,
 ];

@@ -22,15 +22,21 @@ use std::{
 };
 
 use crdt::{NodeId, VersionVector, dominates, lag};
-use identity::{Caller, Command, ControlChange, NewAccessKey, Reply, RequestContext};
+use identity::{
+    Caller, Command, ConflictEvent, ControlChange, NewAccessKey, Reply, RequestContext,
+};
 use model::{AccountId, Timestamp};
 use node::{Answer, Fence, Input, Node, NodeWait, Refusal, Scope, Stage, TokenError, WaitOutcome};
 use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot, watch};
 use wire::{Message as _, v1};
 
 pub use self::{journal::Journal, task::Task};
-use crate::{clock::Clock, metrics::Metrics, random};
+use crate::{
+    clock::Clock,
+    metrics::{ConflictKind, Metrics},
+    random,
+};
 
 /// Inputs that wait for the task, at most; who brings more waits.
 pub const INPUTS_MAX: usize = 1024;
@@ -38,6 +44,9 @@ pub const INPUTS_MAX: usize = 1024;
 pub const FRAMES_MAX: usize = 256;
 /// Bytes of peers' frames that wait for the task, at most; a longer frame waits alone.
 pub const FRAME_BYTES_MAX: usize = 16 << 20;
+
+/// Events of conflicts that wait for whoever watches, at most; who is slower misses some.
+pub const CONFLICT_EVENTS_MAX: usize = 1024;
 
 /// What the task is sent.
 enum Message {
@@ -177,6 +186,7 @@ struct Shared {
     clock: Clock,
     metrics: Arc<Metrics>,
     fence: watch::Sender<Option<Fence>>,
+    conflicts: broadcast::Sender<ConflictEvent>,
 }
 
 /// Reads the node and sends it inputs.
@@ -207,6 +217,7 @@ fn with_clock(
         clock,
         metrics,
         fence: watch::channel(None).0,
+        conflicts: broadcast::channel(CONFLICT_EVENTS_MAX).0,
     });
     let frame_bytes = Arc::new(Semaphore::new(FRAME_BYTES_MAX));
     let core = Core { shared: Arc::clone(&shared), sender, frame_bytes };
@@ -385,9 +396,16 @@ impl Core {
         let metrics = self.metrics();
         let waiting = self.sender.max_capacity() - self.sender.capacity();
         metrics.inputs_waiting.set(count(waiting));
-        let read = |node: &Node| (node.applied_lsn(), node.staleness_ms(self.now()));
+        let read = |node: &Node| {
+            let conflicts = node.identity().conflict_counts();
+            (node.applied_lsn(), node.staleness_ms(self.now()), conflicts)
+        };
         // Of a node that ended the last values stay.
-        if let Ok((lsn, staleness_ms)) = self.peek(read) {
+        if let Ok((lsn, staleness_ms, conflicts)) = self.peek(read) {
+            for (kind, open) in conflicts {
+                let kind = ConflictKind { kind: kind.word() };
+                metrics.conflicts.get_or_create(&kind).set(open);
+            }
             metrics.log_last.set(lsn);
             metrics.staleness.set(Duration::from_millis(staleness_ms).as_secs_f64());
         }
@@ -401,6 +419,11 @@ impl Core {
     /// Tells when the node must never write or answer again.
     pub fn fences(&self) -> watch::Receiver<Option<Fence>> {
         self.shared.fence.subscribe()
+    }
+
+    /// Tells of conflicts that appear or are gone, once that is durable.
+    pub fn conflicts(&self) -> broadcast::Receiver<ConflictEvent> {
+        self.shared.conflicts.subscribe()
     }
 
     /// What is counted.

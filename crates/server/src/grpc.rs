@@ -10,6 +10,7 @@
 
 mod authorization;
 mod cluster;
+mod conflicts;
 mod explanation;
 mod join;
 mod listener;
@@ -28,6 +29,7 @@ use tracing::Instrument as _;
 pub use self::{
     authorization::Authorizations,
     cluster::Clusters,
+    conflicts::ConflictInbox,
     join::Joins,
     listener::{CONNECTIONS_MAX, incoming, of_somebody},
     peer::Peers,

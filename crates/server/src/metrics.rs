@@ -59,6 +59,13 @@ pub struct Peer {
     pub peer: u32,
 }
 
+/// What concurrent changes disagree on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ConflictKind {
+    /// Its word, such as `attachment`.
+    pub kind: &'static str,
+}
+
 /// A listener.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Listener {
@@ -90,6 +97,8 @@ pub struct Metrics {
     pub silence: Family<Peer, Seconds>,
     /// 1 if a peer's state differs from this node's though both have the same transactions.
     pub diverged: Family<Peer, Count>,
+    /// Conflicts that are open, by kind.
+    pub conflicts: Family<ConflictKind, Count>,
     /// Seconds that checks here may be behind.
     pub staleness: Seconds,
     /// Seconds from asking until a change had propagated.
@@ -146,6 +155,7 @@ impl Default for Metrics {
             connected: Family::default(),
             silence: Family::default(),
             diverged: Family::default(),
+            conflicts: Family::default(),
             staleness: Gauge::default(),
             propagation: seconds(),
             waits: Family::default(),
@@ -184,6 +194,7 @@ impl Metrics {
         add(r, "replication_silence_seconds", "Since a peer was heard of", &self.silence);
         add(r, "replication_diverged", "1: a peer's state differs", &self.diverged);
         add(r, "replication_streams_open", "Open streams", &self.streams_open);
+        add(r, "conflicts_open", "Conflicts that are open", &self.conflicts);
         add(r, "staleness_seconds", "How far checks may be behind", &self.staleness);
         add(r, "propagation_seconds", "Time to propagate", &self.propagation);
         add(r, "wait_outcomes", "How waits ended", &self.waits);
@@ -250,6 +261,7 @@ mod tests {
         metrics.diverged.get_or_create(&peer).set(0);
         metrics.connections.get_or_create(&Listener { listener: "aws" }).set(1);
         metrics.decisions.get_or_create(&outcome).inc();
+        metrics.conflicts.get_or_create(&ConflictKind { kind: "attachment" }).set(1);
         metrics.waits.get_or_create(&outcome).inc();
         metrics
     }

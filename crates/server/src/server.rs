@@ -15,7 +15,8 @@ use rpc::{
     sigv4::VerifyLayer,
     v1::{
         authorization_server::AuthorizationServer, cluster_server::ClusterServer,
-        peer_server::PeerServer, propagation_server::PropagationServer, reads_server::ReadsServer,
+        conflicts_server::ConflictsServer, peer_server::PeerServer,
+        propagation_server::PropagationServer, reads_server::ReadsServer,
         replication_server::ReplicationServer,
     },
 };
@@ -36,7 +37,7 @@ use crate::{
     config::{Config, Role},
     control::{self, CommandError, Rules},
     core, fence,
-    grpc::{self, Authorizations, Clusters, Joins, Peers, Propagations, ReadCalls},
+    grpc::{self, Authorizations, Clusters, ConflictInbox, Joins, Peers, Propagations, ReadCalls},
     http, membership,
     metrics::{Listener, Metrics},
     ops::{Condition, Ops},
@@ -345,6 +346,7 @@ fn serve_grpc(
         .add_service(known(AuthorizationServer::new(Authorizations::new(own()))))
         .add_service(known(PropagationServer::new(Propagations::new(own()))))
         .add_service(known(ClusterServer::new(Clusters::new(own()))))
+        .add_service(known(ConflictsServer::new(ConflictInbox::new(own()))))
         .add_service(known(ReadsServer::new(ReadCalls::new(own()))));
     let open = app.core.metrics().connections.get_or_create_owned(&Listener { listener: "grpc" });
     let incoming = grpc::incoming(listener, grpc::CONNECTIONS_MAX, open);

@@ -385,7 +385,7 @@ impl World {
                     self.hold(at, answer.lsn, &answer.token);
                 }
             }
-            Effect::Control { .. } => {}
+            Effect::Control { .. } | Effect::Conflicts { .. } => {}
             Effect::Send { peer, session, frame } => self.send(at, peer, session, frame),
             Effect::ReadLog { peer, session, from_lsn, max_bytes } => {
                 let read = Event::Read { at, run, peer, session, from_lsn, max_bytes };
@@ -524,6 +524,7 @@ impl World {
             | Effect::CloseStream { .. }
             | Effect::WaitProgress { .. }
             | Effect::Fence { .. }
+            | Effect::Conflicts { .. }
             | Effect::Alarm { .. } => 1 << 60,
         };
         for number in [self.now_ms, at as u64, kind] {

@@ -208,4 +208,31 @@ pub const MUTATIONS: &[Mutation] = &[
         to: "(Some('?'), Some(c)) if c != ' ' => {",
         caught_by: "-p policy --lib what_one_pattern_is_said_to_cover_it_matches",
     },
+    Mutation {
+        name: "who settles a conflict is not asked for the right to",
+        file: "crates/identity/src/conflict/ways.rs",
+        from: "Way::Call(command) => command,",
+        to: "Way::Call(command) => {
+            let root = crate::Caller { principal: crate::Principal::Root, ..ctx.caller.clone() };
+            let ctx = &Ctx { caller: &root, ..*ctx };
+            let outcome = execute(identity, ctx, &command)?;
+            let Outcome::Write { writes, reply: _ } = outcome else { return Ok(Vec::new()) };
+            return Ok(writes);
+        }",
+        caught_by: "-p identity --test it who_settles_a_conflict_needs_the_right",
+    },
+    Mutation {
+        name: "a conflict's id does not name its sides",
+        file: "crates/identity/src/conflict/inbox.rs",
+        from: "hash.part(&sibling.dot.counter.to_be_bytes());",
+        to: "",
+        caught_by: "-p identity --test it two_who_settle_one_conflict_differently_make_another",
+    },
+    Mutation {
+        name: "the inbox does not look again at what was deleted",
+        file: "crates/identity/src/index.rs",
+        from: "if self.touched.last() == Some(&touch) {",
+        to: "if self.touched.last().is_some() {",
+        caught_by: "-p identity --test it conflicts",
+    },
 ];

@@ -217,9 +217,8 @@ pub(super) fn over_limit(identity: &Identity, owner: Entity) -> Vec<Key> {
         }
         Some(UniqueIdKind::Policy) => {
             let versions = identity.read_all(&POLICY_VERSION, owner).into_iter();
-            let keys = versions.map(|(version, _)| {
-                Key::new(account, id, POLICY_VERSION.tag(), &version)
-            });
+            let keys =
+                versions.map(|(version, _)| Key::new(account, id, POLICY_VERSION.tag(), &version));
             (keys.collect(), POLICY_VERSIONS_MAX)
         }
         Some(

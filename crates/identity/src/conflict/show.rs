@@ -227,11 +227,7 @@ fn credential(credential: &Credential) -> String {
 }
 
 /// What a side says, and the text of a document.
-fn value(
-    identity: &Identity,
-    slot: &Slot<'_>,
-    bytes: Option<&[u8]>,
-) -> (String, Option<String>) {
+fn value(identity: &Identity, slot: &Slot<'_>, bytes: Option<&[u8]>) -> (String, Option<String>) {
     let Some(bytes) = bytes else { return ("removed".to_owned(), None) };
     if let ConflictKind::TrustPolicy | ConflictKind::InlinePolicy | ConflictKind::PolicyVersion =
         slot.kind

@@ -121,9 +121,7 @@ fn call(identity: &Identity, slot: &Slot<'_>, value: Option<&[u8]>) -> Option<Co
             Some(_) => owner.put_inline(&decode(value)?, slot.qualifier()),
             None => owner.delete_inline(slot.qualifier()),
         },
-        ConflictKind::Membership => {
-            owner.member(&identity.face(slot.target()?), value.is_some())
-        }
+        ConflictKind::Membership => owner.member(&identity.face(slot.target()?), value.is_some()),
         ConflictKind::Attachment => {
             owner.attachment(policy_arn(identity, slot.target()?)?, value.is_some())
         }
@@ -138,19 +136,13 @@ fn call(identity: &Identity, slot: &Slot<'_>, value: Option<&[u8]>) -> Option<Co
         }
         ConflictKind::AccessKey if value.is_none() => delete_key(identity, slot.entity),
         ConflictKind::AccessKeyStatus => match value {
-            Some(_) => {
-                let (user, key_id) = key_of(identity, slot.entity)?;
-                let status = text()?.parse().ok()?;
-                let update = access_key::UpdateAccessKey { user, key_id, status };
-                Some(Command::UpdateAccessKey(update))
-            }
+            Some(_) => switch_key(identity, slot.entity, text()?.parse().ok()?),
             None => delete_key(identity, slot.entity),
         },
         ConflictKind::Boundary => match value {
             Some(_) => {
-                let id: UniqueId = text()?.parse().ok()?;
-                let policy = Entity { account: slot.entity.account, id };
-                owner.put_boundary(policy_arn(identity, policy)?)
+                let (account, id) = (slot.entity.account, text()?.parse().ok()?);
+                owner.put_boundary(policy_arn(identity, Entity { account, id })?)
             }
             None => owner.delete_boundary(),
         },
@@ -164,9 +156,9 @@ fn call(identity: &Identity, slot: &Slot<'_>, value: Option<&[u8]>) -> Option<Co
                 let policy = password_policy::from_message(&decode(value)?);
                 Some(Command::UpdateAccountPasswordPolicy(policy))
             }
-            None => Some(Command::DeleteAccountPasswordPolicy(
-                password_policy::DeletePasswordPolicy,
-            )),
+            None => {
+                Some(Command::DeleteAccountPasswordPolicy(password_policy::DeletePasswordPolicy))
+            }
         },
         ConflictKind::InstanceProfileRole => {
             owner.profile_role(&identity.face(slot.target()?), value.is_some())
@@ -195,6 +187,11 @@ fn key_of(identity: &Identity, key: Entity) -> Option<(Option<UserName>, String)
     let user = Entity { account: key.account, id: owner };
     let is_user = owner.kind() == Some(UniqueIdKind::User);
     Some((is_user.then(|| identity.face(user).typed_name()), key.id.to_string()))
+}
+
+fn switch_key(identity: &Identity, key: Entity, status: access_key::Status) -> Option<Command> {
+    let (user, key_id) = key_of(identity, key)?;
+    Some(Command::UpdateAccessKey(access_key::UpdateAccessKey { user, key_id, status }))
 }
 
 fn delete_key(identity: &Identity, key: Entity) -> Option<Command> {

@@ -555,36 +555,48 @@ fn rivals_and_what_is_over_a_limit_are_settled_by_calls_of_ones_own() {
                 none
         "#]],
     );
-    let mut history = History::new();
-    history.run("root CreatePolicy P allow:s3:*\nsync");
-    for action in ["a", "b", "c", "d"] {
-        history.run(&format!("root CreatePolicyVersion P allow:s3:{action}"));
-    }
-    history.run("root DeletePolicyVersion P v2\nsync");
-    history.run("root CreatePolicyVersion P allow:s3:e");
-    history.run("b: root DeletePolicyVersion P v3\nb: root CreatePolicyVersion P allow:s3:f");
-    history.run("b: root CreatePolicyVersion P allow:s3:g\nsync");
-    let said = history.run("conflicts\nroot DeletePolicyVersion P v4\nconflicts");
-    expect![[r#"
+}
+
+#[test]
+fn versions_that_a_merge_brought_over_the_limit_are_deleted_by_a_call_of_ones_own() {
+    check_history(
+        "quiet root CreatePolicy P allow:s3:*
+        quiet root CreatePolicyVersion P allow:s3:b
+        quiet root CreatePolicyVersion P allow:s3:c
+        quiet root CreatePolicyVersion P allow:s3:d
+        sync
+        quiet a: root CreatePolicyVersion P allow:s3:e
+        quiet b: root CreatePolicyVersion P allow:s3:f
+        quiet b: root DeletePolicyVersion P v5
+        quiet b: root CreatePolicyVersion P allow:s3:g
+        sync
         conflicts
-            policy_version: policy P, version `v6`
-              node 1, 123456789012:root, CreatePolicyVersion: a document of 99 characters
-              node 2, 123456789012:root, CreatePolicyVersion: a document of 99 characters
-              withheld: what not every side allows; what any side denies counts
-              1: iam:CreatePolicyVersion
-              2: iam:CreatePolicyVersion
-              remove: iam:DeletePolicyVersion
-        root DeletePolicyVersion P v4
-            done
-        conflicts
-            policy_version: policy P, version `v6`
-              node 1, 123456789012:root, CreatePolicyVersion: a document of 99 characters
-              node 2, 123456789012:root, CreatePolicyVersion: a document of 99 characters
-              withheld: what not every side allows; what any side denies counts
-              1: iam:CreatePolicyVersion
-              2: iam:CreatePolicyVersion
-              remove: iam:DeletePolicyVersion
-    "#]].assert_eq(&said);
+        root DeletePolicyVersion P v2
+        quiet root DeletePolicyVersion P v5
+        conflicts",
+        expect![[r#"
+            conflicts
+                policy_version: policy P, version `v5`
+                  node 1, 123456789012:root, CreatePolicyVersion: a document of 99 characters
+                  node 2, 123456789012:root, DeletePolicyVersion: removed
+                  withheld: what not every side allows; what any side denies counts
+                  1: iam:CreatePolicyVersion
+                  remove: iam:DeletePolicyVersion
+                over_limit: policy P, versions
+                  node 1, 123456789012:root, CreatePolicy: v1
+                  node 1, 123456789012:root, CreatePolicyVersion: v2
+                  node 1, 123456789012:root, CreatePolicyVersion: v3
+                  node 1, 123456789012:root, CreatePolicyVersion: v4
+                  node 1, 123456789012:root, CreatePolicyVersion: v5
+                  node 2, 123456789012:root, CreatePolicyVersion: v6
+                  withheld: making more of them
+                  by a call: iam:DeletePolicyVersion
+            root DeletePolicyVersion P v2
+                done
+            conflicts
+                none
+        "#]],
+    );
 }
 
 #[test]

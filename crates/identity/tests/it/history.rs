@@ -125,9 +125,8 @@ impl History {
             ["conflicts"] => self.conflicts(node),
             ["events"] => {
                 let events = std::mem::take(&mut self.replicas[node].events);
-                let said = events.iter().map(|event| {
-                    format!("{} {:?}", event.kind.word(), event.change)
-                });
+                let said =
+                    events.iter().map(|event| format!("{} {:?}", event.kind.word(), event.change));
                 said.collect::<Vec<_>>().join(", ")
             }
             [caller, "Resolve", which, choice] => match self.resolve(node, caller, which, choice) {

@@ -318,6 +318,7 @@ impl World {
                 Effect::WaitOutcome { ticket, outcome } => self.outcome(ticket, &outcome),
                 Effect::Fence { fence } => self.alarms.push(fence.to_string()),
                 Effect::Alarm { what } => self.alarms.push(what),
+                Effect::Conflicts { .. } => {}
             }
         }
     }

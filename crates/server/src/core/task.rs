@@ -15,7 +15,7 @@ use std::{
 };
 
 use crdt::NodeId;
-use identity::NewAccessKey;
+use identity::{ConflictEvent, NewAccessKey, conflict::Change};
 use model::Timestamp;
 use node::{Answer, Effect, Input, Node, Refusal};
 use store::LogRecord;
@@ -63,14 +63,25 @@ struct LogRead {
 enum Held {
     Execute(oneshot::Sender<Executes>, Executes),
     RootKey(oneshot::Sender<RootKeys>, RootKeys),
+    Conflicts(Vec<ConflictEvent>),
 }
 
 impl Held {
     /// Who asked may have gone: that is theirs to decide.
-    fn release(self) {
+    fn release(self, shared: &Shared) {
         match self {
             Self::Execute(replier, answer) => drop(replier.send(answer)),
             Self::RootKey(replier, answer) => drop(replier.send(answer)),
+            Self::Conflicts(events) => events.into_iter().for_each(|event| {
+                let ConflictEvent { account: _, id, kind, change } = event;
+                let what = match change {
+                    Change::Appeared => "a conflict appeared",
+                    Change::Gone => "a conflict is gone",
+                };
+                tracing::info!(conflict = %id, kind = kind.word(), what, "conflict");
+                // Nobody may be watching.
+                drop(shared.conflicts.send(event));
+            }),
         }
     }
 }
@@ -287,7 +298,7 @@ impl Task {
         self.append();
         let later = self.held.split_off(&durable_lsn.saturating_add(1));
         for held in std::mem::replace(&mut self.held, later).into_values().flatten() {
-            held.release();
+            held.release(&self.shared);
         }
         self.set_gauges();
         self.shared.progress.send_modify(|progress| {
@@ -351,6 +362,7 @@ impl Task {
                     drop(wait.outcome.send(outcome));
                 }
             }
+            Effect::Conflicts { events } => self.hold(Held::Conflicts(events)),
             Effect::Fence { fence } => drop(self.shared.fence.send_replace(Some(fence))),
             Effect::Alarm { what } => {
                 self.shared.metrics.alarms.inc();
@@ -455,6 +467,7 @@ fn persisted_bytes(effects: &[Effect]) -> usize {
         | Effect::WaitProgress { .. }
         | Effect::WaitOutcome { .. }
         | Effect::Fence { .. }
+        | Effect::Conflicts { .. }
         | Effect::Alarm { .. } => 0,
     };
     effects.iter().map(bytes).sum()
