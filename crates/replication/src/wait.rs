@@ -26,7 +26,7 @@ pub const WAITS_MAX: usize = 10_000;
 const REPORT_MS: u64 = 200;
 
 /// What a node must have done with the transactions. Each is a vector of the node's progress that
-/// must cover the token: see [`Stage::vector`].
+/// must cover the token: see `Stage::vector`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// It has them in memory.
