@@ -7,12 +7,14 @@
 //! - A transaction is applied whole, once, and only after everything in its `deps`.
 //! - What overwrites is the causal context `deps`, never a list of observed dots.
 //! - Applying two logs and joining the two states give the same bytes.
+//! - What is forgotten, nothing that can still come is concurrent with.
 //! - The digest equals the sum over all slots, whatever the order in which they came to be.
 //!
 //! **Must not know:** what keys and values mean, who sends them, where they are kept.
 //!
 //! Start reading at [`State::apply`].
 
+mod barrier;
 mod digest;
 mod hlc;
 mod slots;
@@ -20,6 +22,7 @@ mod state;
 mod transaction;
 mod vector;
 
+pub use barrier::{Barrier, Fate};
 pub use digest::{BUCKETS, Digest};
 pub use hlc::Hlc;
 pub use state::{ApplyError, Moment, Sibling, Siblings, State};

@@ -99,6 +99,11 @@ impl<M> Sides<M> {
         };
     }
 
+    /// Takes them all.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::None;
+    }
+
     fn is_empty(&self) -> bool {
         matches!(self, Self::None)
     }

@@ -6,7 +6,7 @@ use crdts::{CmRDT, CvRDT};
 use thiserror::Error;
 
 use crate::{
-    Digest, Dot, NodeId, Transaction, VersionVector, covers,
+    Barrier, Digest, Dot, Fate, NodeId, Transaction, VersionVector, covers,
     digest::SlotHasher,
     dominates,
     slots::{Sides, Slots},
@@ -49,11 +49,21 @@ pub struct State<M> {
     vector: VersionVector,
     slots: Slots<M>,
     digest: Digest,
+    /// The keys of the slots that say nothing but that something was removed.
+    removed: BTreeSet<Box<[u8]>>,
+    /// The number of the last barrier that was collected by, 0 for none.
+    collected: u64,
 }
 
 impl<M> Default for State<M> {
     fn default() -> Self {
-        Self { vector: VersionVector::new(), slots: Slots::default(), digest: Digest::default() }
+        Self {
+            vector: VersionVector::new(),
+            slots: Slots::default(),
+            digest: Digest::default(),
+            removed: BTreeSet::new(),
+            collected: 0,
+        }
     }
 }
 
@@ -86,6 +96,11 @@ fn slot_hash<M>(key: &[u8], siblings: &[Sibling<M>]) -> u128 {
         }
     }
     hasher.finish()
+}
+
+/// Whether a slot says nothing but that something was removed.
+fn is_removed<M>(siblings: &[Sibling<M>]) -> bool {
+    siblings.iter().all(|sibling| sibling.value.is_none())
 }
 
 /// Adds a transaction's sibling to a slot; those that `deps` covers go.
@@ -191,27 +206,82 @@ impl<M> State<M> {
             });
         }
         self.vector.merge(other_vector);
+        // What either has forgotten is gone from both: its dot is covered, its sibling missing.
+        self.collected = self.collected.max(other.collected);
     }
 
-    /// INVARIANT: the only place that touches a slot, so that the digest always follows. `observe`
-    /// sees the slot before and after, unless it does not exist then.
+    /// The number of the last barrier that this state was collected by, 0 for none. States that
+    /// have applied the same are equal only if this is.
+    pub fn collected(&self) -> u64 {
+        self.collected
+    }
+
+    /// Forgets the removals that a barrier says nothing concurrent can come to any more, and what
+    /// the application lets go with them. `fate` is asked about each slot that holds nothing but
+    /// such removals; `observe` sees what is forgotten. `false`, and nothing changes, if the state
+    /// was collected by this barrier before or lacks some of what the barrier's cut covers.
+    ///
+    /// INVARIANT: it makes no difference whether a transaction that the cut does not cover is
+    /// applied before or after this: such a one depends on all that is forgotten.
+    pub fn collect(
+        &mut self,
+        barrier: &Barrier,
+        fate: impl Fn(&[u8]) -> Fate,
+        mut observe: impl FnMut(Moment, &[u8], &[Sibling<M>]),
+    ) -> bool {
+        let Barrier { number, stable, cut } = barrier;
+        if *number <= self.collected || !dominates(&self.vector, cut) {
+            return false;
+        }
+        self.collected = *number;
+        let is_stable = |siblings: &[Sibling<M>]| siblings.iter().all(|s| covers(stable, &s.dot));
+        let removed: Vec<_> =
+            self.removed.iter().filter(|key| is_stable(self.slots.get(key))).cloned().collect();
+        for key in removed {
+            match fate(&key) {
+                Fate::Keep => {}
+                Fate::Forget => self.change(&key, &mut observe, Sides::clear),
+                Fate::ForgetAll { prefix } => {
+                    let all = self.slots.range(&prefix);
+                    let stable = all.filter(|(_, siblings)| is_stable(siblings));
+                    for key in stable.map(|(key, _)| key).collect::<Vec<_>>() {
+                        self.change(&key, &mut observe, Sides::clear);
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// INVARIANT: the only place that touches a slot, so that the digest and the list of removed
+    /// slots always follow. `observe` sees the slot before and after, unless it does not exist
+    /// then.
     fn change(
         &mut self,
         key: &[u8],
         observe: &mut impl FnMut(Moment, &[u8], &[Sibling<M>]),
         change: impl FnOnce(&mut Sides<M>),
     ) {
-        let Self { slots, digest, .. } = self;
+        let Self { slots, digest, removed, .. } = self;
         let bucket = bucket(key);
         slots.update(key, |sides| {
+            let mut was_removed = false;
             if let siblings @ [_, ..] = sides.as_slice() {
+                was_removed = is_removed(siblings);
                 digest.subtract(bucket, slot_hash(key, siblings));
                 observe(Moment::Before, key, siblings);
             }
             change(sides);
+            let mut is_removed_now = false;
             if let siblings @ [_, ..] = sides.as_slice() {
+                is_removed_now = is_removed(siblings);
                 digest.add(bucket, slot_hash(key, siblings));
                 observe(Moment::After, key, siblings);
+            }
+            match (was_removed, is_removed_now) {
+                (false, true) => drop(removed.insert(key.into())),
+                (true, false) => drop(removed.remove(key)),
+                (false, false) | (true, true) => {}
             }
         });
     }

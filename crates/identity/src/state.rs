@@ -6,8 +6,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crdt::{ApplyError, Moment, State};
-use model::{AccountId, Key, UniqueId};
+use crdt::{ApplyError, Barrier, Fate, Moment, State};
+use model::{AccountId, Key, UniqueId, UniqueIdKind};
 use wire::{
     Message,
     transaction::{Meta, Transaction},
@@ -17,7 +17,7 @@ use crate::{
     Read,
     conflict::{ConflictEvent, Inbox},
     entity::Entity,
-    field::{DEFAULT_VERSION, Field, HEAD, NAME, PATH, POLICY_VERSION},
+    field::{ACCESS_KEY, DEFAULT_VERSION, Field, HEAD, NAME, PATH, POLICY_VERSION},
     index::{Index, Sides},
     read::read,
 };
@@ -54,6 +54,18 @@ impl Identity {
             Moment::After => index.add(key, siblings),
         })?;
         Ok(self.keep_up_inbox())
+    }
+
+    /// Forgets what nobody needs once a barrier is agreed on: removals that stand alone, and all of
+    /// an entity that is gone. Nothing reads otherwise afterwards. Tells which conflicts are gone
+    /// with it; `None` if it is not to be done here and now, as [`State::collect`] has it.
+    pub fn collect(&mut self, barrier: &Barrier) -> Option<Vec<ConflictEvent>> {
+        let Self { state, index, inbox: _ } = self;
+        let collected = state.collect(barrier, fate, |moment, key, siblings| match moment {
+            Moment::Before => index.remove(key, siblings),
+            Moment::After => index.add(key, siblings),
+        });
+        collected.then(|| self.keep_up_inbox())
     }
 
     fn keep_up_inbox(&mut self) -> Vec<ConflictEvent> {
@@ -150,6 +162,19 @@ impl Identity {
             .filter(|(_, sides)| !sides.is_empty())
             .collect()
     }
+}
+
+/// What becomes of a slot once it is beyond doubt that what it held was removed.
+fn fate(key: &[u8]) -> Fate {
+    let Ok(Key { account, id, field }) = Key::from_bytes(key) else { return Fate::Forget };
+    let is_key = id.kind() == Some(UniqueIdKind::AccessKey) && field.tag == ACCESS_KEY.tag();
+    if field.tag == HEAD.tag() || is_key {
+        // Every call that gives something to an entity re-asserts its head: with the head gone
+        // beyond doubt, no such call can come.
+        return Fate::ForgetAll { prefix: Key::entity_prefix(account, id).into() };
+    }
+    // AWS: a version's id is never given to another (CreatePolicyVersion).
+    if field.tag == POLICY_VERSION.tag() { Fate::Keep } else { Fate::Forget }
 }
 
 /// The writes of one transaction, in the order of their keys.

@@ -4,12 +4,12 @@
 //! all transactions; `[b:] may PRINCIPAL action resource key=value…` asks for a decision, `[b:]
 //! auth keyN` whether the Nth key that was made authenticates. `conflicts` shows the open ones,
 //! `events` what was told of them since; `CALLER Resolve KIND CHOICE`, with an id for the kind or
-//! the first of that kind, settles one. `quiet` before a step leaves it out
-//! of what is said.
+//! the first of that kind, settles one. `collect` exchanges all and forgets what is stable; it says
+//! how many slots are left. `quiet` before a step leaves it out of what is said.
 
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
-use crdt::{Dot, Hlc, NodeId};
+use crdt::{Barrier, Dot, Hlc, NodeId};
 use identity::{
     AccountInfo, Accounts, Caller, CheckRequest, Command, Conflict, ConflictEvent, ConflictId, Ctx,
     Error, Identity, KeyRing, Outcome, Page, Principal, Query, Reply, RequestContext, Session,
@@ -102,6 +102,7 @@ impl History {
                 self.sync();
                 String::new()
             }
+            ["collect"] => self.collect(),
             ["may", principal, action, resource, context @ ..] => {
                 let context = context.iter().map(|entry| {
                     let (key, value) = entry.split_once('=').unwrap();
@@ -388,6 +389,20 @@ impl History {
             assert_eq!(all(a), all(b), "conflicts are the same at every node");
         }
         self.check_indexes();
+    }
+
+    /// Exchanges everything, after which nothing is concurrent with what will come.
+    fn collect(&mut self) -> String {
+        self.sync();
+        for replica in &mut self.replicas {
+            let all = replica.identity.state().vector().clone();
+            let barrier = Barrier { number: self.steps, stable: all.clone(), cut: all };
+            replica.events.extend(replica.identity.collect(&barrier).unwrap());
+        }
+        self.check_indexes();
+        let [a, b] = &self.replicas;
+        assert_eq!(a.identity.state().digest(), b.identity.state().digest());
+        format!("{} slots", a.identity.state().range(&[]).count())
     }
 
     /// Indexes are the same whether kept up or derived anew.

@@ -6,6 +6,7 @@
 )]
 
 mod boundaries;
+mod collect;
 mod conflicts;
 mod escalation;
 mod history;

@@ -63,6 +63,7 @@ fn run(world: &World, plan: &Plan) -> (Came, String) {
     let subjects = Subjects::of(&race);
     let answers = |identity| subjects.answers(world, identity, subjects.all());
     let merged = answers(&race.merged);
+    assert_eq!(answers(&race.collected), merged, "what is forgotten is not missed: {plan}");
     let serial = serial::every_order(world, &race, &subjects);
     let widened = merged & !serial.by_all;
     let came = Came {

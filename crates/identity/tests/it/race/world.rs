@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crdt::{Dot, Hlc, NodeId};
+use crdt::{Barrier, Dot, Hlc, NodeId, meet};
 use identity::{
     AccountInfo, Accounts, Caller, Command, Ctx, Identity, KeyRing, Noun, Outcome, Query, Reply,
     RequestContext, execute, query,
@@ -65,6 +65,8 @@ pub(crate) struct Race {
     pub(crate) keys: Vec<UniqueId>,
     pub(crate) operations: Vec<Operation>,
     pub(crate) merged: Identity,
+    /// The same, without what was stable before the last exchange.
+    pub(crate) collected: Identity,
     /// All transactions in the order they were made, each taken to have seen all others.
     pub(crate) last_writer: Identity,
 }
@@ -309,14 +311,18 @@ impl World {
                 }
             }
         }
+        let stable = meet(nodes.iter().map(|node| node.identity.state().vector()));
         for (to, from) in [(0, 1), (0, 2), (1, 0), (2, 0)] {
             pull(&mut nodes, to, from);
         }
         let [a, b, c] = nodes;
         assert_eq!(a.identity.state().digest(), b.identity.state().digest());
         assert_eq!(a.identity.state().digest(), c.identity.state().digest());
+        let mut collected = b.identity;
+        let cut = collected.state().vector().clone();
+        collected.collect(&Barrier { number: 1, stable, cut }).unwrap();
         let keys = self.made_keys.iter().map(|key| key.parse().unwrap()).collect();
-        Race { before, names, keys, operations, merged: a.identity, last_writer }
+        Race { before, names, keys, operations, merged: a.identity, collected, last_writer }
     }
 }
 
