@@ -1,5 +1,6 @@
 //! Collection against a state that never forgets, over small histories, every barrier that may be
 //! agreed on, and every moment at which a node may come to it.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 use std::sync::Arc;
 
@@ -40,7 +41,10 @@ fn histories() -> Vec<Vec<Transaction<()>>> {
         let mut deps = vector([&first].into_iter().filter(|_| bit(3)));
         if bit(4) {
             advance(&mut deps, second.dot);
-            second.deps.iter().for_each(|dot| advance(&mut deps, Dot::new(*dot.actor, dot.counter)));
+            second
+                .deps
+                .iter()
+                .for_each(|dot| advance(&mut deps, Dot::new(*dot.actor, dot.counter)));
         }
         let third = transaction((3, 1), &deps, b"a", (!bit(5)).then_some(3));
         all.push(vec![first, second, third]);

@@ -13,6 +13,7 @@
 
 mod account;
 mod answer;
+mod barrier;
 mod codec;
 mod join;
 mod name;
@@ -21,7 +22,7 @@ mod roster;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use crdt::NodeId;
+use crdt::{Barrier, NodeId};
 use identity::Names;
 use model::{AccountAlias, AccountId, Timestamp};
 use wire::v1::{self, ControlRefusal};
@@ -49,6 +50,7 @@ pub struct ControlState {
     first_account: Option<AccountId>,
     answers: Answers,
     names: Arc<Names>,
+    barrier: Barrier,
 }
 
 /// An account.
@@ -112,6 +114,7 @@ impl ControlState {
             Some(C::RemoveAlias(remove)) => self.remove_alias(remove.account, &remove.alias),
             Some(C::ClaimNames(claim)) => self.claim_names(claim),
             Some(C::ReleaseNames(release)) => self.release_names(release),
+            Some(C::AdvanceBarrier(advance)) => self.advance_barrier(advance),
         }
     }
 

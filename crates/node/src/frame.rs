@@ -42,9 +42,10 @@ pub(crate) fn to_message(frame: Frame<Arc<[u8]>>) -> v1::Frame {
         }),
         Frame::Heartbeat(Heartbeat { progress, digest, hlc }) => F::Heartbeat(v1::Heartbeat {
             progress: progress.iter().map(progress_message).collect(),
-            digest: digest.map(|Digest { at, total }| v1::Digest {
+            digest: digest.map(|Digest { at, collected, total }| v1::Digest {
                 at: Some(encode_vector(&at)),
                 total: total.to_vec(),
+                collected,
             }),
             hlc,
         }),
@@ -53,12 +54,13 @@ pub(crate) fn to_message(frame: Frame<Arc<[u8]>>) -> v1::Frame {
 }
 
 fn progress_message((node, progress): &(NodeId, Progress)) -> v1::NodeProgress {
-    let Progress { received, durable, visible } = progress;
+    let Progress { received, durable, visible, epoch } = progress;
     v1::NodeProgress {
         node: node.0,
         received: Some(encode_vector(received)),
         durable: Some(encode_vector(durable)),
         visible: Some(encode_vector(visible)),
+        epoch: *epoch,
     }
 }
 
@@ -96,13 +98,18 @@ pub(crate) fn item(bytes: Vec<u8>) -> Result<Item<Transaction>, FrameError> {
 fn progress_of(message: &v1::NodeProgress) -> (NodeId, Progress) {
     let vector =
         |vector: &Option<v1::VersionVector>| vector.as_ref().map(decode_vector).unwrap_or_default();
-    let v1::NodeProgress { node, received, durable, visible } = message;
-    let progress =
-        Progress { received: vector(received), durable: vector(durable), visible: vector(visible) };
+    let v1::NodeProgress { node, received, durable, visible, epoch } = message;
+    let progress = Progress {
+        received: vector(received),
+        durable: vector(durable),
+        visible: vector(visible),
+        epoch: *epoch,
+    };
     (NodeId(*node), progress)
 }
 
-fn digest_of(v1::Digest { at, total }: v1::Digest) -> Result<Digest, FrameError> {
+fn digest_of(v1::Digest { at, total, collected }: v1::Digest) -> Result<Digest, FrameError> {
     let total = total.try_into().map_err(|_| FrameError::Field("digest"))?;
-    Ok(Digest { at: decode_vector(&at.ok_or(FrameError::Field("digest"))?), total })
+    let at = decode_vector(&at.ok_or(FrameError::Field("digest"))?);
+    Ok(Digest { at, collected, total })
 }

@@ -16,7 +16,9 @@ use identity::{
     AccountInfo, Accounts, ConflictEvent, Ctx, Identity, KeyRing, NewAccessKey, Outcome,
 };
 use model::{AccountId, Author, Credential, Entropy, Timestamp, UniqueId};
-use replication::{Digest, Frame, Item, Member, MemberState, Replication, Roster, WaitRequest};
+use replication::{
+    Digest, Frame, Item, Member, MemberState, Replication, Roster, Stability, WaitRequest,
+};
 use thiserror::Error;
 use wire::{
     transaction::{self, Meta, TRANSACTION_BYTES_MAX, Transaction, WRITES_MAX},
@@ -44,7 +46,8 @@ pub struct Node {
     hlc: Hlc,
     /// The digest of a state that is not durable yet, with the lsn that it waits for.
     probe: Option<(u64, Digest)>,
-    noted: VersionVector,
+    /// What the last digest was taken of: what was applied, and by which barrier it was collected.
+    noted: (VersionVector, u64),
     fence: Option<Fence>,
     /// What has not been told yet.
     conflicts: Vec<ConflictEvent>,
@@ -77,7 +80,7 @@ impl Node {
             tokens: Tokens::default(),
             hlc: Hlc::default(),
             probe: None,
-            noted: VersionVector::new(),
+            noted: (VersionVector::new(), 0),
             fence: None,
             conflicts: Vec::new(),
             first_input: None,
@@ -114,6 +117,11 @@ impl Node {
     /// Handles one input. The effects are to be carried out in their order.
     pub fn handle(&mut self, now: Timestamp, input: Input) -> Vec<Effect> {
         let mut effects = self.effects(now, input);
+        if let Some(news) = self.identity.collect(self.control.barrier()) {
+            self.conflicts.extend(news);
+            let digest = self.probe_digest();
+            effects.extend(self.perform(now, digest));
+        }
         if !self.conflicts.is_empty() {
             let events = std::mem::take(&mut self.conflicts);
             effects.push(Effect::Conflicts { events });
@@ -262,6 +270,11 @@ impl Node {
             return Err(fence.into());
         }
         let entry = self.control.node(self.me).ok_or(Refusal::NotReady)?;
+        // INVARIANT: what it makes depends on all that is stable (crdt::Barrier). Who was admitted
+        // after that was agreed on may not have it yet.
+        if !crdt::dominates(self.vector(), &self.control.barrier().stable) {
+            return Err(Refusal::NotReady);
+        }
         match (entry.state, entry.role) {
             (NodeState::Active, Role::Writer) => Ok(()),
             (NodeState::Active, Role::Replica) => {
@@ -359,7 +372,8 @@ impl Node {
             let what = "the control plane's state is of another cluster".to_owned();
             return vec![Effect::Alarm { what }];
         }
-        if control.epoch() < self.control.epoch() {
+        let newest = (control.epoch(), control.barrier().number);
+        if newest < (self.control.epoch(), self.control.barrier().number) {
             return Vec::new();
         }
         let ring = control.key_ring();
@@ -420,10 +434,12 @@ impl Node {
     /// Takes the state's digest, if none is under way, and makes it known once that state is
     /// durable: under a steady load no state is ever durable at the moment when it is the newest.
     fn probe_digest(&mut self) -> Vec<replication::Effect<Transaction>> {
-        if self.probe.is_none() && self.noted != *self.vector() {
-            let total = self.identity.state().digest().total();
-            let digest = Digest { at: self.vector().clone(), total };
-            self.noted.clone_from(&digest.at);
+        let state = self.identity.state();
+        let is_news = (&self.noted.0, self.noted.1) != (state.vector(), state.collected());
+        if self.probe.is_none() && is_news {
+            let (at, collected) = (state.vector().clone(), state.collected());
+            let digest = Digest { at, collected, total: state.digest().total() };
+            self.noted = (digest.at.clone(), collected);
             self.probe = Some((self.applied_lsn(), digest));
         }
         let durable = self.durable_lsn();
@@ -491,6 +507,24 @@ impl Node {
     /// What is applied, durable or not.
     pub fn vector(&self) -> &VersionVector {
         self.replication.applied()
+    }
+
+    /// What the members are known to have, as a command for the control plane; `None` while a
+    /// member has not told, or if nothing new is stable. For the leader to propose.
+    pub fn barrier_to_propose(&self) -> Option<v1::AdvanceBarrier> {
+        let Stability { epoch, stable, cut } = self.replication.stability()?;
+        let known = &self.control.barrier().stable;
+        let is_news = stable != *known && crdt::dominates(&stable, known);
+        (is_news && epoch == self.control.epoch()).then(|| v1::AdvanceBarrier {
+            epoch,
+            stable: Some(transaction::encode_vector(&stable)),
+            cut: Some(transaction::encode_vector(&cut)),
+        })
+    }
+
+    /// How many transactions are applied here that are not agreed to be at every member.
+    pub fn unstable(&self) -> u64 {
+        crdt::lag(self.vector(), &self.control.barrier().stable)
     }
 
     /// How many transactions are kept that came before what they depend on, and their bytes.

@@ -73,6 +73,14 @@ impl<P> Early<P> {
         Some(item)
     }
 
+    /// Forgets those of origins that are not `kept`.
+    pub(crate) fn keep_of(&mut self, kept: impl Fn(NodeId) -> bool) {
+        let gone: Vec<_> = self.items.keys().filter(|(node, _)| !kept(*node)).copied().collect();
+        for key in gone {
+            self.remove(key);
+        }
+    }
+
     /// All that the early ones are and depend on.
     pub(crate) fn reach(&self) -> VersionVector {
         let mut reach = VersionVector::new();

@@ -81,13 +81,16 @@ pub struct Progress {
     pub durable: VersionVector,
     /// In every answer it gives from here on.
     pub visible: VersionVector,
+    /// The epoch of the roster it had when it had so much.
+    pub epoch: u64,
 }
 
 impl Progress {
     /// Takes the greater of each; whether that changed anything.
     pub fn merge(&mut self, other: &Self) -> bool {
-        let Self { received, durable, visible } = other;
-        let mut changed = false;
+        let Self { received, durable, visible, epoch } = other;
+        let mut changed = *epoch > self.epoch;
+        self.epoch = self.epoch.max(*epoch);
         for (mine, theirs) in [
             (&mut self.received, received),
             (&mut self.durable, durable),
@@ -102,11 +105,21 @@ impl Progress {
     }
 }
 
-/// The digest of a state and the version vector of that state.
+/// The digest of a state, and which state that is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digest {
     /// What had been applied.
     pub at: VersionVector,
+    /// The number of the barrier that it was collected by.
+    pub collected: u64,
     /// `crdt::Digest::total` of the state.
     pub total: [u8; 16],
+}
+
+impl Digest {
+    /// Whether two digests must be equal: the same was applied, and the same forgotten.
+    pub(crate) fn is_of_the_state_of(&self, other: &Self) -> bool {
+        let Self { at, collected, total: _ } = self;
+        (at, collected) == (&other.at, &other.collected)
+    }
 }

@@ -73,7 +73,12 @@ impl<P> Replication<P> {
             }
             if node != self.me && self.roster.members.contains_key(&node) {
                 let known = self.progress.entry(node).or_default();
-                if known.merge(&progress) {
+                let merged = known.merge(&progress);
+                if node == peer {
+                    // It may have lost what was in its memory only.
+                    known.received.clone_from(&progress.received);
+                }
+                if merged {
                     self.links.entry(node).or_default().heard_ms = Some(self.now_ms);
                     changed.push(node);
                 }
@@ -171,7 +176,9 @@ impl<P> Replication<P> {
     fn compare_digests(&mut self, peer: NodeId) {
         let Digests { own, peers, states } = &mut self.digests;
         let Some((theirs, verdict)) = peers.get_mut(&peer) else { return };
-        let Some(ours) = own.iter().rev().find(|ours| ours.at == theirs.at) else { return };
+        let Some(ours) = own.iter().rev().find(|ours| ours.is_of_the_state_of(theirs)) else {
+            return;
+        };
         let found =
             if ours.total == theirs.total { DigestState::Equal } else { DigestState::Different };
         if std::mem::replace(verdict, found) == found {

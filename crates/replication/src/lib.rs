@@ -28,6 +28,7 @@ mod replication;
 mod roster;
 mod scope;
 mod sender;
+mod stability;
 mod stream;
 mod wait;
 
@@ -40,6 +41,7 @@ pub use replication::{Effect, PeerStatus, ReplayError, Replication};
 pub use roster::{Member, MemberState, Role, Roster};
 pub use scope::{SCOPE_NODES_MAX, Scope};
 pub use sender::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX, READ_BYTES_MAX, WINDOW_BYTES_MAX};
+pub use stability::Stability;
 pub use stream::SILENCE_MS_MAX;
 pub use wait::{NodeWait, Outcome, Stage, WAITS_MAX, WaitRequest};
 

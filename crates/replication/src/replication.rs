@@ -296,7 +296,7 @@ impl<P> Replication<P> {
         let applied = self.log.applied().iter().map(|dot| Dot::new(*dot.actor, dot.counter));
         let mut received: VersionVector = applied.filter(|dot| dot.actor != self.me).collect();
         crate::join(&mut received, &durable);
-        Progress { received, visible: durable.clone(), durable }
+        Progress { received, visible: durable.clone(), durable, epoch: self.roster.epoch }
     }
 
     pub(crate) fn alarm(&mut self, what: String) {

@@ -279,6 +279,9 @@ impl<P> Replication<P> {
         for peer in gone.map(|(peer, _)| *peer).collect::<Vec<_>>() {
             self.close(peer, "the peer is no member");
         }
+        // Of a removed node nothing comes any more but what a member has applied.
+        let roster = &self.roster;
+        self.early.keep_of(|origin| !roster.members.contains_key(&origin) || roster.has(origin));
         // Before anything of a new member is relayed, the peer learns that this node's roster is
         // newer.
         for peer in self.streams.keys().copied().collect::<Vec<_>>() {

@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn equal_vectors_with_different_digests_raise_one_alarm() {
         let mut machine = connected();
-        let digest = |total| Digest { at: vector(&[(PEER, 1)]), total: [total; 16] };
+        let digest = |total| Digest { at: vector(&[(PEER, 1)]), collected: 0, total: [total; 16] };
         machine.note_digest(digest(1));
         let beat = |total| heartbeat(Progress::default(), Some(digest(total)));
         assert!(!alarmed(&machine.frame(0, PEER, 1, beat(1))));

@@ -53,7 +53,8 @@ mod tests {
     /// What `from` says of `about`.
     fn says(machine: &mut Machine, from: NodeId, about: NodeId, seq: u64) -> Vec<Effect<()>> {
         let has = vector(&[(ME, seq)]);
-        let progress = Progress { received: has.clone(), durable: has.clone(), visible: has };
+        let progress =
+            Progress { received: has.clone(), durable: has.clone(), visible: has, epoch: 1 };
         let heartbeat = Heartbeat { progress: vec![(about, progress)], digest: None, hlc: 0 };
         machine.frame(0, from, u64::from(from.0), Frame::Heartbeat(heartbeat))
     }

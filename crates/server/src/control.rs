@@ -88,6 +88,7 @@ fn refusal_text(refusal: ControlRefusal) -> &'static str {
             "no serving writer would remain: activate another one before this one is removed"
         }
         ControlRefusal::NamesFull => "as many names wait to be settled as can",
+        ControlRefusal::RosterChanged => "the roster has changed meanwhile",
         ControlRefusal::Malformed => "the cluster refuses what it was told",
         ControlRefusal::Unspecified => "the cluster refuses, for a reason that this version lacks",
     }

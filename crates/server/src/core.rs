@@ -398,15 +398,16 @@ impl Core {
         metrics.inputs_waiting.set(count(waiting));
         let read = |node: &Node| {
             let conflicts = node.identity().conflict_counts();
-            (node.applied_lsn(), node.staleness_ms(self.now()), conflicts)
+            (node.applied_lsn(), node.unstable(), node.staleness_ms(self.now()), conflicts)
         };
         // Of a node that ended the last values stay.
-        if let Ok((lsn, staleness_ms, conflicts)) = self.peek(read) {
+        if let Ok((lsn, unstable, staleness_ms, conflicts)) = self.peek(read) {
             for (kind, open) in conflicts {
                 let kind = ConflictKind { kind: kind.word() };
                 metrics.conflicts.get_or_create(&kind).set(open);
             }
             metrics.log_last.set(lsn);
+            metrics.unstable.set(unstable);
             metrics.staleness.set(Duration::from_millis(staleness_ms).as_secs_f64());
         }
     }

@@ -30,6 +30,7 @@ pub mod raft;
 pub mod random;
 pub mod removal;
 pub mod server;
+pub mod stability;
 pub mod stop;
 pub mod streams;
 pub mod telemetry;

@@ -117,6 +117,8 @@ pub struct Metrics {
     pub disk_waiting: Count,
     /// The number of the log's last transaction.
     pub log_last: Count,
+    /// Transactions that are not agreed to be stable.
+    pub unstable: Count,
     /// Raft's term.
     pub raft_term: Count,
     /// The leader's node number; 0 for none known.
@@ -165,6 +167,7 @@ impl Default for Metrics {
             answers_held: Gauge::default(),
             disk_waiting: Gauge::default(),
             log_last: Gauge::default(),
+            unstable: Gauge::default(),
             raft_term: Gauge::default(),
             raft_leader: Gauge::default(),
             raft_last: Gauge::default(),
@@ -203,6 +206,7 @@ impl Metrics {
         add(r, "answers_held", "Answers that wait for the disk", &self.answers_held);
         add(r, "disk_waiting_bytes", "Bytes that wait for the disk", &self.disk_waiting);
         add(r, "log_last", "The log's last transaction", &self.log_last);
+        add(r, "transactions_unstable", "Not agreed to be everywhere", &self.unstable);
         add(r, "raft_term", "Raft's term", &self.raft_term);
         add(r, "raft_leader", "The leader's node, 0: none", &self.raft_leader);
         add(r, "raft_last_index", "Raft's last entry", &self.raft_last);

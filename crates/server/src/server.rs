@@ -45,7 +45,7 @@ use crate::{
     parts::Parts,
     pki::KeyEncryptionKey,
     raft::{ControlPlane, Start, StartError, Timing},
-    removal,
+    removal, stability,
     stop::{self, Stop},
     streams::{self, Streams},
 };
@@ -253,6 +253,7 @@ fn spawn_parts(
     parts.spawn("control feed", feed_control(Arc::clone(app), stop.clone()));
     parts.spawn("dialers", done(streams::dial_all(Arc::clone(app), stop.clone())));
     parts.spawn("activation", done(membership::activate(Arc::clone(app), stop.clone())));
+    parts.spawn("stability", done(stability::agree(Arc::clone(app), stop.clone())));
     let addresses = (config.grpc_address(), config.aws_address());
     parts.spawn(
         "announcement",

@@ -73,6 +73,13 @@ impl Authority {
         self.propose(Command::RemoveNode(v1::RemoveNode { node: node.0 }));
     }
 
+    /// Whether the rules took a barrier.
+    pub(crate) fn advance(&mut self, advance: v1::AdvanceBarrier) -> bool {
+        let before = self.newest.barrier().number;
+        self.propose(Command::AdvanceBarrier(advance));
+        self.newest.barrier().number > before
+    }
+
     /// Admits a node that is joining; its id.
     pub(crate) fn join(&mut self, role: Role) -> NodeId {
         let entry = self.entry(role);

@@ -13,7 +13,7 @@ use std::{
 
 use crdt::{NodeId, VersionVector, advance};
 use model::Timestamp;
-use node::{Node, ReplayError, Role};
+use node::{ControlState, Input, Node, ReplayError, Role};
 use wire::transaction;
 
 use crate::plan::DAY_MS;
@@ -95,6 +95,19 @@ impl Host {
             node.replay(Arc::clone(bytes))?;
         }
         node.started(self.disk.len() as u64)?;
+        Ok(node)
+    }
+
+    /// As [`Self::replayed`], once it has heard of a control state.
+    ///
+    /// # Errors
+    /// When its disk is not a log.
+    pub fn restarted(&self, control: &ControlState) -> Result<Node, ReplayError> {
+        let mut node = self.replayed()?;
+        let state = Box::new(control.to_message());
+        // What it would do then concerns nobody.
+        let _effects =
+            node.handle(Timestamp::default(), Input::Control { state, data_keys: Vec::new() });
         Ok(node)
     }
 

@@ -14,6 +14,7 @@ mod credit;
 mod dots;
 mod early;
 mod fenced;
+mod stable;
 mod waits;
 
 use crate::fact::{Fact, View};
@@ -42,6 +43,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(dots::Dots::default()),
         Box::new(early::Early),
         Box::new(fenced::Fenced),
+        Box::new(stable::Stable),
         Box::new(waits::Waits),
     ]
 }

@@ -53,6 +53,7 @@ struct Report {
     crashes: u64,
     joined: u64,
     removed: u64,
+    barriers: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -113,13 +114,14 @@ fn run_all(from: u64, count: u64, jobs: u64) -> (Report, u64) {
 }
 
 fn add(report: &mut Report, seed: u64, outcome: &Result<(), Violation>, counts: &Counts) {
-    let Counts { acknowledged, propagated, applied, crashes, joined, removed } = counts;
+    let Counts { acknowledged, propagated, applied, crashes, joined, removed, barriers } = counts;
     report.acknowledged_writes += acknowledged;
     report.applied_transactions += applied;
     report.waits_propagated += propagated;
     report.crashes += crashes;
     report.joined += joined;
     report.removed += removed;
+    report.barriers += barriers;
     if let Err(violation) = outcome {
         report.violations.push(Failure {
             seed,

@@ -6,7 +6,7 @@
 //! **Must not know:** the rules; `node::control` has them.
 
 use crdt::dominates;
-use node::{Input, NodeState, Role};
+use node::{Input, Node, NodeState, Role};
 
 use crate::{plan::HOSTS_MAX, world::World};
 
@@ -66,6 +66,7 @@ impl World {
             }
             if leader == at {
                 self.activate(at);
+                self.advance_barrier(at);
             }
         }
         self.ask_standing(at);
@@ -110,6 +111,15 @@ impl World {
         if !ready.is_empty() {
             self.tell_control(at, self.authority.count() - 1);
         }
+    }
+
+    /// As the server's leader does: what all members have is agreed on.
+    fn advance_barrier(&mut self, at: usize) {
+        let Some(advance) = self.hosts[at].node.as_ref().and_then(Node::barrier_to_propose) else {
+            return;
+        };
+        self.counts.barriers += u64::from(self.authority.advance(advance));
+        self.tell_control(at, self.authority.count() - 1);
     }
 
     pub(crate) fn tell_control(&mut self, at: usize, version: usize) {

@@ -80,6 +80,8 @@ pub struct Counts {
     pub joined: u64,
     /// Nodes that were removed.
     pub removed: u64,
+    /// Barriers that were agreed on.
+    pub barriers: u64,
 }
 
 impl World {
@@ -163,7 +165,8 @@ impl World {
         Ok(())
     }
 
-    /// Whether all members have the same, on their disks, and nothing is pending: no stream either
+    /// Whether all members have the same, on their disks, agree that it is stable, and nothing is
+    /// pending: no stream either
     /// that only one end knows to be dead. The other end gives it up after a while, and opens one
     /// in its place.
     fn is_calm(&self) -> bool {
@@ -178,7 +181,8 @@ impl World {
             let mut ends = host.streams.iter();
             ends.all(|(peer, session)| self.hosts[*peer].streams.get(&at) == Some(session))
         });
-        settled && whole && vectors.len() == 1 && self.waits.is_empty()
+        let stable = self.authority.newest().barrier().stable.to_string();
+        settled && whole && vectors == BTreeSet::from([stable]) && self.waits.is_empty()
     }
 
     pub(crate) fn later(&mut self, after_ms: u64, event: Event) {

@@ -21,10 +21,11 @@ fn every_seed_keeps_every_promise() {
         total.crashes += done.counts.crashes;
         total.joined += done.counts.joined;
         total.removed += done.counts.removed;
+        total.barriers += done.counts.barriers;
     }
-    let Counts { acknowledged, propagated, applied: _, crashes, joined, removed } = total;
+    let Counts { acknowledged, propagated, applied: _, crashes, joined, removed, barriers } = total;
     assert!(acknowledged > 400 && propagated > 75, "{total:?}");
-    assert!(crashes > 75 && joined > 10 && removed > 3, "{total:?}");
+    assert!(crashes > 75 && joined > 10 && removed > 3 && barriers > 90, "{total:?}");
 }
 
 #[test]

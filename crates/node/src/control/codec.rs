@@ -13,7 +13,7 @@ use model::{AccountId, Timestamp};
 use thiserror::Error;
 use wire::{Message, v1};
 
-use super::{Account, ControlState, RosterEntry, answer::Answers, name};
+use super::{Account, ControlState, RosterEntry, answer::Answers, barrier, name};
 
 /// Bytes or a message that are not a control state.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -56,6 +56,7 @@ impl ControlState {
             first_account,
             answers,
             names,
+            barrier,
         } = self;
         v1::ControlState {
             cluster_id: cluster_id.clone(),
@@ -84,6 +85,7 @@ impl ControlState {
             first_account: first_account.map(AccountId::number),
             answers: answers.to_message(),
             names: Some(name::to_message(names)),
+            barrier: barrier::to_message(barrier),
         }
     }
 
@@ -147,6 +149,7 @@ impl ControlState {
             first_account,
             answers: Answers::from_message(&message.answers).ok_or(Field("answers"))?,
             names: names.into(),
+            barrier: barrier::from_message(message.barrier.as_ref()).ok_or(Field("barrier"))?,
         })
     }
 }

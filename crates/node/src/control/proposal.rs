@@ -58,7 +58,8 @@ pub fn may_propose(
         Command::UpdateNode(update) => own(update.node),
         Command::ClaimNames(claim) => writer.and_then(|()| own(claim.node)),
         Command::ReleaseNames(release) => writer.and_then(|()| own(release.node)),
-        Command::CreateJoinToken(_)
+        Command::AdvanceBarrier(_)
+        | Command::CreateJoinToken(_)
         | Command::AddNode(_)
         | Command::RemoveNode(_)
         | Command::CreateAccount(_)
@@ -95,6 +96,7 @@ mod tests {
             ("claim other", Some(Command::ClaimNames(claim(8)))),
             ("release self", Some(Command::ReleaseNames(release(7)))),
             ("release other", Some(Command::ReleaseNames(release(8)))),
+            ("barrier", Some(Command::AdvanceBarrier(v1::AdvanceBarrier::default()))),
         ]
     }
 

@@ -228,8 +228,11 @@ impl World {
         self.perform(at, effects);
         let node = &mut self.nodes[at];
         if node.unsynced.is_empty() {
-            let digest =
-                Digest { at: node.state.vector().clone(), total: node.state.digest().total() };
+            let digest = Digest {
+                at: node.state.vector().clone(),
+                collected: 0,
+                total: node.state.digest().total(),
+            };
             let effects = node.replication.note_digest(digest);
             self.perform(at, effects);
         }

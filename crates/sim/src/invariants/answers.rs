@@ -1,6 +1,6 @@
 //! Once every fault is over, all members answer alike, and as they would after a restart (P3): what
 //! is derived from the state, names and reverse edges, does not depend on the order in which it
-//! came.
+//! came, nor on what was forgotten since.
 //!
 //! **Must not know:** what the answers say.
 

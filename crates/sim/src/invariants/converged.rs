@@ -42,7 +42,8 @@ fn healed(view: View<'_>) -> Result<(), String> {
         }
         let state = node.identity().state();
         let bytes = state.canonical_bytes();
-        let replayed = host.replayed().map_err(|error| format!("host {at}: {error}"))?;
+        let restarted = host.restarted(node.control());
+        let replayed = restarted.map_err(|error| format!("host {at}: {error}"))?;
         if replayed.identity().state().canonical_bytes() != bytes {
             return Err(format!("host {at} would be another after a restart"));
         }

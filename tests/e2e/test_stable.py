@@ -1,0 +1,55 @@
+"""What every node has is agreed to be stable, and forgotten where only concurrency needed it."""
+
+import re
+import urllib.request
+
+from conftest import eventually, token_of
+
+# A barrier is agreed on every two seconds.
+STABLE_SECONDS = 60
+
+
+def unstable(cluster, number) -> int:
+    """The metric of transactions that are not agreed to be everywhere."""
+    command = cluster.node_command(number)
+    url = f"http://{command[command.index('--listen-ops') + 1]}/metrics"
+    with urllib.request.urlopen(url, timeout=10) as reply:
+        text = reply.read().decode()
+    return int(re.search(r"^writ_transactions_unstable (\d+)$", text, re.M)[1])
+
+
+def all_stable(cluster, numbers):
+    for number in numbers:
+        eventually(
+            lambda number=number: unstable(cluster, number) == 0,
+            STABLE_SECONDS,
+            f"nothing unstable at node {number}",
+        )
+
+
+def test_what_is_everywhere_becomes_stable_and_what_is_not_does_not(cluster):
+    iam = cluster.iam(1)
+    for name in ("ann", "bob"):
+        iam.create_user(UserName=name)
+    gone = iam.delete_user(UserName="bob")
+    cluster.wait("--token", token_of(gone), "--scope", "all")
+    all_stable(cluster, cluster.numbers())
+    cluster.assert_equal_digests()
+
+    # While a member is away, what it may not have seen is remembered for it.
+    cluster.kill(3)
+    iam.create_user(UserName="cat")
+    iam.delete_user(UserName="cat")
+    last = iam.delete_user(UserName="ann")
+    cluster.wait("--token", token_of(last), "--scope", "node:2")
+    assert unstable(cluster, 1) >= 3
+    assert unstable(cluster, 2) >= 3
+
+    # It comes back, replays its whole log, catches up, and forgets what the others forget.
+    cluster.restart(3)
+    cluster.wait("--token", token_of(last), "--scope", "all")
+    all_stable(cluster, cluster.numbers())
+    cluster.assert_equal_digests()
+    for number in cluster.numbers()[:3]:
+        assert not cluster.iam(number).list_users()["Users"]
+    iam.create_user(UserName="bob")
