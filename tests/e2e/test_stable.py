@@ -53,3 +53,10 @@ def test_what_is_everywhere_becomes_stable_and_what_is_not_does_not(cluster):
     for number in cluster.numbers()[:3]:
         assert not cluster.iam(number).list_users()["Users"]
     iam.create_user(UserName="bob")
+
+
+def test_a_wait_for_stability_ends_once_every_member_has_the_change(cluster):
+    made = cluster.iam(2).create_user(UserName="dan")
+    cluster.wait("--token", token_of(made), "--stage", "stable", "--timeout", "60s")
+    for number in cluster.numbers()[:3]:
+        assert unstable(cluster, number) == 0

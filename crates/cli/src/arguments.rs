@@ -86,6 +86,8 @@ pub enum Stage {
     Durable,
     /// Every answer takes it into account.
     Visible,
+    /// All members agree that every one of them has it: nothing concurrent with it can come.
+    Stable,
 }
 
 /// `writ wait`.

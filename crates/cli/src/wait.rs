@@ -72,6 +72,7 @@ fn stage(stage: arguments::Stage) -> Stage {
         arguments::Stage::Received => Stage::Received,
         arguments::Stage::Durable => Stage::Durable,
         arguments::Stage::Visible => Stage::Visible,
+        arguments::Stage::Stable => Stage::Stable,
     }
 }
 

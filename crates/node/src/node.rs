@@ -386,7 +386,8 @@ impl Node {
         self.accounts = Accounts(accounts.collect());
         let roster = roster(&control);
         self.control = control;
-        let effects = self.replication.set_roster(now.ms(), roster);
+        let mut effects = self.replication.set_roster(now.ms(), roster);
+        effects.extend(self.replication.set_stable(now.ms(), &self.control.barrier().stable));
         let mut out = self.perform(now, effects);
         let own = self.control.node(self.me);
         if own.is_some_and(|own| own.state == NodeState::Removed) {

@@ -34,6 +34,8 @@ pub struct Replication<P> {
     pub(crate) digests: Digests,
     pub(crate) gaps: Gaps,
     pub(crate) waits: Waits,
+    /// What is agreed to be at every member.
+    pub(crate) stable: VersionVector,
     pub(crate) hlc: u64,
     pub(crate) now_ms: u64,
     /// A peer has durable transactions of this node that this node lacks.
@@ -141,6 +143,7 @@ impl<P> Replication<P> {
             digests: Digests::default(),
             gaps: Gaps::default(),
             waits: Waits::default(),
+            stable: VersionVector::new(),
             hlc: 0,
             now_ms: 0,
             cut_off: false,
@@ -179,6 +182,16 @@ impl<P> Replication<P> {
         if self.roster != roster {
             self.roster = roster;
             self.roster_changed();
+            self.check_waits();
+        }
+        self.take()
+    }
+
+    /// What the control plane agreed to be at every member.
+    pub fn set_stable(&mut self, now_ms: u64, stable: &VersionVector) -> Vec<Effect<P>> {
+        self.now_ms = now_ms;
+        if self.stable != *stable {
+            self.stable.clone_from(stable);
             self.check_waits();
         }
         self.take()

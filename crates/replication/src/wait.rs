@@ -25,8 +25,7 @@ pub const WAITS_MAX: usize = 10_000;
 /// The least time between two reports in which only numbers differ.
 const REPORT_MS: u64 = 200;
 
-/// What a node must have done with the transactions. Each is a vector of the node's progress that
-/// must cover the token: see `Stage::vector`.
+/// What a node must have done with the transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// It has them in memory.
@@ -35,16 +34,9 @@ pub enum Stage {
     Durable,
     /// Every answer of it takes them into account.
     Visible,
-}
-
-impl Stage {
-    fn vector(self, progress: &Progress) -> &VersionVector {
-        match self {
-            Self::Received => &progress.received,
-            Self::Durable => &progress.durable,
-            Self::Visible => &progress.visible,
-        }
-    }
+    /// All members agree that every one of them has them on its disk, and had them before it made
+    /// whatever comes.
+    Stable,
 }
 
 /// A wait.
@@ -274,13 +266,21 @@ impl<P> Replication<P> {
     }
 
     fn node_wait(&self, node: NodeId, request: &WaitRequest) -> NodeWait {
-        let progress = self.progress_of(node);
-        let has = request.stage.vector(&progress);
-        if dominates(has, &request.token) {
+        let Progress { received, durable, visible, epoch: _ } = self.progress_of(node);
+        let (has, agreed) = match request.stage {
+            Stage::Received => (received, true),
+            Stage::Durable => (durable, true),
+            Stage::Visible => (visible, true),
+            Stage::Stable => (durable, dominates(&self.stable, &request.token)),
+        };
+        if agreed && dominates(&has, &request.token) {
             return NodeWait { node, reached: true, lag: 0, why: String::new() };
         }
-        let lag = lag(&request.token, has);
-        let mut why = self.why_behind(node, lag);
+        let lag = lag(&request.token, &has);
+        let mut why = match lag {
+            0 => "not agreed to be at every member".to_owned(),
+            _ => self.why_behind(node, lag),
+        };
         if request.scope == Scope::Regions
             && let Some(member) = self.roster.members.get(&node)
         {

@@ -320,7 +320,8 @@ impl World {
         let Some(node) = &host.node else { return };
         let token = host.on_disk.clone();
         let scope = some_scope(&mut rng);
-        let stage = [Stage::Received, Stage::Durable, Stage::Visible][rng.index(3)];
+        let stages = [Stage::Received, Stage::Durable, Stage::Visible, Stage::Stable];
+        let stage = stages[rng.index(stages.len())];
         let deadline = clock.plus_ms(for_ms);
         let control: ControlState = node.control().clone();
         let wait = Wait {

@@ -152,6 +152,7 @@ mod tests {
             claim other    another another removed writers writers removed
             release self   yes     yes     removed writers writers removed
             release other  another another removed writers writers removed
+            barrier        yes     yes     removed writers writers removed
         "#]]
         .assert_eq(&table);
     }

@@ -34,6 +34,9 @@ fn check(commands: &str, expected: Expect) {
         let alias = account.alias.as_ref().map_or("-", |alias| alias.as_str());
         shown += &format!("{id} {alias}\n");
     }
+    if let Barrier { number: number @ 1.., stable, cut } = &state.barrier {
+        shown += &format!("barrier {number}: {stable} of {cut}\n");
+    }
     expected.assert_eq(&shown);
 }
 
@@ -65,6 +68,17 @@ fn command(line: &str) -> v1::ControlCommand {
             created_ms: words.get(2).map_or(1, |ms| ms.parse().unwrap()),
         }),
         "alias" => C::SetAlias(v1::SetAlias { account: number(1), alias: words[2].into() }),
+        "barrier" => {
+            let vector = |text: &str| {
+                let dot = |dot: &str| {
+                    let (node, seq) = dot.split_once('.').unwrap();
+                    v1::Dot { node: node.parse().unwrap(), seq: seq.parse().unwrap() }
+                };
+                v1::VersionVector { dots: text.split(',').map(dot).collect() }
+            };
+            let (stable, cut) = (Some(vector(words[2])), Some(vector(words[3])));
+            C::AdvanceBarrier(v1::AdvanceBarrier { epoch: number(1), stable, cut })
+        }
         "unalias" => C::RemoveAlias(v1::RemoveAlias { account: number(1), alias: words[2].into() }),
         other => panic!("no command `{other}`"),
     };
@@ -206,6 +220,41 @@ fn ids_are_not_used_again_and_the_epoch_counts_changes_of_the_roster() {
 }
 
 #[test]
+fn a_barrier_is_of_the_roster_that_the_log_has_and_never_goes_back() {
+    check(
+        "init c
+         token a writer 100
+         add a 1 writer 1
+         barrier 1 1.4 1.5
+         barrier 2 1.4 1.5
+         barrier 2 1.4 1.9
+         barrier 2 1.3 1.9
+         barrier 2 1.7 1.6
+         barrier 2 1.4 3.1
+         activate 2
+         barrier 2 1.8 1.9
+         barrier 3 1.8,2.1 1.9,2.2",
+        expect![[r#"
+            node 1 epoch 1
+            done
+            node 2 epoch 2
+            roster_changed
+            done
+            done
+            done
+            malformed
+            malformed
+            done
+            roster_changed
+            done
+            1: Writer Active host0:1 e1
+            2: Writer Active host1:1 e3
+            barrier 2: <1:8, 2:1> of <1:9, 2:2>
+        "#]],
+    );
+}
+
+#[test]
 fn an_alias_has_one_account() {
     check(
         "init c
@@ -303,6 +352,11 @@ fn malformed_states_are_refused() {
             answers.map(|request_id| v1::ControlAnswer { request_id, ..answer(1) }).collect();
         message.answers = answers;
     });
+    let vector = |seq| Some(v1::VersionVector { dots: vec![v1::Dot { node: 1, seq }] });
+    let barrier = |number, stable, cut| v1::Barrier { number, stable, cut };
+    refused(&|message| message.barrier = Some(barrier(0, vector(1), vector(1))));
+    refused(&|message| message.barrier = Some(barrier(1, vector(2), vector(1))));
+    refused(&|message| message.barrier = Some(barrier(1, vector(1), None)));
     assert!(ControlState::decode(&[0xff]).is_err());
 }
 

@@ -353,6 +353,7 @@ impl World {
                 Stage::Received => true,
                 Stage::Durable => dominates(&host.on_disk, &wait.token),
                 Stage::Visible => dominates(host.node.identity().state().vector(), &wait.token),
+                Stage::Stable => panic!("nothing is agreed to be stable here"),
             }
         };
         assert!(

@@ -352,6 +352,7 @@ impl World {
                     Stage::Received => return true,
                     Stage::Durable => self.durable(*index),
                     Stage::Visible => self.nodes[*index].state.vector().clone(),
+                    Stage::Stable => panic!("nothing is agreed to be stable here"),
                 };
                 dominates(&state, &request.token)
             };

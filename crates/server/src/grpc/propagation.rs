@@ -51,6 +51,7 @@ impl Propagations {
         let stage = match request.stage() {
             v1::Stage::Received => Stage::Received,
             v1::Stage::Durable => Stage::Durable,
+            v1::Stage::Stable => Stage::Stable,
             v1::Stage::Visible | v1::Stage::Unspecified => Stage::Visible,
         };
         let timeout = match request.timeout_ms {

@@ -110,6 +110,10 @@ fn is_there(view: View<'_>, node: NodeId, wait: &Wait) -> bool {
         // A crash may have lost since what was in memory only.
         Stage::Received => dominates(&host.received, &wait.token),
         Stage::Durable => dominates(&host.on_disk, &wait.token),
+        Stage::Stable => {
+            let agreed = dominates(&view.control.barrier().stable, &wait.token);
+            agreed && dominates(&host.on_disk, &wait.token)
+        }
         Stage::Visible => {
             let answers = host.node.as_ref().map_or(&host.on_disk, |node| node.vector());
             dominates(&host.on_disk, &wait.token) && dominates(answers, &wait.token)
