@@ -37,13 +37,15 @@ pub async fn agree(app: Arc<App>, mut stop: Stop) {
             return stop.stopped().await;
         };
         let Some(advance) = advance else { continue };
-        tokio::select! {
+        let agreed = control::propose(&app.control, Command::AdvanceBarrier(advance));
+        let agreed = tokio::select! {
             () = stop.stopped() => return,
-            agreed = control::propose(&app.control, Command::AdvanceBarrier(advance)) => match agreed {
-                // Of another roster: the next look is at that one.
-                Ok(_) | Err(CommandError::Refused(ControlRefusal::RosterChanged)) => {}
-                Err(error) => tracing::warn!(%error, "cannot agree on what is stable"),
-            },
+            agreed = agreed => agreed,
+        };
+        match agreed {
+            // Of another roster: the next look is at that one.
+            Ok(_) | Err(CommandError::Refused(ControlRefusal::RosterChanged)) => {}
+            Err(error) => tracing::warn!(%error, "cannot agree on what is stable"),
         }
     }
 }
