@@ -125,13 +125,14 @@ class Deployment:
         """Calls with a boto3 IAM client of the node, on the node's host."""
         return self.host(number).call(lambda: call(self.client(number)))
 
-    def client(self, number):
+    def client(self, number, service="iam", key=None):
+        key = key or self.key
         return boto3.session.Session().client(
-            "iam",
+            service,
             endpoint_url=f"http://{self.aws(number)}",
             region_name="us-east-1",
-            aws_access_key_id=self.key.access_key_id,
-            aws_secret_access_key=self.key.secret_access_key,
+            aws_access_key_id=key.access_key_id,
+            aws_secret_access_key=key.secret_access_key,
             config=botocore.config.Config(
                 retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=60
             ),
@@ -329,6 +330,75 @@ def test_what_both_sides_changed_is_one_conflict_everywhere_until_it_is_settled(
     assert f"conflict={name}" in re.sub(r"\x1b\[[0-9;]*m", "", deployment.output(2))
 
 
+def test_of_two_who_took_one_name_one_keeps_it_and_the_other_waits_to_be_renamed(deployment):
+    def create(number):
+        made = deployment.iam(number, lambda iam: iam.create_user(UserName="twin"))
+        key = deployment.iam(number, lambda iam: iam.create_access_key(UserName="twin"))
+        key = key["AccessKey"]
+        return made["User"]["UserId"], Credentials(key["AccessKeyId"], key["SecretAccessKey"])
+
+    deployment.network.cut_off(3)
+    eventually(
+        lambda: set_alias(deployment, 1, "twins") is None, QUORUM_SECONDS, "a leader without node 3"
+    )
+    kept, kept_key = create(1)
+    lost, lost_key = create(3)
+    assert authenticates(deployment, 1, kept_key) and authenticates(deployment, 3, lost_key)
+    eventually(lambda: provisional(deployment, 2) == 0, QUORUM_SECONDS, "the majority's names")
+    assert provisional(deployment, 3) > 0, "a minority confirms nothing"
+
+    deployment.network.heal()
+    deployment.wait()
+    for number in deployment.numbers():
+        eventually(
+            lambda number=number: provisional(deployment, number) == 0,
+            QUORUM_SECONDS,
+            f"all names to be decided at node {number}",
+        )
+        assert authenticates(deployment, number, kept_key), number
+        assert not authenticates(deployment, number, lost_key), number
+        named = deployment.iam(number, lambda iam: iam.get_user(UserName="twin"))["User"]
+        assert named["UserId"] == kept
+    (conflict,) = conflicts(deployment, 1)
+    assert conflicts(deployment, 2) == conflicts(deployment, 3) == [conflict]
+    assert (conflict["kind"], conflict["name"]) == ("quarantined", "twin")
+    holder, loser = (side["value"] for side in conflict["sides"])
+    assert f"({kept}, has the name)" in holder and f"({lost}, has lost the name)" in loser
+
+    renamed = deployment.iam(
+        2, lambda iam: iam.update_user(UserName=lost, NewUserName="twin-of-3")
+    )
+    deployment.expect_writ(2, "wait", "--token", token_of(renamed), "--timeout", "60s")
+    for number in deployment.numbers():
+        assert conflicts(deployment, number) == []
+        assert authenticates(deployment, number, kept_key), number
+        assert authenticates(deployment, number, lost_key), number
+
+
+def authenticates(deployment, number, key) -> bool:
+    try:
+        deployment.host(number).call(
+            lambda: deployment.client(number, "sts", key).get_caller_identity()
+        )
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == "InvalidClientTokenId", error
+        return False
+    return True
+
+
+def provisional(deployment, number) -> int:
+    """The metric of names that are not decided."""
+    return int(re.search(r"^writ_names_provisional (\d+)$", metrics(deployment, number), re.M)[1])
+
+
+def metrics(deployment, number) -> str:
+    def scrape():
+        with urllib.request.urlopen(f"http://127.0.0.1:{OPS_PORT}/metrics", timeout=10) as reply:
+            return reply.read().decode()
+
+    return deployment.host(number).call(scrape)
+
+
 def at(deployment, number, *words) -> list:
     """A command about conflicts that asks one node."""
     return ["conflicts", *words, "--endpoint", deployment.grpc(number)]
@@ -341,11 +411,7 @@ def conflicts(deployment, number) -> list[dict]:
 def open_conflicts(deployment, number) -> int:
     """The metric of open conflicts of attachments."""
 
-    def scrape():
-        with urllib.request.urlopen(f"http://127.0.0.1:{OPS_PORT}/metrics", timeout=10) as reply:
-            return reply.read().decode()
-
-    text = deployment.host(number).call(scrape)
+    text = metrics(deployment, number)
     return int(re.search(r'^writ_conflicts_open\{kind="attachment"\} (\d+)$', text, re.M)[1])
 
 

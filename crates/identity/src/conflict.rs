@@ -129,6 +129,7 @@ kinds! {
     PasswordPolicy "password_policy" = PASSWORD_POLICY;
     InstanceProfileRole "instance_profile_role" = INSTANCE_PROFILE_ROLE;
     Rivals "rivals";
+    Quarantined "quarantined";
     OverLimit "over_limit";
     Unknown "unknown_field";
 }
@@ -140,7 +141,7 @@ pub struct Conflict {
     pub id: ConflictId,
     /// What it is about.
     pub kind: ConflictKind,
-    /// Whose field it is; of rivals the first.
+    /// Whose field it is; of rivals the first, of who lost a name the first of them.
     pub entity: ConflictEntity,
     /// The field in words: which attachment, which tag.
     pub field: String,

@@ -5,9 +5,11 @@
 //! exist, so that it can be removed; what is *used* must exist.
 //!
 //! Two live entities of a kind can come to have one name, made at two nodes at once: they are
-//! rivals. Both stay listed, and a look-up gives the one whose name has the least dot. Until one of
-//! them is deleted or renamed, users and roles that have a rival are refused as principals, and no
-//! call that gives something relies on the name: it can only be taken from, renamed and deleted.
+//! rivals. Both stay listed, and a look-up gives the one whose name has the least dot. Until the
+//! control plane has decided whose the name is, or one of them is deleted or renamed, users and
+//! roles that have a rival are refused as principals, and no call that gives something relies on
+//! the name: it can only be taken from, renamed and deleted. Once it has decided, that holds for
+//! whoever lost the name; its holder is what the name names (`claims.rs`).
 //!
 //! **Must not know:** what the nouns have besides.
 
@@ -20,7 +22,7 @@ use model::{
 use wire::v1;
 
 use crate::{
-    Error, Identity, Noun, Page, Quota, Read,
+    Error, Identity, NameKey, Noun, Page, Quota, Read,
     field::{HEAD, NAME, PATH},
     state::Writes,
 };
@@ -137,15 +139,30 @@ impl Face {
 }
 
 impl Identity {
-    /// The entity to show for a name: one that must exist before one that may, then by the least
-    /// dot.
+    /// The entity to show for a name: its confirmed holder, else one that must exist before one
+    /// that may, then by the least dot. One that must not be relied on is found by its unique id as
+    /// well, before any that is called so: people take it apart, rename or delete it.
     pub(crate) fn find(
         &self,
         account: AccountId,
         kind: UniqueIdKind,
         name: &str,
     ) -> Option<Entity> {
-        self.find_among(account, kind, name, |_| true)
+        let by_id = self.find_rival(account, kind, name);
+        by_id.or_else(|| self.find_among(account, kind, name, |_| true))
+    }
+
+    /// The entity of a unique id, if it may exist and must not be relied on.
+    pub(crate) fn find_rival(
+        &self,
+        account: AccountId,
+        kind: UniqueIdKind,
+        id: &str,
+    ) -> Option<Entity> {
+        let id: UniqueId = id.parse().ok().filter(|id: &UniqueId| id.kind() == Some(kind))?;
+        let entity = Entity { account, id };
+        let found = self.read(&HEAD, entity).is_possible() && self.has_rival(entity);
+        found.then_some(entity)
     }
 
     /// The entity of an ARN, of which `name` is the last part, as [`Identity::find`] has it. Names
@@ -185,11 +202,19 @@ impl Identity {
             let siblings = self.state().get(&NAME.key(entity.account, entity.id));
             siblings.iter().map(|s| (s.dot.actor, s.dot.counter)).min()
         };
-        self.index()
-            .named(account, kind, &fold(name))
+        let key = NameKey { account, kind, fold: fold(name).into() };
+        let mut found = self
+            .index()
+            .named(account, kind, &key.fold)
             .map(|id| Entity { account, id })
-            .filter(|entity| self.read(&HEAD, *entity).is_possible() && wanted(entity))
-            .min_by_key(|entity| (self.read(&HEAD, *entity).must().is_none(), dot(entity)))
+            .filter(|entity| self.read(&HEAD, *entity).is_possible() && wanted(entity));
+        let (Some(first), second) = (found.next(), found.next()) else { return None };
+        let Some(second) = second else { return Some(first) };
+        let holder = self.holder(&key);
+        [first, second].into_iter().chain(found).min_by_key(|entity| {
+            let uncertain = self.read(&HEAD, *entity).must().is_none();
+            (holder != Some(entity.id), uncertain, dot(entity))
+        })
     }
 
     /// The entity of a name, if it may exist.
@@ -236,7 +261,7 @@ impl Identity {
         self.read(&HEAD, entity).must().map(|_| ()).ok_or(contested)
     }
 
-    /// Refuses a name that another entity may have.
+    /// Refuses a name that another entity may have, or is known to have that has not come yet.
     pub(crate) fn name_is_free(
         &self,
         account: AccountId,
@@ -249,7 +274,8 @@ impl Identity {
             .named(account, kind, &fold(name))
             .map(|id| Entity { account, id })
             .any(|entity| Some(entity) != except && self.read(&HEAD, entity).is_possible());
-        if taken {
+        let name_key = NameKey { account, kind, fold: fold(name).into() };
+        if taken || self.is_held_elsewhere(&name_key) {
             return Err(Error::EntityAlreadyExists { noun, name: name.to_owned() });
         }
         Ok(())
@@ -303,17 +329,6 @@ impl Identity {
     /// and have no rival.
     pub(crate) fn can_act(&self, entity: Entity) -> bool {
         self.read(&HEAD, entity).must().is_some() && !self.has_rival(entity)
-    }
-
-    /// Whether another entity that must exist may have a name that this one may have.
-    fn has_rival(&self, entity: Entity) -> bool {
-        let Some(kind) = entity.id.kind() else { return true };
-        self.read(&NAME, entity).may().any(|name| {
-            self.index()
-                .named(entity.account, kind, &fold(&name.text))
-                .map(|id| Entity { account: entity.account, id })
-                .any(|other| other != entity && self.read(&HEAD, other).must().is_some())
-        })
     }
 }
 

@@ -25,7 +25,8 @@
 //! Entities are users, groups, roles, instance profiles and managed policies. Of a contested
 //! document every side must allow and any may deny; if one side is a removal, only its denies
 //! count.
-//! An entity whose name another must have too reads as one whose head is contested.
+//! An entity whose name is another's, or that another must have too while nothing is decided, reads
+//! as one whose head is contested.
 //!
 //! **Invariants.** Numbers are for ever; a tag's message only grows.
 //!

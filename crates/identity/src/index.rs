@@ -21,6 +21,7 @@ use policy::{Document, DocumentKind};
 use wire::{Message, transaction::Meta, v1};
 
 use crate::{
+    entity::Entity,
     field::{
         ACCESS_KEY, ATTACHMENT, BOUNDARY, HEAD, INLINE_POLICY, INSTANCE_PROFILE_ROLE, MEMBERSHIP,
         NAME, POLICY_VERSION, TRUST_POLICY, USED_PASSWORD,
@@ -156,6 +157,11 @@ impl Index {
         self.documents.remove(key);
     }
 
+    /// Notes what a conflict may come from that no slot of this state shows.
+    pub(crate) fn touch(&mut self, touch: Touch) {
+        self.touched.push(touch);
+    }
+
     /// What was touched since this was last called.
     pub(crate) fn take_touched(&mut self) -> Vec<Touch> {
         std::mem::take(&mut self.touched)
@@ -237,6 +243,13 @@ impl Index {
     ) -> impl ExactSizeIterator<Item = UniqueId> {
         static NONE: BTreeSet<UniqueId> = BTreeSet::new();
         self.heads.get(&(account, kind)).unwrap_or(&NONE).iter().copied()
+    }
+
+    /// All entities that may exist.
+    pub(crate) fn all_heads(&self) -> impl Iterator<Item = Entity> {
+        self.heads.iter().flat_map(|((account, _), ids)| {
+            ids.iter().map(|id| Entity { account: *account, id: *id })
+        })
     }
 
     /// Whatever may have an edge to `target`: a group's users, a policy's principals, an owner's

@@ -19,6 +19,7 @@ pub mod attachment;
 mod authorize;
 pub mod boundary;
 mod check;
+mod claims;
 mod command;
 pub mod conflict;
 mod credential;
@@ -49,6 +50,7 @@ pub mod user;
 pub use access_key::{NewAccessKey, first_root_key, is_untouched};
 pub use authorize::authorize;
 pub use check::{CheckRequest, check, explain, principal_account};
+pub use claims::{NameProposal, Whose};
 pub use command::{Command, ControlChange, Outcome, Query, Reply, execute, query};
 pub use conflict::{Conflict, ConflictEvent, ConflictId, ConflictKind};
 pub use credential::{
@@ -57,7 +59,7 @@ pub use credential::{
 };
 pub use entity::{EntityName, ListByPath, PathPrefix, PolicyOwner, Rename};
 pub use error::{Error, Noun, Obstacle, Quota};
-pub use names::{Claim, Decision, NameKey, Names};
+pub use names::{Claim, Decision, NAME_BYTES_MAX, NAME_CLAIMS_MAX, NameKey, Names};
 pub use page::{Listing, Page};
 pub use password::Password;
 pub use principal::{AccountInfo, Accounts, Caller, Ctx, Principal, RequestContext, Session};

@@ -6,8 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use crdt::{Dot, VersionVector};
+use crdt::{Dot, VersionVector, covers};
 use model::{AccountId, UniqueId, UniqueIdKind};
+
+/// The longest name, folded, in bytes. IAM's are shorter.
+pub const NAME_BYTES_MAX: usize = 256;
+/// Claims in one proposal, at most: as many of the longest names fit into one command.
+pub const NAME_CLAIMS_MAX: usize = 200;
 
 /// A name: unique, in the end, per account and kind.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,5 +60,14 @@ impl Names {
         let claims =
             |decision: &Decision| usize::from(decision.holder.is_some()) + decision.lost.len();
         self.decisions.values().map(claims).sum()
+    }
+
+    /// How many names need not be kept once all up to here is settled.
+    pub fn count_settled(&self, upto: &VersionVector) -> usize {
+        let settled = |decision: &&Decision| {
+            let holder = decision.holder;
+            decision.lost.is_empty() && holder.is_some_and(|holder| covers(upto, &holder.dot))
+        };
+        self.decisions.values().filter(settled).count()
     }
 }

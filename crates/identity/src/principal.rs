@@ -1,8 +1,8 @@
 //! Who calls, and what a request says of itself.
 //!
 //! **Invariants.** The context keys that are derived from the caller cannot be set by a request.
-//! Root may do everything in its account. A principal that is deleted, even contestedly, or has a
-//! rival for its name, may do nothing.
+//! Root may do everything in its account. A principal that is deleted, even contestedly, has a
+//! rival for its name, or lost it, may do nothing.
 //!
 //! **Must not know:** how a caller proved itself.
 

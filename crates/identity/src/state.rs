@@ -1,6 +1,7 @@
 //! The replicated state with its indexes, and how fields of it are read and written.
 //!
-//! **Invariants.** Only [`Identity::apply`] changes either, together.
+//! **Invariants.** Only [`Identity::apply`] changes either, together. What the control plane
+//! decides comes in beside them and is never replicated.
 //!
 //! **Must not know:** calls, callers.
 
@@ -14,7 +15,8 @@ use wire::{
 };
 
 use crate::{
-    Read,
+    Names, Read,
+    claims::{Renamed, Undecided},
     conflict::{ConflictEvent, Inbox},
     entity::Entity,
     field::{ACCESS_KEY, DEFAULT_VERSION, Field, HEAD, NAME, PATH, POLICY_VERSION},
@@ -28,17 +30,22 @@ pub struct Identity {
     state: State<Meta>,
     index: Index,
     inbox: Inbox,
+    /// What the control plane has decided about names.
+    names: Arc<Names>,
+    undecided: Undecided,
 }
 
 impl Identity {
-    /// Derives the indexes of a whole state, as a snapshot brings it.
+    /// Derives the indexes of a whole state, as a snapshot brings it. Nothing is decided about its
+    /// names until [`Identity::set_names`] is called.
     pub fn from_state(state: State<Meta>) -> Self {
         let mut index = Index::default();
         for (key, siblings) in state.range(&[]) {
             index.add(&key, siblings);
             index.forget_existences();
         }
-        let mut identity = Self { state, index, inbox: Inbox::default() };
+        let mut identity = Self { state, index, ..Self::default() };
+        identity.scan_names();
         let _all_are_news = identity.keep_up_inbox();
         identity
     }
@@ -48,11 +55,16 @@ impl Identity {
     /// # Errors
     /// When it was applied before, or came before what it depends on; nothing changes then.
     pub fn apply(&mut self, transaction: &Transaction) -> Result<Vec<ConflictEvent>, ApplyError> {
-        let Self { state, index, inbox: _ } = self;
-        state.apply_observed(transaction, |moment, key, siblings| match moment {
-            Moment::Before => index.remove(key, siblings),
-            Moment::After => index.add(key, siblings),
+        let Self { state, index, inbox: _, names: _, undecided } = self;
+        let mut renamed = Renamed::default();
+        state.apply_observed(transaction, |moment, key, siblings| {
+            renamed.look(undecided, moment, key, siblings);
+            match moment {
+                Moment::Before => index.remove(key, siblings),
+                Moment::After => index.add(key, siblings),
+            }
         })?;
+        self.keep_up_names(renamed);
         Ok(self.keep_up_inbox())
     }
 
@@ -60,15 +72,20 @@ impl Identity {
     /// an entity that is gone. Nothing reads otherwise afterwards. Tells which conflicts are gone
     /// with it; `None` if it is not to be done here and now, as [`State::collect`] has it.
     pub fn collect(&mut self, barrier: &Barrier) -> Option<Vec<ConflictEvent>> {
-        let Self { state, index, inbox: _ } = self;
-        let collected = state.collect(barrier, fate, |moment, key, siblings| match moment {
-            Moment::Before => index.remove(key, siblings),
-            Moment::After => index.add(key, siblings),
+        let Self { state, index, inbox: _, names: _, undecided } = self;
+        let mut renamed = Renamed::default();
+        let collected = state.collect(barrier, fate, |moment, key, siblings| {
+            renamed.look(undecided, moment, key, siblings);
+            match moment {
+                Moment::Before => index.remove(key, siblings),
+                Moment::After => index.add(key, siblings),
+            }
         });
+        self.keep_up_names(renamed);
         collected.then(|| self.keep_up_inbox())
     }
 
-    fn keep_up_inbox(&mut self) -> Vec<ConflictEvent> {
+    pub(crate) fn keep_up_inbox(&mut self) -> Vec<ConflictEvent> {
         let touched = self.index.take_touched();
         if touched.is_empty() {
             return Vec::new();
@@ -91,6 +108,26 @@ impl Identity {
 
     pub(crate) fn index(&self) -> &Index {
         &self.index
+    }
+
+    pub(crate) fn index_mut(&mut self) -> &mut Index {
+        &mut self.index
+    }
+
+    pub(crate) fn names(&self) -> &Arc<Names> {
+        &self.names
+    }
+
+    pub(crate) fn names_mut(&mut self) -> &mut Arc<Names> {
+        &mut self.names
+    }
+
+    pub(crate) fn undecided(&self) -> &Undecided {
+        &self.undecided
+    }
+
+    pub(crate) fn undecided_mut(&mut self) -> &mut Undecided {
+        &mut self.undecided
     }
 
     /// A field of an entity.

@@ -31,7 +31,7 @@ use self::answer::Answers;
 pub use answer::{ANSWERS_MAX, RequestId};
 pub use codec::ControlDecodeError;
 pub use join::{JOIN_TOKENS_MAX, JoinToken, TokenHash};
-pub use name::{NAME_BYTES_MAX, NAME_CLAIMS_MAX, NAMES_MAX, claim_message};
+pub use name::{NAMES_MAX, claim_message};
 pub use proposal::{ProposalRefusal, may_propose};
 pub use roster::{ADDRESS_BYTES_MAX, NodeState, REGION_BYTES_MAX, Role, RosterEntry};
 
@@ -113,7 +113,6 @@ impl ControlState {
             Some(C::SetAlias(set)) => self.set_alias(set.account, &set.alias),
             Some(C::RemoveAlias(remove)) => self.remove_alias(remove.account, &remove.alias),
             Some(C::ClaimNames(claim)) => self.claim_names(claim),
-            Some(C::ReleaseNames(release)) => self.release_names(release),
             Some(C::AdvanceBarrier(advance)) => self.advance_barrier(advance),
         }
     }

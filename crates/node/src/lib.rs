@@ -13,6 +13,7 @@
 pub mod control;
 mod frame;
 mod input;
+mod names;
 mod node;
 mod scope;
 mod status;

@@ -262,7 +262,7 @@ impl Node {
     }
 
     /// Whether this node may make transactions.
-    fn may_write(&self) -> Result<(), Refusal> {
+    pub(crate) fn may_write(&self) -> Result<(), Refusal> {
         if self.role == Role::Replica {
             return Err(Refusal::NotAWriter { writer: self.some_writer() });
         }
@@ -385,6 +385,7 @@ impl Node {
         });
         self.accounts = Accounts(accounts.collect());
         let roster = roster(&control);
+        self.conflicts.extend(self.identity.set_names(Arc::clone(control.names())));
         self.control = control;
         let mut effects = self.replication.set_roster(now.ms(), roster);
         effects.extend(self.replication.set_stable(now.ms(), &self.control.barrier().stable));

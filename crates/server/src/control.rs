@@ -89,6 +89,7 @@ fn refusal_text(refusal: ControlRefusal) -> &'static str {
         }
         ControlRefusal::NamesFull => "as many names wait to be settled as can",
         ControlRefusal::RosterChanged => "the roster has changed meanwhile",
+        ControlRefusal::NamesBehind => "this node has not seen all whose names are settled",
         ControlRefusal::Malformed => "the cluster refuses what it was told",
         ControlRefusal::Unspecified => "the cluster refuses, for a reason that this version lacks",
     }

@@ -398,10 +398,13 @@ impl Core {
         metrics.inputs_waiting.set(count(waiting));
         let read = |node: &Node| {
             let conflicts = node.identity().conflict_counts();
-            (node.applied_lsn(), node.unstable(), node.staleness_ms(self.now()), conflicts)
+            let provisional = node.identity().provisional_names();
+            let staleness_ms = node.staleness_ms(self.now());
+            (node.applied_lsn(), node.unstable(), staleness_ms, conflicts, provisional)
         };
         // Of a node that ended the last values stay.
-        if let Ok((lsn, unstable, staleness_ms, conflicts)) = self.peek(read) {
+        if let Ok((lsn, unstable, staleness_ms, conflicts, provisional)) = self.peek(read) {
+            metrics.names_provisional.set(count(provisional));
             for (kind, open) in conflicts {
                 let kind = ConflictKind { kind: kind.word() };
                 metrics.conflicts.get_or_create(&kind).set(open);

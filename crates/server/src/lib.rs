@@ -22,6 +22,7 @@ pub mod home;
 pub mod http;
 pub mod membership;
 pub mod metrics;
+pub mod names;
 pub mod ops;
 pub mod panics;
 pub mod parts;

@@ -99,6 +99,8 @@ pub struct Metrics {
     pub diverged: Family<Peer, Count>,
     /// Conflicts that are open, by kind.
     pub conflicts: Family<ConflictKind, Count>,
+    /// Names that the control plane has not decided about.
+    pub names_provisional: Count,
     /// Seconds that checks here may be behind.
     pub staleness: Seconds,
     /// Seconds from asking until a change had propagated.
@@ -158,6 +160,7 @@ impl Default for Metrics {
             silence: Family::default(),
             diverged: Family::default(),
             conflicts: Family::default(),
+            names_provisional: Count::default(),
             staleness: Gauge::default(),
             propagation: seconds(),
             waits: Family::default(),
@@ -198,6 +201,8 @@ impl Metrics {
         add(r, "replication_diverged", "1: a peer's state differs", &self.diverged);
         add(r, "replication_streams_open", "Open streams", &self.streams_open);
         add(r, "conflicts_open", "Conflicts that are open", &self.conflicts);
+        let provisional = "Names that are not yet confirmed or lost";
+        add(r, "names_provisional", provisional, &self.names_provisional);
         add(r, "staleness_seconds", "How far checks may be behind", &self.staleness);
         add(r, "propagation_seconds", "Time to propagate", &self.propagation);
         add(r, "wait_outcomes", "How waits ended", &self.waits);

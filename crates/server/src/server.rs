@@ -40,6 +40,7 @@ use crate::{
     grpc::{self, Authorizations, Clusters, ConflictInbox, Joins, Peers, Propagations, ReadCalls},
     http, membership,
     metrics::{Listener, Metrics},
+    names,
     ops::{Condition, Ops},
     panics,
     parts::Parts,
@@ -254,6 +255,7 @@ fn spawn_parts(
     parts.spawn("dialers", done(streams::dial_all(Arc::clone(app), stop.clone())));
     parts.spawn("activation", done(membership::activate(Arc::clone(app), stop.clone())));
     parts.spawn("stability", done(stability::agree(Arc::clone(app), stop.clone())));
+    parts.spawn("names", done(names::claim(Arc::clone(app), stop.clone())));
     let addresses = (config.grpc_address(), config.aws_address());
     parts.spawn(
         "announcement",

@@ -16,7 +16,8 @@ use sha2::{Digest, Sha256};
 
 use super::{Change, ConflictEvent, ConflictId, ConflictKind};
 use crate::{
-    Identity,
+    Identity, NameKey,
+    claims::Contenders,
     entity::Entity,
     field::{ACCESS_KEY, HEAD, NAME, POLICY_VERSION},
     index::{Touch, differ},
@@ -27,7 +28,7 @@ use crate::{
 pub(crate) enum Subject {
     /// The sides of a slot.
     Slot(Key),
-    /// Entities of one name.
+    /// Entities of one name, or one whose name is another's.
     Rivals(AccountId, UniqueIdKind, String),
     /// A merge brought an owner of access keys, or a policy's versions, over their limit.
     Limit(AccountId, UniqueId),
@@ -141,17 +142,23 @@ fn open(identity: &Identity, subject: &Subject) -> Option<(ConflictId, ConflictK
             }
             Some((hash.finish(), ConflictKind::of(key.field.tag)))
         }
-        Subject::Rivals(account, kind, name) => {
-            let rivals = rivals(identity, *account, *kind, name);
-            if rivals.is_empty() {
-                return None;
-            }
-            let mut hash = Hash::new("rivals");
-            hash.part(name.as_bytes());
-            for Entity { account, id } in rivals {
+        Subject::Rivals(account, kind, fold) => {
+            let name = NameKey { account: *account, kind: *kind, fold: fold.as_str().into() };
+            let (what, conflict, all) = match identity.contenders(&name) {
+                Contenders::None => return None,
+                Contenders::Rivals(rivals) => ("rivals", ConflictKind::Rivals, rivals),
+                Contenders::Quarantined { holder, lost } => {
+                    let holder = holder.map(|id| Entity { account: *account, id });
+                    let all = holder.into_iter().chain(lost).collect();
+                    ("quarantined", ConflictKind::Quarantined, all)
+                }
+            };
+            let mut hash = Hash::new(what);
+            hash.part(fold.as_bytes());
+            for Entity { account, id } in all {
                 hash.part(&NAME.key(account, id));
             }
-            Some((hash.finish(), ConflictKind::Rivals))
+            Some((hash.finish(), conflict))
         }
         Subject::Limit(account, id) => {
             let keys = over_limit(identity, Entity { account: *account, id: *id });
@@ -187,23 +194,6 @@ fn exists(identity: &Identity, entity: Entity) -> bool {
             | UniqueIdKind::InstanceProfile,
         ) => identity.read(&HEAD, entity).is_possible(),
     }
-}
-
-/// The entities that are rivals for a name, by id: all that may have it, if one of them must exist.
-pub(super) fn rivals(
-    identity: &Identity,
-    account: AccountId,
-    kind: UniqueIdKind,
-    name: &str,
-) -> Vec<Entity> {
-    let all: Vec<Entity> = identity
-        .index()
-        .named(account, kind, name)
-        .map(|id| Entity { account, id })
-        .filter(|entity| identity.read(&HEAD, *entity).is_possible())
-        .collect();
-    let certain = all.iter().any(|entity| identity.read(&HEAD, *entity).must().is_some());
-    if certain && all.len() > 1 { all } else { Vec::new() }
 }
 
 /// The slots of an owner's access keys, or a policy's versions, if they are more than one may have.

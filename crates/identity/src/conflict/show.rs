@@ -11,11 +11,12 @@ use wire::{Message, transaction::Meta, v1};
 
 use super::{
     Choice, Conflict, ConflictEntity, ConflictId, ConflictKind, Side, WayOut,
-    inbox::{Subject, over_limit, rivals},
+    inbox::{Subject, over_limit},
     ways::{self, Slot},
 };
 use crate::{
-    Identity,
+    Identity, NameKey,
+    claims::Contenders,
     effective::PolicyRef,
     entity::Entity,
     field::{ACCESS_KEY, HEAD, NAME},
@@ -42,17 +43,17 @@ pub(super) fn conflict(identity: &Identity, id: ConflictId, subject: &Subject) -
                 ways_out,
             }
         }
-        Subject::Rivals(account, kind, name) => {
-            let rivals = rivals(identity, *account, *kind, name);
-            let first = rivals.first().copied();
-            let of = first.unwrap_or(Entity { account: *account, id: UniqueId::root(*account) });
+        Subject::Rivals(account, kind, fold) => {
+            let name = NameKey { account: *account, kind: *kind, fold: fold.as_str().into() };
+            let (word, of, sides) = contenders(identity, &name);
+            let nobody = Entity { account: *account, id: UniqueId::root(*account) };
             Conflict {
                 id,
-                kind: ConflictKind::Rivals,
-                entity: entity(identity, of),
-                field: format!("the name `{}`", cut(name)),
-                sides: rivals.into_iter().flat_map(|rival| named(identity, rival)).collect(),
-                withheld: withheld(ConflictKind::Rivals, Some(*kind)),
+                kind: word,
+                entity: entity(identity, of.unwrap_or(nobody)),
+                field: format!("the name `{}`", cut(fold)),
+                sides,
+                withheld: withheld(word, Some(*kind)),
                 ways_out,
             }
         }
@@ -183,9 +184,10 @@ fn field(identity: &Identity, slot: &Slot<'_>) -> String {
         ConflictKind::LoginProfile => "login profile".to_owned(),
         ConflictKind::PasswordPolicy => "password policy".to_owned(),
         ConflictKind::InstanceProfileRole => format!("role {}", target()),
-        ConflictKind::Rivals | ConflictKind::OverLimit | ConflictKind::Unknown => {
-            "a field that this version does not know".to_owned()
-        }
+        ConflictKind::Rivals
+        | ConflictKind::Quarantined
+        | ConflictKind::OverLimit
+        | ConflictKind::Unknown => "a field that this version does not know".to_owned(),
     }
 }
 
@@ -207,12 +209,31 @@ fn side(identity: &Identity, slot: &Slot<'_>, sibling: &Sibling<Meta>) -> Side {
     }
 }
 
-/// The sides of a rival: who gave it its name.
-fn named(identity: &Identity, rival: Entity) -> Vec<Side> {
-    let key = Key::new(rival.account, rival.id, NAME.tag(), "");
+/// Who has a name that others have too: what kind of conflict that is, whose it is, its sides.
+fn contenders(identity: &Identity, name: &NameKey) -> (ConflictKind, Option<Entity>, Vec<Side>) {
+    let sides = |of: &[Entity], role: &'static str| -> Vec<Side> {
+        of.iter().flat_map(|entity| named(identity, *entity, role)).collect()
+    };
+    match identity.contenders(name) {
+        Contenders::None => (ConflictKind::Rivals, None, Vec::new()),
+        Contenders::Rivals(rivals) => {
+            (ConflictKind::Rivals, rivals.first().copied(), sides(&rivals, ""))
+        }
+        Contenders::Quarantined { holder, lost } => {
+            let holder = holder.map(|id| Entity { account: name.account, id });
+            let mut shown = sides(holder.as_slice(), ", has the name");
+            shown.extend(sides(&lost, ", has lost the name"));
+            (ConflictKind::Quarantined, lost.first().copied(), shown)
+        }
+    }
+}
+
+/// The sides of who has a name: who gave it.
+fn named(identity: &Identity, entity: Entity, role: &str) -> Vec<Side> {
+    let key = Key::new(entity.account, entity.id, NAME.tag(), "");
     let siblings = identity.state().get(&key.to_bytes());
-    let arn = identity.face(rival).arn;
-    let value = format!("{arn} ({})", rival.id);
+    let arn = identity.face(entity).arn;
+    let value = format!("{arn} ({}{role})", entity.id);
     let show = |sibling| Side { value: value.clone(), ..side(identity, &Slot::of(&key), sibling) };
     siblings.iter().map(show).collect()
 }
@@ -280,6 +301,7 @@ fn words(identity: &Identity, slot: &Slot<'_>, bytes: &[u8]) -> Option<String> {
         | ConflictKind::InlinePolicy
         | ConflictKind::PolicyVersion
         | ConflictKind::Rivals
+        | ConflictKind::Quarantined
         | ConflictKind::OverLimit
         | ConflictKind::Unknown => format!("{} bytes", bytes.len()),
     })
@@ -309,6 +331,12 @@ fn withheld(kind: ConflictKind, of: Option<UniqueIdKind>) -> &'static str {
         ConflictKind::InstanceProfileRole => "room for another role",
         ConflictKind::Rivals if acts => "the credentials of all of them, and giving them anything",
         ConflictKind::Rivals => "what they allow, and giving them anything; what they deny counts",
+        ConflictKind::Quarantined if acts => {
+            "the credentials of whoever lost the name, and giving it anything"
+        }
+        ConflictKind::Quarantined => {
+            "what it allows, and giving it anything; what it denies counts"
+        }
         ConflictKind::OverLimit => "making more of them",
         ConflictKind::Unknown => "whatever a newer version says",
     }

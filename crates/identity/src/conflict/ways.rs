@@ -20,7 +20,7 @@ use crate::{
     authorize::demand_entity,
     boundary,
     effective::PolicyRef,
-    entity::{Entity, Face},
+    entity::{self, Entity, Face},
     execute,
     field::ACCESS_KEY,
     group, inline, instance_profile, login_profile, password_policy,
@@ -101,7 +101,7 @@ pub(super) fn way(identity: &Identity, slot: &Slot<'_>, value: Option<&[u8]>) ->
 
 /// The call that writes a value.
 fn call(identity: &Identity, slot: &Slot<'_>, value: Option<&[u8]>) -> Option<Command> {
-    let owner = Owner { kind: slot.entity.id.kind()?, face: identity.face(slot.entity) };
+    let owner = Owner::of(identity, slot.entity)?;
     let text = || decode::<v1::Text>(value).map(|text| text.text);
     match slot.kind {
         ConflictKind::Existence if value.is_none() => owner.delete(),
@@ -166,6 +166,7 @@ fn call(identity: &Identity, slot: &Slot<'_>, value: Option<&[u8]>) -> Option<Co
         ConflictKind::Existence
         | ConflictKind::AccessKey
         | ConflictKind::Rivals
+        | ConflictKind::Quarantined
         | ConflictKind::OverLimit
         | ConflictKind::Unknown => None,
     }
@@ -224,6 +225,16 @@ macro_rules! by_kind {
 
 #[expect(unreachable_patterns, reason = "what a macro's call takes up is there twice")]
 impl Owner {
+    /// Who must not be relied on is called by its unique id: by its name another may be found.
+    fn of(identity: &Identity, entity: Entity) -> Option<Self> {
+        let (kind, mut face) = (entity.id.kind()?, identity.face(entity));
+        if identity.has_rival(entity) {
+            face.name = entity.id.to_string();
+            face.arn = entity::arn(entity.account, kind, &face.path, &face.name);
+        }
+        Some(Self { kind, face })
+    }
+
     fn name<N: std::str::FromStr<Err = model::Constraint>>(&self) -> N {
         self.face.typed_name()
     }
@@ -383,7 +394,7 @@ pub(super) fn writes(
     let Outcome::Write { mut writes, reply: _ } = execute(identity, ctx, &command)? else {
         return Err(contested(identity, &slot));
     };
-    // The call finds its entity by name, and of rivals that may be another.
+    // The call finds its entity by name.
     let bytes = key.to_bytes();
     let write = writes.iter_mut().find(|write| write.key == bytes);
     let write = write.ok_or_else(|| contested(identity, &slot))?;

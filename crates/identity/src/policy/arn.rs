@@ -51,7 +51,9 @@ impl PolicyArn {
             return None;
         }
         let name = self.0.resource().rsplit('/').next()?;
-        let found = identity.find_by_arn(account, UniqueIdKind::Policy, name, &self.0);
+        let rival = identity.find_rival(account, UniqueIdKind::Policy, name);
+        let by_arn = || identity.find_by_arn(account, UniqueIdKind::Policy, name, &self.0);
+        let found = rival.or_else(by_arn);
         found.map(PolicyRef::Customer)
     }
 

@@ -4,15 +4,18 @@
 //! all transactions; `[b:] may PRINCIPAL action resource key=value…` asks for a decision, `[b:]
 //! auth keyN` whether the Nth key that was made authenticates. `conflicts` shows the open ones,
 //! `events` what was told of them since; `CALLER Resolve KIND CHOICE`, with an id for the kind or
-//! the first of that kind, settles one. `collect` exchanges all and forgets what is stable; it says
-//! how many slots are left. `quiet` before a step leaves it out of what is said.
+//! the first of that kind, settles one. `decide` has the control plane decide what the node
+//! proposes about names, and tells every node; `settle` has it forget what it need not keep.
+//! `collect` exchanges all and forgets what is stable; it says how many slots are left. `quiet`
+//! before a step leaves it out of what is said.
 
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
-use crdt::{Barrier, Dot, Hlc, NodeId};
+use crdt::{Barrier, Dot, Hlc, NodeId, VersionVector, covers};
 use identity::{
     AccountInfo, Accounts, Caller, CheckRequest, Command, Conflict, ConflictEvent, ConflictId, Ctx,
-    Error, Identity, KeyRing, Outcome, Page, Principal, Query, Reply, RequestContext, Session,
+    Error, Identity, KeyRing, NameProposal, Names, Outcome, Page, Principal, Query, Reply,
+    RequestContext, Session, Whose,
     access_key::{AccessKey, Status},
     authenticate_key, check,
     conflict::{Choice, ConflictEntity, Resolve, Side, WayOut},
@@ -32,6 +35,7 @@ pub(crate) struct Replica {
     log: Vec<Arc<Transaction>>,
     /// What was told of conflicts and not asked for yet.
     events: Vec<ConflictEvent>,
+    names: Arc<Names>,
 }
 
 /// Two replicas and what clients know.
@@ -123,6 +127,8 @@ impl History {
                     None => "no".to_owned(),
                 }
             }
+            ["decide"] => self.decide(node),
+            ["settle"] => self.settle(node),
             ["conflicts"] => self.conflicts(node),
             ["events"] => {
                 let events = std::mem::take(&mut self.replicas[node].events);
@@ -161,6 +167,62 @@ impl History {
             Ok(decision) => format!("{:?}", decision.verdict),
             Err(error) => format!("{error:?}"),
         }
+    }
+
+    /// The first that is listed has a name, if nobody has it; `node::control` has the rules.
+    fn decide(&mut self, node: usize) -> String {
+        let everything = VersionVector::new();
+        let replica = &self.replicas[node];
+        let proposal = replica.identity.propose_names(Whose::Anybodys, &everything);
+        let Some(NameProposal { claims, released, settled: _ }) = proposal else {
+            return "nothing".to_owned();
+        };
+        let mut names = (*replica.names).clone();
+        let seen = replica.identity.state().vector();
+        for (name, claim) in &released {
+            let decision = names.decisions.get_mut(name).unwrap();
+            decision.holder.take_if(|holder| holder == claim);
+            decision.lost.retain(|lost| lost != claim);
+        }
+        names.decisions.retain(|_, d| d.holder.is_some() || !d.lost.is_empty());
+        for (name, claim) in &claims {
+            let settled = covers(&names.settled, &claim.dot);
+            let mut known = names.decisions.get(name).map_or(Vec::new(), |d| d.lost.clone());
+            known.extend(names.decisions.get(name).and_then(|d| d.holder));
+            let live = claims.iter().filter(|(of, _)| of == name);
+            let live: Vec<UniqueId> = live.map(|(_, claim)| claim.id).collect();
+            let decision = names.decisions.entry(name.clone()).or_default();
+            decision.holder.take_if(|h| covers(seen, &h.dot) && !live.contains(&h.id));
+            match decision.holder {
+                _ if known.contains(claim) => {}
+                None => decision.holder = Some(*claim),
+                Some(holder) if settled && !known.contains(&holder) => unreachable!("{name:?}"),
+                Some(holder) if holder.id != claim.id => decision.lost.push(*claim),
+                Some(_) => {}
+            }
+        }
+        self.tell(names);
+        format!("{} claimed, {} released", claims.len(), released.len())
+    }
+
+    fn settle(&mut self, node: usize) -> String {
+        let replica = &self.replicas[node];
+        let mut names = (*replica.names).clone();
+        names.settled = replica.identity.state().vector().clone();
+        let before = names.decisions.len();
+        names.decisions.retain(|_, decision| !decision.lost.is_empty());
+        let said = format!("{} of {before} kept", names.decisions.len());
+        self.tell(names);
+        said
+    }
+
+    fn tell(&mut self, names: Names) {
+        let names = Arc::new(names);
+        for replica in &mut self.replicas {
+            replica.names = Arc::clone(&names);
+            replica.events.extend(replica.identity.set_names(Arc::clone(&names)));
+        }
+        self.check_indexes();
     }
 
     /// All open conflicts of the account, as they are shown.
@@ -288,6 +350,15 @@ impl History {
         }
     }
 
+    /// The unique ids of all users.
+    pub(crate) fn ids_of_users(&self, node: usize) -> Vec<UniqueId> {
+        let Call::Query(list) = parse("ListUsers", &[], &[]) else { panic!("a query") };
+        match self.query(node, &root(ACCOUNT.parse().unwrap()), &list) {
+            Ok(Reply::ListUsers(users)) => users.items.into_iter().map(|user| user.id).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
     pub(crate) fn query(
         &self,
         node: usize,
@@ -407,8 +478,9 @@ impl History {
 
     /// Indexes are the same whether kept up or derived anew.
     fn check_indexes(&self) {
-        for Replica { identity, .. } in &self.replicas {
-            let anew = Identity::from_state(identity.state().clone());
+        for Replica { identity, names, .. } in &self.replicas {
+            let mut anew = Identity::from_state(identity.state().clone());
+            anew.set_names(Arc::clone(names));
             assert_eq!(format!("{anew:?}"), format!("{identity:?}"));
         }
     }

@@ -13,6 +13,7 @@ mod history;
 mod instance_profiles;
 mod limits;
 mod matrix;
+mod names;
 mod nouns;
 mod parse;
 mod passwords;

@@ -57,7 +57,6 @@ pub fn may_propose(
         Command::ActivateNode(activate) => writer.or_else(|_| own(activate.node)),
         Command::UpdateNode(update) => own(update.node),
         Command::ClaimNames(claim) => writer.and_then(|()| own(claim.node)),
-        Command::ReleaseNames(release) => writer.and_then(|()| own(release.node)),
         Command::AdvanceBarrier(_)
         | Command::CreateJoinToken(_)
         | Command::AddNode(_)
@@ -77,7 +76,6 @@ mod tests {
     fn commands() -> Vec<(&'static str, Option<Command>)> {
         let update = |node| v1::UpdateNode { node, ..v1::UpdateNode::default() };
         let claim = |node| v1::ClaimNames { node, ..v1::ClaimNames::default() };
-        let release = |node| v1::ReleaseNames { node, ..v1::ReleaseNames::default() };
         vec![
             ("none", None),
             ("init", Some(Command::InitCluster(v1::InitCluster::default()))),
@@ -94,8 +92,6 @@ mod tests {
             ("unalias", Some(Command::RemoveAlias(v1::RemoveAlias::default()))),
             ("claim self", Some(Command::ClaimNames(claim(7)))),
             ("claim other", Some(Command::ClaimNames(claim(8)))),
-            ("release self", Some(Command::ReleaseNames(release(7)))),
-            ("release other", Some(Command::ReleaseNames(release(8)))),
             ("barrier", Some(Command::AdvanceBarrier(v1::AdvanceBarrier::default()))),
         ]
     }
@@ -150,8 +146,6 @@ mod tests {
             unalias        yes     yes     removed writers writers removed
             claim self     yes     yes     removed writers writers removed
             claim other    another another removed writers writers removed
-            release self   yes     yes     removed writers writers removed
-            release other  another another removed writers writers removed
             barrier        yes     yes     removed writers writers removed
         "#]]
         .assert_eq(&table);

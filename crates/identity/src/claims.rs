@@ -1,0 +1,439 @@
+//! Names that are provisional, confirmed or lost, as this state and the control plane's decisions
+//! have it together.
+//!
+//! Who has a name that the control plane has confirmed is its holder, and works whoever else has
+//! it. All others who have it are quarantined, as is who lost it, until they are renamed or
+//! deleted: they read as what must not be relied on. While nothing is decided, several who have one
+//! name are rivals, and all of them read so.
+//!
+//! **Invariants.** Of what must exist, at most one entity of a name may act. The undecided claims
+//! are those that a scan of the state finds; a test compares.
+//!
+//! **Must not know:** who proposes, how the control plane decides.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use crdt::{Dot, Moment, NodeId, Sibling, VersionVector, covers};
+use model::{AccountId, Key, UniqueId, UniqueIdKind, fold};
+use wire::{Message as _, transaction::Meta, v1};
+
+use crate::{
+    Claim, ConflictEvent, Decision, Identity, NameKey, Names,
+    entity::Entity,
+    field::{HEAD, NAME},
+    index::Touch,
+    names::{NAME_BYTES_MAX, NAME_CLAIMS_MAX},
+};
+
+/// Writes of names about which nothing is decided, by dot.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Undecided(BTreeMap<NodeId, BTreeSet<(u64, AccountId, UniqueId)>>);
+
+/// The names that a change touched.
+#[derive(Debug, Default)]
+pub(crate) struct Renamed {
+    names: BTreeSet<NameKey>,
+    entities: BTreeSet<Entity>,
+    existed: bool,
+}
+
+/// Whose claims to propose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Of names that this node gave.
+    Of(NodeId),
+    /// Of names that any node gave.
+    Anybodys,
+}
+
+/// What to tell the control plane about names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NameProposal {
+    /// Of each name that is claimed, all who have it.
+    pub claims: Vec<(NameKey, Claim)>,
+    /// Claims of the table that were given up.
+    pub released: Vec<(NameKey, Claim)>,
+    /// Up to where all names are decided.
+    pub settled: VersionVector,
+}
+
+/// Who has a name that is not beyond doubt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Contenders {
+    /// Nobody but who may have it.
+    None,
+    /// Several, about whom nothing is decided: all of them.
+    Rivals(Vec<Entity>),
+    /// Those that lost it, and who has it instead, if it is known.
+    Quarantined { holder: Option<UniqueId>, lost: Vec<Entity> },
+}
+
+impl Undecided {
+    fn put(&mut self, entity: Entity, dot: Dot, undecided: bool) {
+        let entry = (dot.counter, entity.account, entity.id);
+        if undecided {
+            self.0.entry(dot.actor).or_default().insert(entry);
+        } else if let Some(of_node) = self.0.get_mut(&dot.actor) {
+            of_node.remove(&entry);
+            if of_node.is_empty() {
+                self.0.remove(&dot.actor);
+            }
+        }
+    }
+
+    fn of(&self, node: NodeId) -> impl Iterator<Item = (u64, Entity)> {
+        let entity = |(seq, account, id): &(u64, AccountId, UniqueId)| {
+            (*seq, Entity { account: *account, id: *id })
+        };
+        self.0.get(&node).into_iter().flatten().map(entity)
+    }
+
+    fn all(&self) -> impl Iterator<Item = Entity> {
+        self.0.keys().flat_map(|node| self.of(*node)).map(|(_, entity)| entity)
+    }
+}
+
+impl Renamed {
+    /// Looks at a slot before and after it changes.
+    pub(crate) fn look(
+        &mut self,
+        undecided: &mut Undecided,
+        moment: Moment,
+        key: &[u8],
+        siblings: &[Sibling<Meta>],
+    ) {
+        let Ok(Key { account, id, field }) = Key::from_bytes(key) else { return };
+        let entity = Entity { account, id };
+        if field.tag == NAME.tag() {
+            for (name, dot) in names(entity, siblings) {
+                if let Moment::Before = moment {
+                    undecided.put(entity, dot, false);
+                }
+                self.names.insert(name);
+            }
+        } else if field.tag == HEAD.tag() {
+            let exists = siblings.iter().any(|sibling| sibling.value.is_some());
+            match moment {
+                Moment::Before => self.existed = exists,
+                Moment::After if self.existed != exists => drop(self.entities.insert(entity)),
+                Moment::After => {}
+            }
+        }
+    }
+}
+
+/// The names that a slot gives, with the writes.
+fn names(entity: Entity, siblings: &[Sibling<Meta>]) -> Vec<(NameKey, Dot)> {
+    let Entity { account, id } = entity;
+    let Some(kind) = id.kind().filter(|kind| is_named(*kind)) else { return Vec::new() };
+    let name = |sibling: &Sibling<Meta>| {
+        let text = v1::Text::decode(sibling.value.as_deref()?).ok()?;
+        Some((NameKey { account, kind, fold: fold(&text.text).into() }, sibling.dot))
+    };
+    siblings.iter().filter_map(name).collect()
+}
+
+fn is_named(kind: UniqueIdKind) -> bool {
+    match kind {
+        UniqueIdKind::User
+        | UniqueIdKind::Group
+        | UniqueIdKind::Role
+        | UniqueIdKind::Policy
+        | UniqueIdKind::InstanceProfile => true,
+        UniqueIdKind::Root | UniqueIdKind::AccessKey | UniqueIdKind::SessionKey => false,
+    }
+}
+
+impl Identity {
+    /// Takes the control plane's newest decisions. Tells which conflicts appeared by them, and
+    /// which are gone.
+    pub fn set_names(&mut self, names: Arc<Names>) -> Vec<ConflictEvent> {
+        let before = std::mem::replace(self.names_mut(), names);
+        let Names { decisions, settled } = &*Arc::clone(self.names());
+        let mut changed = changed(&before.decisions, decisions);
+        for dot in settled.iter().filter(|dot| dot.counter > before.settled.get(dot.actor)) {
+            let upto = self.undecided().of(*dot.actor);
+            let upto: Vec<Entity> = upto
+                .take_while(|(counter, _)| *counter <= dot.counter)
+                .map(|(_, entity)| entity)
+                .collect();
+            changed.extend(upto.into_iter().flat_map(|entity| self.claims_of(entity).into_keys()));
+        }
+        for name in changed {
+            self.look_again(&name);
+            self.index_mut().touch(Touch::Name(name.account, name.kind, name.fold.into()));
+        }
+        self.keep_up_inbox()
+    }
+
+    /// Keeps the undecided claims up with what a transaction changed.
+    pub(crate) fn keep_up_names(&mut self, renamed: Renamed) {
+        let Renamed { mut names, entities, existed: _ } = renamed;
+        for entity in entities {
+            let slot = self.state().get(&NAME.key(entity.account, entity.id));
+            names.extend(self::names(entity, slot).into_iter().map(|(name, _)| name));
+        }
+        for name in names {
+            self.look_again(&name);
+            if self.names().decisions.contains_key(&name) {
+                self.index_mut().touch(Touch::Name(name.account, name.kind, name.fold.into()));
+            }
+        }
+    }
+
+    /// Derives the undecided claims of a whole state.
+    pub(crate) fn scan_names(&mut self) {
+        *self.undecided_mut() = Undecided::default();
+        let all: Vec<Entity> = self.index().all_heads().collect();
+        for entity in all {
+            self.look_again_at(entity);
+        }
+    }
+
+    fn look_again(&mut self, name: &NameKey) {
+        for entity in self.named(name) {
+            self.look_again_at(entity);
+        }
+    }
+
+    fn look_again_at(&mut self, entity: Entity) {
+        let exists = self.read(&HEAD, entity).is_possible();
+        let slot = self.state().get(&NAME.key(entity.account, entity.id));
+        let mut dots: BTreeMap<NameKey, Vec<Dot>> = BTreeMap::new();
+        for (name, dot) in names(entity, slot) {
+            dots.entry(name).or_default().push(dot);
+        }
+        for (name, dots) in dots {
+            // What no call makes the control plane would refuse: it is never decided.
+            let is_name = !name.fold.is_empty() && name.fold.len() <= NAME_BYTES_MAX;
+            let undecided = exists && is_name && !self.is_decided(&name, entity.id, &dots);
+            for dot in dots {
+                self.undecided_mut().put(entity, dot, undecided);
+            }
+        }
+    }
+
+    /// The names that an entity may have, with the writes that gave them; none if it is gone.
+    fn claims_of(&self, entity: Entity) -> BTreeMap<NameKey, Vec<Dot>> {
+        let mut claims: BTreeMap<NameKey, Vec<Dot>> = BTreeMap::new();
+        if self.read(&HEAD, entity).is_possible() {
+            let slot = self.state().get(&NAME.key(entity.account, entity.id));
+            for (name, dot) in names(entity, slot) {
+                claims.entry(name).or_default().push(dot);
+            }
+        }
+        claims
+    }
+
+    fn named(&self, NameKey { account, kind, fold }: &NameKey) -> Vec<Entity> {
+        let named = self.index().named(*account, *kind, fold);
+        named.map(|id| Entity { account: *account, id }).collect()
+    }
+
+    /// Whoever may have a name and may exist, who must exist before who may, by the first write.
+    fn live(&self, name: &NameKey) -> Vec<(Entity, Vec<Dot>)> {
+        let dots = |entity| Some((entity, self.claims_of(entity).remove(name)?));
+        let mut live: Vec<_> = self.named(name).into_iter().filter_map(dots).collect();
+        live.sort_by_key(|(entity, dots)| {
+            let first = dots.first().map(|dot| (dot.actor, dot.counter));
+            (self.read(&HEAD, *entity).must().is_none(), first)
+        });
+        live
+    }
+
+    fn is_decided(&self, name: &NameKey, id: UniqueId, dots: &[Dot]) -> bool {
+        match self.names().decisions.get(name) {
+            Some(Decision { holder, lost: _ }) if holder.is_some_and(|h| h.id == id) => true,
+            Some(decision) => has_lost(decision, id, dots),
+            None => {
+                let settled = |dot| covers(&self.names().settled, dot);
+                dots.iter().any(settled) && self.unsaid_holder(name) == Some(id)
+            }
+        }
+    }
+
+    /// Who holds a name for good, if that is decided and it did not give it up.
+    pub(crate) fn holder(&self, name: &NameKey) -> Option<UniqueId> {
+        match self.names().decisions.get(name) {
+            Some(Decision { holder: Some(Claim { id, dot }), lost: _ }) => {
+                let entity = Entity { account: name.account, id: *id };
+                let arrived = covers(self.state().vector(), dot);
+                let holds = !arrived || self.claims_of(entity).contains_key(name);
+                holds.then_some(*id)
+            }
+            Some(Decision { holder: None, lost: _ }) => None,
+            None => self.unsaid_holder(name),
+        }
+    }
+
+    /// Who holds a name that the table need not have. Of two (one was deleted, and came back by a
+    /// call that raced the deletion) that which must exist.
+    fn unsaid_holder(&self, name: &NameKey) -> Option<UniqueId> {
+        let settled = &self.names().settled;
+        if settled.is_empty() {
+            return None;
+        }
+        let mut live = self.live(name);
+        live.retain(|(_, dots)| dots.iter().any(|dot| covers(settled, dot)));
+        let must = |entity: &Entity| self.read(&HEAD, *entity).must().is_some();
+        match live.as_slice() {
+            [] => None,
+            [(one, _)] => Some(one.id),
+            [(first, _), (second, _), ..] => (must(first) && !must(second)).then_some(first.id),
+        }
+    }
+
+    /// Who has a name that others have too, or that was decided to be another's.
+    pub(crate) fn contenders(&self, name: &NameKey) -> Contenders {
+        let live = self.live(name);
+        let decision = self.names().decisions.get(name);
+        if live.len() < 2 && decision.is_none() {
+            return Contenders::None;
+        }
+        let holder = self.holder(name);
+        let all = live.iter().map(|(entity, _)| *entity);
+        let lost: Vec<Entity> = match holder {
+            Some(holder) => all.filter(|entity| entity.id != holder).collect(),
+            None => {
+                let lost = |(entity, dots): &&(Entity, Vec<Dot>)| {
+                    decision.is_some_and(|decision| has_lost(decision, entity.id, dots))
+                };
+                live.iter().filter(lost).map(|(entity, _)| *entity).collect()
+            }
+        };
+        if !lost.is_empty() {
+            let rest = || live.iter().find(|(entity, _)| !lost.contains(entity));
+            let holder = holder.or_else(|| rest().map(|(entity, _)| entity.id));
+            return Contenders::Quarantined { holder, lost };
+        }
+        let certain = live.iter().any(|(entity, _)| self.read(&HEAD, *entity).must().is_some());
+        if holder.is_none() && live.len() > 1 && certain {
+            Contenders::Rivals(live.into_iter().map(|(entity, _)| entity).collect())
+        } else {
+            Contenders::None
+        }
+    }
+
+    /// Whether an entity must not be relied on: it lost a name that it may have, or another that
+    /// must exist may have it too and nothing is decided.
+    pub(crate) fn has_rival(&self, entity: Entity) -> bool {
+        if entity.id.kind().is_none() {
+            return true;
+        }
+        let exists = |other: &Entity| self.read(&HEAD, *other).must().is_some();
+        self.claims_of(entity).into_iter().any(|(name, dots)| {
+            let decision = self.names().decisions.get(&name);
+            let others = self.named(&name).into_iter().filter(|other| *other != entity);
+            let others: Vec<Entity> = others.collect();
+            if decision.is_none() && others.is_empty() {
+                return false;
+            }
+            match self.holder(&name) {
+                Some(holder) => holder != entity.id,
+                None => {
+                    let has_lost =
+                        |id, dots: &[Dot]| decision.is_some_and(|d| has_lost(d, id, dots));
+                    let in_the_way = |other: &Entity| {
+                        let dots = self.claims_of(*other).remove(&name).unwrap_or_default();
+                        exists(other) && !has_lost(other.id, &dots)
+                    };
+                    has_lost(entity.id, &dots) || others.iter().any(in_the_way)
+                }
+            }
+        })
+    }
+
+    /// Whether a name is known to be another's than those that this state has.
+    pub(crate) fn is_held_elsewhere(&self, name: &NameKey) -> bool {
+        let held = |Claim { id: _, dot }: Claim| !covers(self.state().vector(), &dot);
+        let decision = self.names().decisions.get(name);
+        decision.and_then(|decision| decision.holder).is_some_and(held)
+    }
+
+    /// What to propose, if there is anything. `safe` is what a majority of the writers has on disk:
+    /// nothing else is settled, since who lacks something of it may propose nothing.
+    pub fn propose_names(&self, whose: Whose, safe: &VersionVector) -> Option<NameProposal> {
+        let claims = match whose {
+            Whose::Of(node) => self.claims(self.undecided().of(node).map(|(_, entity)| entity)),
+            Whose::Anybodys => self.claims(self.undecided().all()),
+        };
+        let released = match whose {
+            Whose::Of(_) => Vec::new(),
+            Whose::Anybodys => self.given_up(NAME_CLAIMS_MAX.saturating_sub(claims.len())),
+        };
+        let settled = self.decided_upto(safe);
+        let tidies = whose == Whose::Anybodys && self.names().count_settled(&settled) >= TIDY_FROM;
+        let any = tidies || !claims.is_empty() || !released.is_empty();
+        any.then_some(NameProposal { claims, released, settled })
+    }
+
+    /// How many names are undecided.
+    pub fn provisional_names(&self) -> usize {
+        self.undecided().0.values().map(BTreeSet::len).sum()
+    }
+
+    fn claims(&self, entities: impl Iterator<Item = Entity>) -> Vec<(NameKey, Claim)> {
+        let (mut claims, mut done) = (Vec::new(), BTreeSet::new());
+        for entity in entities {
+            for (name, dots) in self.claims_of(entity) {
+                if self.is_decided(&name, entity.id, &dots) || !done.insert(name.clone()) {
+                    continue;
+                }
+                let live = self.live(&name);
+                if claims.len() + live.len() > NAME_CLAIMS_MAX {
+                    if claims.is_empty() {
+                        continue;
+                    }
+                    return claims;
+                }
+                claims.extend(live.into_iter().filter_map(|(Entity { account: _, id }, dots)| {
+                    Some((name.clone(), Claim { id, dot: *dots.first()? }))
+                }));
+            }
+        }
+        claims
+    }
+
+    fn given_up(&self, max: usize) -> Vec<(NameKey, Claim)> {
+        let all = self.names().decisions.iter().flat_map(|(name, Decision { holder, lost })| {
+            holder.iter().chain(lost).map(move |claim| (name, *claim))
+        });
+        let given_up = all.filter(|(name, Claim { id, dot })| {
+            let entity = Entity { account: name.account, id: *id };
+            covers(self.state().vector(), dot) && !self.claims_of(entity).contains_key(name)
+        });
+        given_up.take(max).map(|(name, claim)| (name.clone(), claim)).collect()
+    }
+
+    fn decided_upto(&self, safe: &VersionVector) -> VersionVector {
+        let mut upto = self.state().vector().clone();
+        upto.glb(safe);
+        for (node, seq) in &mut upto.dots {
+            if let Some((undecided, _)) = self.undecided().of(*node).next() {
+                *seq = (*seq).min(undecided.saturating_sub(1));
+            }
+        }
+        upto.dots.retain(|_, seq| *seq > 0);
+        upto
+    }
+}
+
+/// The table is told what is settled once so many of its names are.
+const TIDY_FROM: usize = 256;
+
+fn has_lost(decision: &Decision, id: UniqueId, dots: &[Dot]) -> bool {
+    decision.lost.iter().any(|lost| lost.id == id && dots.contains(&lost.dot))
+}
+
+/// The names whose decisions differ.
+fn changed(
+    before: &BTreeMap<NameKey, Decision>,
+    after: &BTreeMap<NameKey, Decision>,
+) -> BTreeSet<NameKey> {
+    let gone = before.keys().filter(|name| !after.contains_key(*name));
+    let new = after.iter().filter(|(name, decision)| before.get(*name) != Some(*decision));
+    gone.chain(new.map(|(name, _)| name)).cloned().collect()
+}
