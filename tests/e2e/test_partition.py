@@ -125,11 +125,11 @@ class Deployment:
         """Calls with a boto3 IAM client of the node, on the node's host."""
         return self.host(number).call(lambda: call(self.client(number)))
 
-    def client(self, number, service="iam", key=None):
+    def client(self, number, service="iam", key=None, prefix=""):
         key = key or self.key
         return boto3.session.Session().client(
             service,
-            endpoint_url=f"http://{self.aws(number)}",
+            endpoint_url=f"http://{self.aws(number)}{prefix}",
             region_name="us-east-1",
             aws_access_key_id=key.access_key_id,
             aws_secret_access_key=key.secret_access_key,
@@ -331,8 +331,12 @@ def test_what_both_sides_changed_is_one_conflict_everywhere_until_it_is_settled(
 
 
 def test_of_two_who_took_one_name_one_keeps_it_and_the_other_waits_to_be_renamed(deployment):
-    def create(number):
-        made = deployment.iam(number, lambda iam: iam.create_user(UserName="twin"))
+    def create_confirmed(number):
+        iam = deployment.client(number, prefix="/~confirmed/")
+        return deployment.host(number).call(lambda: iam.create_user(UserName="twin"))
+
+    def credentials_of_twin(number):
+        made = deployment.iam(number, lambda iam: iam.get_user(UserName="twin"))
         key = deployment.iam(number, lambda iam: iam.create_access_key(UserName="twin"))
         key = key["AccessKey"]
         return made["User"]["UserId"], Credentials(key["AccessKeyId"], key["SecretAccessKey"])
@@ -341,8 +345,12 @@ def test_of_two_who_took_one_name_one_keeps_it_and_the_other_waits_to_be_renamed
     eventually(
         lambda: set_alias(deployment, 1, "twins") is None, QUORUM_SECONDS, "a leader without node 3"
     )
-    kept, kept_key = create(1)
-    lost, lost_key = create(3)
+    create_confirmed(1)
+    with pytest.raises(ClientError) as refused:
+        create_confirmed(3)
+    assert refused.value.response["Error"]["Code"] == "NameNotConfirmed", refused.value
+    kept, kept_key = credentials_of_twin(1)
+    lost, lost_key = credentials_of_twin(3)
     assert authenticates(deployment, 1, kept_key) and authenticates(deployment, 3, lost_key)
     eventually(lambda: provisional(deployment, 2) == 0, QUORUM_SECONDS, "the majority's names")
     assert provisional(deployment, 3) > 0, "a minority confirms nothing"
@@ -365,10 +373,16 @@ def test_of_two_who_took_one_name_one_keeps_it_and_the_other_waits_to_be_renamed
     holder, loser = (side["value"] for side in conflict["sides"])
     assert f"({kept}, has the name)" in holder and f"({lost}, has lost the name)" in loser
 
+    confirmed = ("wait", "--stage", "confirmed", "--timeout", "60s")
+    waited = deployment.writ(1, *confirmed)
+    assert waited.returncode == 3, waited.stdout + waited.stderr
+    assert f"the name `twin` of {lost} is that of {kept}" in waited.stdout
+
     renamed = deployment.iam(
         2, lambda iam: iam.update_user(UserName=lost, NewUserName="twin-of-3")
     )
-    deployment.expect_writ(2, "wait", "--token", token_of(renamed), "--timeout", "60s")
+    deployment.expect_writ(2, *confirmed, "--token", token_of(renamed))
+    deployment.expect_writ(1, *confirmed)
     for number in deployment.numbers():
         assert conflicts(deployment, number) == []
         assert authenticates(deployment, number, kept_key), number

@@ -86,6 +86,8 @@ pub enum Stage {
     Durable,
     /// Every answer takes it into account.
     Visible,
+    /// That, and the names of the account are confirmed.
+    Confirmed,
     /// All members agree that every one of them has it: nothing concurrent with it can come.
     Stable,
 }
@@ -99,7 +101,7 @@ pub struct Wait {
     /// all, serving, quorum, regions (one node in each), region:NAME or node:ID[,ID...].
     #[arg(long, default_value = "all", value_parser = parse_scope)]
     pub scope: String,
-    /// received, durable or visible.
+    /// received, durable, visible, confirmed or stable.
     #[arg(long, default_value = "visible")]
     pub stage: Stage,
     /// How long to wait: 500ms, 10s, 5m.

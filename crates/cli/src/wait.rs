@@ -72,6 +72,7 @@ fn stage(stage: arguments::Stage) -> Stage {
         arguments::Stage::Received => Stage::Received,
         arguments::Stage::Durable => Stage::Durable,
         arguments::Stage::Visible => Stage::Visible,
+        arguments::Stage::Confirmed => Stage::Confirmed,
         arguments::Stage::Stable => Stage::Stable,
     }
 }
@@ -135,6 +136,9 @@ fn node_text(node: &NodeWait) -> String {
 fn render(outcome: &WaitOutcome) -> (String, Exit) {
     let heading = match outcome.result() {
         WaitResult::Propagated => return ("propagated\n".to_owned(), Exit::Ok),
+        WaitResult::TimedOut if outcome.missing.is_empty() => {
+            format!("timed out: {}", outcome.reason)
+        }
         WaitResult::TimedOut => "timed out; missing:".to_owned(),
         WaitResult::Unsatisfiable => format!("cannot be: {}", outcome.reason),
         WaitResult::Unspecified => "the node gave no result".to_owned(),
@@ -163,6 +167,13 @@ mod tests {
             reason: String::new(),
         };
         let expected = "timed out; missing:\n  node 3: 2 transactions behind\n".to_owned();
+        assert_eq!(render(&outcome), (expected, Exit::NotPropagated));
+        let outcome = WaitOutcome {
+            result: WaitResult::TimedOut.into(),
+            missing: Vec::new(),
+            reason: "names are not confirmed yet".to_owned(),
+        };
+        let expected = "timed out: names are not confirmed yet\n".to_owned();
         assert_eq!(render(&outcome), (expected, Exit::NotPropagated));
         let nodes = [node(1, true), node(3, false)];
         assert_eq!(progress_line(&nodes), "1 of 2 nodes; node 3: 2 transactions behind\n");

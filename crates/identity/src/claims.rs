@@ -60,6 +60,64 @@ pub struct NameProposal {
     pub settled: VersionVector,
 }
 
+/// Which names to ask about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamesOf {
+    /// That which this write gave.
+    Write(Dot),
+    /// All of an account, or of all accounts, that were given by writes that are covered.
+    Account {
+        /// Whose.
+        account: Option<AccountId>,
+        /// What covers the writes.
+        upto: VersionVector,
+    },
+}
+
+/// What is decided about names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameVerdict {
+    /// Whoever has them keeps them.
+    Confirmed,
+    /// About some nothing is decided.
+    Provisional,
+    /// These are others'.
+    Lost(Vec<LostName>),
+}
+
+/// Who is called what another is called by right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostName {
+    /// The name.
+    pub name: NameKey,
+    /// Who lost it.
+    pub id: UniqueId,
+    /// Who has it; `None` if that one gave it up.
+    pub holder: Option<UniqueId>,
+}
+
+impl std::fmt::Display for LostName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, id, holder } = self;
+        write!(f, "the name `{}` of {id} is ", name.fold)?;
+        match holder {
+            Some(holder) => write!(f, "that of {holder}"),
+            None => f.write_str("that of another, which is gone"),
+        }
+    }
+}
+
+impl NamesOf {
+    fn asks(&self, account: AccountId, dot: Dot) -> bool {
+        match self {
+            Self::Write(write) => *write == dot,
+            Self::Account { account: of, upto } => {
+                of.is_none_or(|of| of == account) && covers(upto, &dot)
+            }
+        }
+    }
+}
+
 /// Who has a name that is not beyond doubt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Contenders {
@@ -89,6 +147,16 @@ impl Undecided {
             (*seq, Entity { account: *account, id: *id })
         };
         self.0.get(&node).into_iter().flatten().map(entity)
+    }
+
+    fn has(&self, asked: &NamesOf) -> bool {
+        let of_node = |node: NodeId| {
+            self.of(node).any(|(seq, entity)| asked.asks(entity.account, Dot::new(node, seq)))
+        };
+        match asked {
+            NamesOf::Write(Dot { actor, counter: _ }) => of_node(*actor),
+            NamesOf::Account { .. } => self.0.keys().any(|node| of_node(*node)),
+        }
     }
 
     fn all(&self) -> impl Iterator<Item = Entity> {
@@ -368,6 +436,23 @@ impl Identity {
         let tidies = whose == Whose::Anybodys && self.names().count_settled(&settled) >= TIDY_FROM;
         let any = tidies || !claims.is_empty() || !released.is_empty();
         any.then_some(NameProposal { claims, released, settled })
+    }
+
+    /// What is decided about names. Names that were given up meanwhile are nobody's concern.
+    pub fn name_verdict(&self, asked: &NamesOf) -> NameVerdict {
+        if self.undecided().has(asked) {
+            return NameVerdict::Provisional;
+        }
+        let mut lost = Vec::new();
+        for (name, decision) in &self.names().decisions {
+            let of_name = decision.lost.iter().filter(|claim| {
+                let entity = Entity { account: name.account, id: claim.id };
+                asked.asks(name.account, claim.dot) && self.claims_of(entity).contains_key(name)
+            });
+            let holder = self.holder(name);
+            lost.extend(of_name.map(|claim| LostName { name: name.clone(), id: claim.id, holder }));
+        }
+        if lost.is_empty() { NameVerdict::Confirmed } else { NameVerdict::Lost(lost) }
     }
 
     /// How many names are undecided.

@@ -50,7 +50,7 @@ pub mod user;
 pub use access_key::{NewAccessKey, first_root_key, is_untouched};
 pub use authorize::authorize;
 pub use check::{CheckRequest, check, explain, principal_account};
-pub use claims::{NameProposal, Whose};
+pub use claims::{LostName, NameProposal, NameVerdict, NamesOf, Whose};
 pub use command::{Command, ControlChange, Outcome, Query, Reply, execute, query};
 pub use conflict::{Conflict, ConflictEvent, ConflictId, ConflictKind};
 pub use credential::{

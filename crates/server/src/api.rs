@@ -9,7 +9,8 @@
 use std::{sync::Arc, time::Duration};
 
 use aws_api::{ApiError, Call, Fault, Service, form::Form};
-use identity::{Caller, Command, Ctx, Query, Reply, RequestContext};
+use crdt::NodeId;
+use identity::{Caller, Command, Ctx, NameVerdict, NamesOf, Query, Reply, RequestContext};
 use node::{Refusal, Scope, Stage, WaitOutcome};
 use tokio::sync::Semaphore;
 use wire::v1::ControlRefusal;
@@ -19,7 +20,7 @@ use crate::{
     clock,
     control::{self, CommandError},
     core::{Execute, Executed, NotReached, Stopping, WaitRequest},
-    metrics,
+    metrics, names,
     raft::ProposeError,
     random,
 };
@@ -41,8 +42,17 @@ pub struct Request {
     pub form: Form,
     /// The state to answer from, at least.
     pub token: Option<String>,
-    /// Who must have a write before it is answered.
-    pub scope: Option<Scope>,
+    /// What must have become of a write before it is answered.
+    pub until: Until,
+}
+
+/// What must have become of a write before it is answered, besides that it is durable.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Until {
+    /// Who must have it.
+    pub visible: Option<Scope>,
+    /// Whether the name that it gave must be confirmed.
+    pub confirmed: bool,
 }
 
 /// What a call comes to.
@@ -138,12 +148,15 @@ async fn carry_out(
     match call {
         Call::Query(query) => answer(app, &request, &query).await,
         Call::Command(command) => {
-            let scope = request.scope.clone();
+            let Until { visible, confirmed } = request.until.clone();
             let (reply, token) = write(app, request, command).await?;
-            match scope {
-                Some(scope) => propagated(app, scope, &token).await.map(|()| (reply, token)),
-                None => Ok((reply, token)),
+            if let Some(scope) = visible {
+                propagated(app, scope, &token).await?;
             }
+            if confirmed {
+                self::confirmed(app, &token).await?;
+            }
+            Ok((reply, token))
         }
     }
 }
@@ -282,6 +295,28 @@ async fn propagated(app: &Arc<App>, scope: Scope, token: &str) -> Result<(), Ref
     );
     let (code, fault) = ("PropagationTimeout", Fault::Sender);
     let error = ApiError { code, status: 409, fault, message };
+    Err(Refused { error, token: Some(token.to_owned()) })
+}
+
+/// Waits until the name that a write of this node gave is confirmed.
+async fn confirmed(app: &Arc<App>, token: &str) -> Result<(), Refused> {
+    let vector = app.core.peek(|node| node.open_token(token))?;
+    let vector = vector.map_err(|error| ApiError::service_unavailable(error.to_string()))?;
+    // The token is that of the state right after the write.
+    let write = vector.dot(NodeId(app.home.node));
+    let (code, what) = match names::decided(app, &NamesOf::Write(write), PROPAGATE_WITHIN).await? {
+        NameVerdict::Confirmed => return Ok(()),
+        NameVerdict::Provisional => {
+            ("NameNotConfirmed", "its name is not confirmed yet: it stays provisional".to_owned())
+        }
+        NameVerdict::Lost(lost) => {
+            let lost: Vec<String> = lost.iter().map(ToString::to_string).collect();
+            let lost = lost.join("; ");
+            ("NameLost", format!("{lost}: until it is renamed or deleted it is quarantined"))
+        }
+    };
+    let message = format!("The change was made and is durable at this node, but {what}");
+    let error = ApiError { code, status: 409, fault: Fault::Sender, message };
     Err(Refused { error, token: Some(token.to_owned()) })
 }
 

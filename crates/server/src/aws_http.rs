@@ -18,11 +18,10 @@ use http::{HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use identity::RequestContext;
-use node::Scope;
 use tracing::{Instrument as _, field::Empty};
 
 use crate::{
-    api::{self, Answer},
+    api::{self, Answer, Until},
     app::App,
     auth::Authenticator,
     http::{Bodies, BodyError, Handler, Limits},
@@ -59,17 +58,17 @@ impl AwsHttp {
         let (parts, body) = request.into_parts();
         let head = self.bodies.check_length(&body).map_err(body_error);
         let body = match head.and_then(|()| check_head(&parts)) {
-            Ok(scope) => self.bodies.read(body).await.map(|body| (scope, body)).map_err(body_error),
+            Ok(until) => self.bodies.read(body).await.map(|body| (until, body)).map_err(body_error),
             Err(error) => Err(error),
         };
-        let (scope, body) = match body {
+        let (until, body) = match body {
             Ok(read) => read,
             Err(error) => {
                 return api::refuse(&self.app, Service::Iam, &error, request_id).await;
             }
         };
         // The body keeps its room until it is answered.
-        match self.authenticated(peer, &parts, scope, &body.bytes, request_id).await {
+        match self.authenticated(peer, &parts, until, &body.bytes, request_id).await {
             Ok(request) => api::call(&self.app, request).await,
             Err((service, error)) => api::refuse(&self.app, service, &error, request_id).await,
         }
@@ -79,7 +78,7 @@ impl AwsHttp {
         &self,
         peer: SocketAddr,
         parts: &Parts,
-        scope: Option<Scope>,
+        until: Until,
         body: &Bytes,
         request_id: &str,
     ) -> Result<api::Request, (Service, ApiError)> {
@@ -103,7 +102,7 @@ impl AwsHttp {
         };
         let token = text(parts, TOKEN).filter(|token| !token.is_empty()).map(str::to_owned);
         let request_id = request_id.to_owned();
-        Ok(api::Request { caller, context, request_id, form, token, scope })
+        Ok(api::Request { caller, context, request_id, form, token, until })
     }
 }
 
@@ -132,17 +131,17 @@ impl Handler for AwsHttp {
     }
 }
 
-/// Refuses what no body could make good; gives whom the endpoint's prefix asks to wait for.
-fn check_head(parts: &Parts) -> Result<Option<Scope>, ApiError> {
+/// Refuses what no body could make good; gives what the endpoint's prefix asks to wait for.
+fn check_head(parts: &Parts) -> Result<Until, ApiError> {
     if parts.method != Method::POST {
         let message = "Only POST requests are answered".to_owned();
         let (code, fault) = ("MethodNotAllowed", Fault::Sender);
         return Err(ApiError { code, status: 405, fault, message });
     }
-    let scope = path_scope(parts.uri.path())?;
+    let until = path_until(parts.uri.path())?;
     match SignedRequest::parse(&as_signed(parts, &signable_headers(parts), &[]), API_SERVICES) {
         // The hash is the body's, which is not here.
-        Ok(_) | Err(AuthError::PayloadHash) => Ok(scope),
+        Ok(_) | Err(AuthError::PayloadHash) => Ok(until),
         Err(error) => Err(error.into()),
     }
 }
@@ -185,31 +184,42 @@ fn signable_headers(parts: &Parts) -> Vec<(String, Vec<u8>)> {
     headers.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect()
 }
 
-/// Whom the endpoint's prefix asks to wait for: `/` is nobody, `/~SCOPE/` a scope.
-fn path_scope(path: &str) -> Result<Option<Scope>, ApiError> {
-    let prefix = path.trim_matches('/');
-    if prefix.is_empty() {
-        return Ok(None);
+/// What the endpoint's prefix asks to wait for: `/` is nothing, `/~SCOPE/` a scope,
+/// `/~confirmed/` a name; with both, one after the other.
+fn path_until(path: &str) -> Result<Until, ApiError> {
+    let wrong = ApiError::malformed_query_string;
+    let mut until = Until::default();
+    for part in path.trim_matches('/').split('/').filter(|part| !part.is_empty()) {
+        let part = part.strip_prefix('~');
+        let part =
+            part.ok_or_else(|| wrong("The path is /, /~SCOPE/ or /~confirmed/".to_owned()))?;
+        // Clients escape these in paths, or do not.
+        let part = part.replace("%3A", ":").replace("%2C", ",");
+        let twice = if part == "confirmed" {
+            std::mem::replace(&mut until.confirmed, true)
+        } else {
+            let scope = node::parse_scope(&part);
+            let scope = scope.map_err(|error| wrong(format!("The path: {error}")))?;
+            until.visible.replace(scope).is_some()
+        };
+        if twice {
+            return Err(wrong("The path asks for one thing twice".to_owned()));
+        }
     }
-    let Some(scope) = prefix.strip_prefix('~') else {
-        let message = "The path is / or /~SCOPE/, as in /~all/";
-        return Err(ApiError::malformed_query_string(message));
-    };
-    // Clients escape these in paths, or do not.
-    let scope = scope.replace("%3A", ":").replace("%2C", ",");
-    let scope = node::parse_scope(&scope);
-    scope.map(Some).map_err(|error| ApiError::malformed_query_string(format!("The path: {error}")))
+    Ok(until)
 }
 
 #[cfg(test)]
 mod tests {
     use crdt::NodeId;
+    use node::Scope;
 
     use super::*;
 
     #[test]
-    fn the_path_tells_whom_to_wait_for() {
-        let check = |path, scope| assert_eq!(path_scope(path), Ok(scope), "{path}");
+    fn the_path_tells_what_to_wait_for() {
+        let until = |visible, confirmed| Ok(Until { visible, confirmed });
+        let check = |path, scope| assert_eq!(path_until(path), until(scope, false), "{path}");
         check("/", None);
         check("/~all/", Some(Scope::All));
         check("/~all", Some(Scope::All));
@@ -223,8 +233,13 @@ mod tests {
         check("/~node:1,3/", nodes());
         check("/~node%3A1%2C3/", nodes());
         for path in ["/all/", "/~", "/~every/", "/~all/x", "/x", "/~node:0/", "/~region:/"] {
-            assert!(path_scope(path).is_err(), "{path}");
+            assert!(path_until(path).is_err(), "{path}");
         }
+        assert_eq!(path_until("/~confirmed/"), until(None, true));
+        assert_eq!(path_until("/~all/~confirmed/"), until(Some(Scope::All), true));
+        assert_eq!(path_until("/~confirmed/~quorum"), until(Some(Scope::Quorum), true));
+        assert!(path_until("/~confirmed/~confirmed/").is_err());
+        assert!(path_until("/~all/~quorum/").is_err());
     }
 
     #[test]

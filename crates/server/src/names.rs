@@ -1,5 +1,5 @@
-//! Names are claimed at the control plane: at once by the node that gave them, and by the leader
-//! whatever others left undone.
+//! Names are claimed at the control plane, at once by the node that gave them, and by the leader
+//! whatever others left undone; and clients wait for what is decided.
 //!
 //! **Invariants.** What is proposed is durable. What to propose is read off the state each time, so
 //! that nothing is forgotten by a restart, and nothing is told twice once it is decided. Without a
@@ -10,7 +10,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crdt::NodeId;
-use identity::Whose;
+use identity::{NameVerdict, NamesOf, Whose};
 use node::Node;
 use tokio::time::{Instant, sleep, sleep_until};
 use wire::v1::{ControlRefusal, control_command::Command};
@@ -74,6 +74,29 @@ async fn tell(app: &App, whose: Whose) -> Result<Option<Duration>, Stopping> {
         Err(error) => {
             tracing::debug!(%error, count, "names stay provisional");
             Ok(Some(PAUSE_AFTER_ERROR))
+        }
+    }
+}
+
+/// Waits until names are decided, or for so long: then some are provisional.
+///
+/// # Errors
+/// When the node is stopping.
+pub async fn decided(
+    app: &App,
+    asked: &NamesOf,
+    within: Duration,
+) -> Result<NameVerdict, Stopping> {
+    let deadline = Instant::now() + within;
+    let mut changes = app.core.changes();
+    loop {
+        let verdict = app.core.peek(|node| node.identity().name_verdict(asked))?;
+        if verdict != NameVerdict::Provisional {
+            return Ok(verdict);
+        }
+        tokio::select! {
+            changed = changes.changed() => changed?,
+            () = sleep_until(deadline) => return Ok(verdict),
         }
     }
 }

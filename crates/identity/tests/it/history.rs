@@ -6,7 +6,7 @@
 //! `events` what was told of them since; `CALLER Resolve KIND CHOICE`, with an id for the kind or
 //! the first of that kind, settles one. `decide` has the control plane decide what the node
 //! proposes about names, and tells every node; `settle` has it forget what it need not keep.
-//! `collect` exchanges all and forgets what is stable; it says how many slots are left. `quiet`
+//! `verdict` says what is decided about all names. `collect` exchanges all and forgets what is stable; it says how many slots are left. `quiet`
 //! before a step leaves it out of what is said.
 
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
@@ -14,8 +14,8 @@ use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 use crdt::{Barrier, Dot, Hlc, NodeId, VersionVector, covers};
 use identity::{
     AccountInfo, Accounts, Caller, CheckRequest, Command, Conflict, ConflictEvent, ConflictId, Ctx,
-    Error, Identity, KeyRing, NameProposal, Names, Outcome, Page, Principal, Query, Reply,
-    RequestContext, Session, Whose,
+    Error, Identity, KeyRing, LostName, NameProposal, NameVerdict, Names, NamesOf, Outcome, Page,
+    Principal, Query, Reply, RequestContext, Session, Whose,
     access_key::{AccessKey, Status},
     authenticate_key, check,
     conflict::{Choice, ConflictEntity, Resolve, Side, WayOut},
@@ -129,6 +129,19 @@ impl History {
             }
             ["decide"] => self.decide(node),
             ["settle"] => self.settle(node),
+            ["verdict"] => {
+                let identity = &self.replicas[node].identity;
+                let upto = identity.state().vector().clone();
+                let asked = NamesOf::Account { account: ACCOUNT.parse().ok(), upto };
+                match identity.name_verdict(&asked) {
+                    NameVerdict::Lost(lost) => {
+                        let told =
+                            |name: &LostName| (name.name.fold.clone(), name.holder.is_some());
+                        format!("lost {:?}", lost.iter().map(told).collect::<Vec<_>>())
+                    }
+                    other => format!("{other:?}"),
+                }
+            }
             ["conflicts"] => self.conflicts(node),
             ["events"] => {
                 let events = std::mem::take(&mut self.replicas[node].events);

@@ -419,3 +419,43 @@ fn a_holder_whose_deletion_is_contested_keeps_the_name_from_others() {
         "#]],
     );
 }
+
+#[test]
+fn a_wait_for_names_ends_with_who_lost_them_until_they_are_given_up() {
+    check_bobs(
+        "verdict
+        sync
+        verdict
+        decide
+        verdict
+        b: verdict
+        quiet root DeleteUserPolicy bob all
+        quiet root DeleteAccessKey bob key1
+        quiet root DeleteUser bob
+        verdict
+        quiet root UpdateUser bob rob
+        verdict
+        decide
+        verdict",
+        expect![[r#"
+            verdict
+                Provisional
+            verdict
+                Provisional
+            decide
+                2 claimed, 0 released
+            verdict
+                lost [("bob", true)]
+            b: verdict
+                lost [("bob", true)]
+            verdict
+                lost [("bob", false)]
+            verdict
+                Provisional
+            decide
+                1 claimed, 2 released
+            verdict
+                Confirmed
+        "#]],
+    );
+}

@@ -8,10 +8,11 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crdt::VersionVector;
+use identity::{NameVerdict, NamesOf};
 use node::{NodeWait, Stage, WaitOutcome};
 use rpc::v1::propagation_server::Propagation;
 use tokio::{sync::mpsc, task::JoinSet};
@@ -19,18 +20,20 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 use wire::v1::{self, wait_event::Event, wait_outcome::Result as WireResult};
 
-use super::{Concern, authorize, counted, stopping, who};
+use super::{Concern, Who, authorize, counted, stopping, who};
 use crate::{
     api::outcome_name,
     app::App,
-    core::{Wait, WaitRequest},
-    metrics,
+    core::{Stopping, Wait, WaitRequest},
+    metrics, names,
 };
 
 /// The longest wait.
 const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 /// What a wait lasts that does not say.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Lost names that an outcome tells, at most.
+const LOST_SHOWN_MAX: usize = 20;
 /// Events that wait for a client.
 const EVENTS_MAX: usize = 4;
 
@@ -45,22 +48,30 @@ impl Propagations {
         Self { app }
     }
 
-    async fn begin(&self, request: &v1::WaitRequest) -> Result<Wait, Status> {
+    async fn begin(&self, request: &v1::WaitRequest, who: &Who) -> Result<Begun, Status> {
         let scope = node::parse_scope(&request.scope)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         let stage = match request.stage() {
             v1::Stage::Received => Stage::Received,
             v1::Stage::Durable => Stage::Durable,
             v1::Stage::Stable => Stage::Stable,
-            v1::Stage::Visible | v1::Stage::Unspecified => Stage::Visible,
+            v1::Stage::Visible | v1::Stage::Confirmed | v1::Stage::Unspecified => Stage::Visible,
         };
         let timeout = match request.timeout_ms {
             0 => TIMEOUT,
             ms => Duration::from_millis(u64::from(ms)).min(TIMEOUT_MAX),
         };
         let token = self.token(&request.consistency_token).await?;
+        let names = (request.stage() == v1::Stage::Confirmed).then(|| NamesOf::Account {
+            account: match who {
+                Who::Caller(caller, _) => Some(caller.account),
+                Who::Own => None,
+            },
+            upto: token.clone(),
+        });
         let request = WaitRequest { token, scope, stage, timeout };
-        self.app.core.wait(request).await.map_err(stopping)
+        let wait = self.app.core.wait(request).await.map_err(stopping)?;
+        Ok(Begun { wait, names, deadline: Instant::now() + timeout })
     }
 
     /// What a token covers; without one, what this node has.
@@ -71,6 +82,14 @@ impl Propagations {
         let (opened, _token) = opened.await.map_err(stopping)?;
         opened.map_err(|error| Status::invalid_argument(error.to_string()))
     }
+}
+
+/// A wait that began.
+struct Begun {
+    wait: Wait,
+    /// Names that must be confirmed as well.
+    names: Option<NamesOf>,
+    deadline: Instant,
 }
 
 /// A wait's events. The task that tells them ends with the wait, or with this.
@@ -98,7 +117,7 @@ impl Propagation for Propagations {
         counted(&self.app, "WaitForPropagation", async {
             let who = who(&self.app, &request)?;
             authorize(&self.app, &who, "writ:WaitForPropagation", Concern::Account).await?;
-            let wait = self.begin(request.get_ref()).await?;
+            let wait = self.begin(request.get_ref(), &who).await?;
             let (events, receiver) = mpsc::channel(EVENTS_MAX);
             let mut reporter = JoinSet::new();
             reporter.spawn(report(Arc::clone(&self.app), wait, events));
@@ -110,8 +129,9 @@ impl Propagation for Propagations {
 
 type EventSender = mpsc::Sender<Result<v1::WaitEvent, Status>>;
 
-async fn report(app: Arc<App>, mut wait: Wait, events: EventSender) {
-    let started = std::time::Instant::now();
+async fn report(app: Arc<App>, begun: Begun, events: EventSender) {
+    let Begun { mut wait, names, deadline } = begun;
+    let started = Instant::now();
     let outcome = loop {
         tokio::select! {
             biased;
@@ -126,7 +146,17 @@ async fn report(app: Arc<App>, mut wait: Wait, events: EventSender) {
             () = events.closed() => return,
         }
     };
-    let Ok(outcome) = outcome else {
+    let outcome = match (outcome, names) {
+        (Ok(WaitOutcome::Propagated), Some(names)) => {
+            let left = deadline.saturating_duration_since(Instant::now());
+            tokio::select! {
+                decided = names::decided(&app, &names, left) => decided.map(names_outcome),
+                () = events.closed() => return,
+            }
+        }
+        (outcome, _) => outcome.map(|outcome| (outcome, String::new())).map_err(|_| Stopping),
+    };
+    let Ok((outcome, reason)) = outcome else {
         let _gone = events.send(Err(Status::unavailable("this node is stopping"))).await;
         return;
     };
@@ -136,7 +166,30 @@ async fn report(app: Arc<App>, mut wait: Wait, events: EventSender) {
     if outcome == WaitOutcome::Propagated {
         metrics.propagation.observe(started.elapsed().as_secs_f64());
     }
-    let _gone = send(&events, Event::Outcome(wire_outcome(outcome))).await;
+    let mut outcome = wire_outcome(outcome);
+    if !reason.is_empty() {
+        outcome.reason = reason;
+    }
+    let _gone = send(&events, Event::Outcome(outcome)).await;
+}
+
+/// What was decided about names, as the outcome of a wait; why, if that is short of time.
+fn names_outcome(verdict: NameVerdict) -> (WaitOutcome, String) {
+    match verdict {
+        NameVerdict::Confirmed => (WaitOutcome::Propagated, String::new()),
+        NameVerdict::Provisional => {
+            let why = "names are not confirmed yet: they stay provisional".to_owned();
+            (WaitOutcome::TimedOut { missing: Vec::new() }, why)
+        }
+        NameVerdict::Lost(lost) => {
+            let shown = lost.iter().take(LOST_SHOWN_MAX).map(ToString::to_string);
+            let mut reason = shown.collect::<Vec<_>>().join("; ");
+            if lost.len() > LOST_SHOWN_MAX {
+                reason.push_str("; and more");
+            }
+            (WaitOutcome::Unsatisfiable { reason }, String::new())
+        }
+    }
 }
 
 async fn send(events: &EventSender, event: Event) -> Result<(), ()> {

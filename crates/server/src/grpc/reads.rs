@@ -41,8 +41,8 @@ impl ReadCalls {
             Ok(form) => {
                 let token = Some(consistency_token).filter(|token| !token.is_empty());
                 let caller = *caller;
-                let scope = None;
-                let request = api::Request { caller, context, request_id, form, token, scope };
+                let until = api::Until::default();
+                let request = api::Request { caller, context, request_id, form, token, until };
                 api::call(&self.app, request).await
             }
             Err((service, error)) => api::refuse(&self.app, service, &error, &request_id).await,
