@@ -16,7 +16,9 @@
 
 mod barrier;
 mod digest;
+mod frozen;
 mod hlc;
+mod restore;
 mod slots;
 mod state;
 mod transaction;
@@ -24,8 +26,10 @@ mod vector;
 
 pub use barrier::{Barrier, Fate};
 pub use digest::{BUCKETS, Digest};
+pub use frozen::{FROZEN_SLOTS_MAX, Slot};
 pub use hlc::Hlc;
-pub use state::{ApplyError, Moment, Sibling, Siblings, State};
+pub use restore::{Restore, RestoreError};
+pub use state::{ApplyError, Moment, Sibling, Siblings, State, Summary};
 pub use transaction::{Transaction, Write};
 pub use vector::{NodeId, advance, covers, dominates, lag, meet};
 

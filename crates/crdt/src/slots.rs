@@ -5,7 +5,7 @@
 //!
 //! **Must not know:** what keys mean, when siblings change.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
 use crate::{Sibling, Siblings};
 
@@ -166,6 +166,27 @@ impl<M> Slots<M> {
         }
     }
 
+    /// All slots whose key sorts behind `after`, in order.
+    pub(crate) fn after(
+        &self,
+        after: Option<&[u8]>,
+    ) -> impl Iterator<Item = (Box<[u8]>, &[Sibling<M>])> {
+        let (first, rest) = after.map(Group::split).map_or((None, &[][..]), |(g, r)| (Some(g), r));
+        let rest: Box<[u8]> = rest.into();
+        let from = first.map_or(Bound::Unbounded, Bound::Included);
+        self.groups
+            .range((from, Bound::Unbounded))
+            .flat_map(move |(group, slots)| {
+                let is_first = first == Some(*group);
+                let skipped = slots.partition_point(|s| is_first && s.rest.as_bytes() <= &*rest);
+                slots.get(skipped..).unwrap_or_default().iter().map(move |slot| (group, slot))
+            })
+            .map(|(group, slot)| {
+                let key = [group.as_bytes(), slot.rest.as_bytes()].concat();
+                (key.into(), slot.sides.as_slice())
+            })
+    }
+
     /// All slots whose key begins with `prefix`, in order.
     pub(crate) fn range(&self, prefix: &[u8]) -> impl Iterator<Item = (Box<[u8]>, &[Sibling<M>])> {
         let (first, rest) = Group::split(prefix);
@@ -226,7 +247,11 @@ mod tests {
                 slots.range(prefix).eq(of_map.map(|(key, s)| (key[..].into(), s.as_slice()))),
                 "{prefix:?}"
             );
+            let behind = map.iter().filter(|(key, _)| *key > prefix);
+            let after = slots.after(Some(prefix));
+            assert!(after.eq(behind.map(|(key, s)| (key[..].into(), s.as_slice()))), "{prefix:?}");
         }
+        assert!(slots.after(None).eq(slots.range(&[])));
         for key in &keys {
             slots.update(key, |sides| sides.edit(Vec::clear));
         }

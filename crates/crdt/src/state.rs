@@ -9,6 +9,7 @@ use crate::{
     Barrier, Digest, Dot, Fate, NodeId, Transaction, VersionVector, covers,
     digest::SlotHasher,
     dominates,
+    frozen::{Frozen, Slot},
     slots::{Sides, Slots},
 };
 
@@ -53,6 +54,19 @@ pub struct State<M> {
     removed: BTreeSet<Box<[u8]>>,
     /// The number of the last barrier that was collected by, 0 for none.
     collected: u64,
+    /// The state as it was at some moment, while somebody copies that.
+    frozen: Option<Frozen<M>>,
+}
+
+/// What names a state, besides its slots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// What has been applied.
+    pub vector: VersionVector,
+    /// The number of the last barrier that it was collected by, 0 for none.
+    pub collected: u64,
+    /// `Digest::total` of the slots.
+    pub digest: [u8; 16],
 }
 
 impl<M> Default for State<M> {
@@ -63,6 +77,7 @@ impl<M> Default for State<M> {
             digest: Digest::default(),
             removed: BTreeSet::new(),
             collected: 0,
+            frozen: None,
         }
     }
 }
@@ -135,6 +150,13 @@ impl<M> State<M> {
     /// The digest of the whole map.
     pub fn digest(&self) -> &Digest {
         &self.digest
+    }
+
+    /// What names this state. Together with all slots ([`Self::range`]) it is the whole of it: what
+    /// else a state holds follows from them.
+    pub fn summary(&self) -> Summary {
+        let Self { vector, slots: _, digest, removed: _, collected, frozen: _ } = self;
+        Summary { vector: vector.clone(), collected: *collected, digest: digest.total() }
     }
 
     /// Whether a transaction can be applied: it is its origin's next and nothing it depends on is
@@ -253,18 +275,19 @@ impl<M> State<M> {
         true
     }
 
-    /// INVARIANT: the only place that touches a slot, so that the digest and the list of removed
-    /// slots always follow. `observe` sees the slot before and after, unless it does not exist
-    /// then.
+    /// INVARIANT: the only place that touches a slot, so that the digest, the list of removed slots
+    /// and what is frozen always follow. `observe` sees the slot before and after, unless it does
+    /// not exist then.
     fn change(
         &mut self,
         key: &[u8],
         observe: &mut impl FnMut(Moment, &[u8], &[Sibling<M>]),
         change: impl FnOnce(&mut Sides<M>),
     ) {
-        let Self { slots, digest, removed, .. } = self;
+        let Self { slots, digest, removed, frozen, .. } = self;
         let bucket = bucket(key);
         slots.update(key, |sides| {
+            Frozen::save(frozen, key, sides.as_slice());
             let mut was_removed = false;
             if let siblings @ [_, ..] = sides.as_slice() {
                 was_removed = is_removed(siblings);
@@ -284,6 +307,47 @@ impl<M> State<M> {
                 (false, false) | (true, true) => {}
             }
         });
+    }
+
+    /// Keeps the state as it is for [`Self::frozen_slots`], however it changes meanwhile, until
+    /// [`Self::thaw`]. An earlier freeze ends.
+    pub fn freeze(&mut self) {
+        self.frozen = Some(Frozen::new(self.summary()));
+    }
+
+    /// What was frozen; `None` if nothing is: more changed meanwhile than is remembered.
+    pub fn frozen(&self) -> Option<&Summary> {
+        self.frozen.as_ref().map(Frozen::summary)
+    }
+
+    /// Of what is frozen, in the order of their keys, at most `slots_max` slots behind `after`;
+    /// fewer only at the end. `None` if nothing is frozen.
+    pub fn frozen_slots(&self, after: Option<&[u8]>, slots_max: usize) -> Option<Vec<Slot<M>>> {
+        let frozen = self.frozen.as_ref()?;
+        Some(frozen.slots(self.slots.after(after), after, slots_max))
+    }
+
+    /// Slots up to this key were copied: they need not be kept as they were any more.
+    pub fn copied(&mut self, upto: &[u8]) {
+        if let Some(frozen) = &mut self.frozen {
+            frozen.copied(upto);
+        }
+    }
+
+    /// Nothing is frozen any more.
+    pub fn thaw(&mut self) {
+        self.frozen = None;
+    }
+
+    /// Puts back a slot of a state that is being restored.
+    pub(crate) fn put_back(&mut self, key: &[u8], siblings: Siblings<M>) {
+        self.change(key, &mut |_, _, _| {}, |sides| sides.edit(|all| *all = siblings));
+    }
+
+    /// An empty state that says it has applied all that a summary says.
+    pub(crate) fn empty_at(summary: &Summary) -> Self {
+        let Summary { vector, collected, digest: _ } = summary;
+        Self { vector: vector.clone(), collected: *collected, ..Self::default() }
     }
 
     /// The siblings of a key; empty if it was never written.

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crdt::{ApplyError, Dot, NodeId, State, Transaction, VersionVector, Write, covers, dominates};
+use crdt::{
+    ApplyError, Dot, FROZEN_SLOTS_MAX, NodeId, Restore, RestoreError, Sibling, Siblings, State,
+    Summary, Transaction, VersionVector, Write, covers, dominates,
+};
 
 /// Three nodes that each write one of two keys, some having seen others: every assignment of
 /// dependencies among four transactions.
@@ -184,4 +187,88 @@ fn a_transaction_is_early_until_what_other_nodes_did_before_it_is_there() {
     assert_eq!(state.apply(&effect), Err(crdt::ApplyError::Early(effect.dot)));
     assert_eq!(state.apply(&cause), Ok(()));
     assert_eq!(state.apply(&effect), Ok(()));
+}
+
+type Slots = Vec<(Box<[u8]>, Siblings<()>)>;
+
+fn restore(summary: Summary, slots: &Slots) -> Result<State<()>, RestoreError> {
+    let mut restore = Restore::new(summary);
+    slots.iter().try_for_each(|(key, siblings)| restore.slot(key, siblings.clone()))?;
+    restore.finish()
+}
+
+fn slots(state: &State<()>) -> Slots {
+    state.range(&[]).map(|(key, siblings)| (key, siblings.to_vec())).collect()
+}
+
+#[test]
+fn a_state_is_restored_from_its_slots_and_nothing_else_is() {
+    for history in histories() {
+        let state = deliver(&history.iter().collect::<Vec<_>>());
+        let (summary, slots) = (state.summary(), slots(&state));
+        let restored = restore(summary.clone(), &slots).unwrap();
+        assert_eq!(restored.canonical_bytes(), state.canonical_bytes());
+        assert_eq!(restored.digest(), state.digest());
+        let cut = slots[1..].to_vec();
+        assert_eq!(restore(summary.clone(), &cut).unwrap_err(), RestoreError::Digest);
+        let doubled = [slots.clone(), slots.clone()].concat();
+        assert_eq!(restore(summary.clone(), &doubled).unwrap_err(), RestoreError::Order);
+        let other = Summary { collected: 7, ..summary.clone() };
+        assert_eq!(restore(other, &slots).unwrap().collected(), 7);
+        let unseen = Summary { vector: VersionVector::new(), ..summary.clone() };
+        assert_eq!(restore(unseen, &slots).unwrap_err(), RestoreError::Siblings);
+        let mut wrong = slots.clone();
+        wrong[0].1 = [wrong[0].1.clone(), wrong[0].1.clone()].concat();
+        assert_eq!(restore(summary.clone(), &wrong).unwrap_err(), RestoreError::Siblings);
+        wrong[0].1.clear();
+        assert_eq!(restore(summary, &wrong).unwrap_err(), RestoreError::Siblings);
+    }
+}
+
+#[test]
+fn what_is_frozen_stays_however_the_state_changes() {
+    for history in histories() {
+        for at in 0..history.len() {
+            for copied in 0..4 {
+                let (before, after) = history.split_at(at);
+                let mut state = deliver(&before.iter().collect::<Vec<_>>());
+                let expected = (state.summary(), slots(&state));
+                state.freeze();
+                let (mut found, mut last) = (Slots::new(), None);
+                let mut changes = after.iter().skip(copied);
+                after.iter().take(copied).for_each(|t| state.apply(t).unwrap());
+                loop {
+                    let piece = state.frozen_slots(last.as_deref(), 1).unwrap();
+                    let Some((key, _)) = piece.last() else { break };
+                    last = Some(key.clone());
+                    state.copied(key);
+                    found.extend(piece);
+                    changes.next().into_iter().for_each(|t| state.apply(t).unwrap());
+                }
+                assert_eq!((state.frozen().unwrap().clone(), found), expected);
+                changes.for_each(|t| state.apply(t).unwrap());
+                state.thaw();
+                assert!(state.frozen().is_none() && state.frozen_slots(None, 9).is_none());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_freeze_ends_once_too_much_changed_meanwhile() {
+    let write = |number: usize| Write { key: number.to_be_bytes().into(), value: None };
+    let mut state = State::default();
+    state.freeze();
+    let mut deps = VersionVector::new();
+    for (seq, range) in [(1, 0..FROZEN_SLOTS_MAX), (2, 0..FROZEN_SLOTS_MAX + 1)] {
+        assert!(state.frozen().is_some());
+        let dot = Dot::new(NodeId(1), seq);
+        let writes = range.map(write).collect();
+        let meta = Arc::new(());
+        state.apply(&Transaction { dot, deps: deps.clone(), meta, writes }).unwrap();
+        crdt::advance(&mut deps, dot);
+    }
+    assert!(state.frozen().is_none());
+    let sibling = Sibling { dot: Dot::new(NodeId(1), 2), meta: Arc::new(()), value: None };
+    assert_eq!(state.get(&0_usize.to_be_bytes()), [sibling]);
 }

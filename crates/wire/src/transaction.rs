@@ -124,7 +124,7 @@ pub fn decode_vector(message: &v1::VersionVector) -> VersionVector {
     vector
 }
 
-fn encode_author(author: &Author) -> v1::Author {
+pub(crate) fn encode_author(author: &Author) -> v1::Author {
     use v1::author::{Credential as C, Session};
     let credential = match &author.credential {
         Credential::AccessKey(key) => C::AccessKey(key.to_string()),
@@ -137,7 +137,7 @@ fn encode_author(author: &Author) -> v1::Author {
     v1::Author { principal: author.principal.to_string(), credential: Some(credential) }
 }
 
-fn decode_author(author: v1::Author) -> Option<Author> {
+pub(crate) fn decode_author(author: v1::Author) -> Option<Author> {
     use v1::author::Credential as C;
     let credential = match author.credential? {
         C::AccessKey(key) => Credential::AccessKey(key.parse().ok()?),

@@ -489,10 +489,12 @@ impl History {
         format!("{} slots", a.identity.state().range(&[]).count())
     }
 
-    /// Indexes are the same whether kept up or derived anew.
+    /// State and indexes are the same whether kept up or restored from a snapshot.
     fn check_indexes(&self) {
         for Replica { identity, names, .. } in &self.replicas {
-            let mut anew = Identity::from_state(identity.state().clone());
+            let snapshot = wire::snapshot::encode(identity.state());
+            let mut anew = Identity::from_state(wire::snapshot::decode(&snapshot).unwrap());
+            assert!(anew.state().range(&[]).eq(identity.state().range(&[])));
             anew.set_names(Arc::clone(names));
             assert_eq!(format!("{anew:?}"), format!("{identity:?}"));
         }
