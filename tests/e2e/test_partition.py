@@ -121,9 +121,11 @@ class Deployment:
     def grpc(self, number) -> str:
         return f"{self.host(number).address}:{GRPC_PORT}"
 
-    def iam(self, number, call):
-        """Calls with a boto3 IAM client of the node, on the node's host."""
-        return self.host(number).call(lambda: call(self.client(number)))
+    def iam(self, number, call, key=None):
+        """Calls with a boto3 IAM client of the node, on the node's host; the root user's, unless
+        another key is given.
+        """
+        return self.host(number).call(lambda: call(self.client(number, key=key)))
 
     def client(self, number, service="iam", key=None, prefix=""):
         key = key or self.key
@@ -427,6 +429,68 @@ def open_conflicts(deployment, number) -> int:
 
     text = metrics(deployment, number)
     return int(re.search(r'^writ_conflicts_open\{kind="attachment"\} (\d+)$', text, re.M)[1])
+
+
+def test_what_a_revoked_key_does_behind_the_cut_gives_nothing_and_takes_no_deny(deployment):
+    def allow(action):
+        statement = {"Effect": "Allow", "Action": action, "Resource": "*"}
+        return json.dumps({"Version": "2012-10-17", "Statement": statement})
+
+    deny = allow("s3:Delete*").replace("Allow", "Deny")
+    put = {"UserName": "friend", "PolicyName": "grant"}
+    for name in ("intruder", "friend"):
+        deployment.iam(1, lambda iam, name=name: iam.create_user(UserName=name))
+    deployment.iam(1, lambda iam: iam.put_user_policy(
+        UserName="intruder", PolicyName="admin", PolicyDocument=allow("iam:*")
+    ))  # fmt: skip
+    deployment.iam(1, lambda iam: iam.put_user_policy(
+        UserName="friend", PolicyName="no", PolicyDocument=deny
+    ))  # fmt: skip
+    made = deployment.iam(1, lambda iam: iam.create_access_key(UserName="intruder"))["AccessKey"]
+    stolen = Credentials.of(made)
+    deployment.wait()
+
+    # The key is switched off where the owner is, and used where nobody has heard of it.
+    deployment.network.cut_off(3)
+    deployment.iam(1, lambda iam: iam.update_access_key(
+        UserName="intruder", AccessKeyId=stolen.access_key_id, Status="Inactive"
+    ))  # fmt: skip
+    deployment.iam(3, lambda iam: iam.put_user_policy(PolicyDocument=allow("s3:*"), **put), stolen)
+    deployment.iam(3, lambda iam: iam.delete_user_policy(
+        UserName="friend", PolicyName="no"
+    ), stolen)  # fmt: skip
+    deployment.network.heal()
+    deployment.wait()
+
+    def may(number, action) -> bool:
+        done = deployment.writ(
+            number, "check", "--principal", f"arn:aws:iam::{ACCOUNT}:user/friend",
+            "--action", action, "--resource", "arn:aws:s3:::b/k",
+            "--endpoint", deployment.grpc(number),
+        )  # fmt: skip
+        assert done.returncode in (0, 4), done.stdout + done.stderr
+        return done.returncode == 0
+
+    for number in deployment.numbers():
+        assert not may(number, "s3:GetObject"), number
+        assert not may(number, "s3:DeleteObject"), number
+    found = conflicts(deployment, 2)
+    assert found == conflicts(deployment, 1) == conflicts(deployment, 3)
+    assert [conflict["kind"] for conflict in found] == ["inline_policy", "inline_policy"]
+    doubted = [side["value"] for conflict in found for side in conflict["sides"]]
+    assert sum("doubted" in value for value in doubted) == 2, doubted
+
+    # Whoever may settles it: what the key's owner wanted after all, and not what the thief did.
+    deployment.iam(2, lambda iam: iam.put_user_policy(PolicyDocument=allow("s3:*"), **put))
+    deployment.iam(2, lambda iam: iam.put_user_policy(
+        UserName="friend", PolicyName="no", PolicyDocument=deny
+    ))  # fmt: skip
+    deployment.wait()
+    for number in deployment.numbers():
+        assert conflicts(deployment, number) == []
+        assert may(number, "s3:GetObject"), number
+        assert not may(number, "s3:DeleteObject"), number
+    deployment.assert_equal_digests()
 
 
 @contextlib.contextmanager

@@ -238,6 +238,12 @@ impl<M> State<M> {
         self.collected
     }
 
+    /// Whether [`Self::collect`] would do anything by this barrier.
+    pub fn is_due(&self, barrier: &Barrier) -> bool {
+        let Barrier { number, stable: _, cut } = barrier;
+        *number > self.collected && dominates(&self.vector, cut)
+    }
+
     /// Forgets the removals that a barrier says nothing concurrent can come to any more, and what
     /// the application lets go with them. `fate` is asked about each slot that holds nothing but
     /// such removals; `observe` sees what is forgotten. `false`, and nothing changes, if the state
@@ -251,10 +257,10 @@ impl<M> State<M> {
         fate: impl Fn(&[u8]) -> Fate,
         mut observe: impl FnMut(Moment, &[u8], &[Sibling<M>]),
     ) -> bool {
-        let Barrier { number, stable, cut } = barrier;
-        if *number <= self.collected || !dominates(&self.vector, cut) {
+        if !self.is_due(barrier) {
             return false;
         }
+        let Barrier { number, stable, cut: _ } = barrier;
         self.collected = *number;
         let is_stable = |siblings: &[Sibling<M>]| siblings.iter().all(|s| covers(stable, &s.dot));
         let removed: Vec<_> =

@@ -64,7 +64,7 @@ pub(crate) fn of_owner<N: EntityName>(identity: &Identity, account: AccountId, o
 /// Every boundary that a user or role may have, by ascending dot; `None` is one that cannot be
 /// read. A removal is none, be it concurrent with a boundary or not.
 pub(crate) fn may_limit(identity: &Identity, owner: Entity) -> Vec<Option<PolicyRef>> {
-    let siblings = identity.state().get(&BOUNDARY.key(owner.account, owner.id));
+    let siblings = identity.slot(&BOUNDARY.key(owner.account, owner.id));
     let mut ids: Vec<Option<UniqueId>> = Vec::new();
     for bytes in siblings.iter().filter_map(|sibling| sibling.value.as_deref()) {
         let id = v1::Text::decode(bytes).ok().and_then(|text| text.text.parse().ok());

@@ -37,7 +37,7 @@ pub(crate) struct Undecided(BTreeMap<NodeId, BTreeSet<(u64, AccountId, UniqueId)
 pub(crate) struct Renamed {
     names: BTreeSet<NameKey>,
     entities: BTreeSet<Entity>,
-    existed: bool,
+    existed: BTreeSet<Entity>,
 }
 
 /// Whose claims to propose.
@@ -185,9 +185,11 @@ impl Renamed {
         } else if field.tag == HEAD.tag() {
             let exists = siblings.iter().any(|sibling| sibling.value.is_some());
             match moment {
-                Moment::Before => self.existed = exists,
-                Moment::After if self.existed != exists => drop(self.entities.insert(entity)),
-                Moment::After => {}
+                Moment::Before if exists => drop(self.existed.insert(entity)),
+                Moment::After if self.existed.contains(&entity) != exists => {
+                    self.entities.insert(entity);
+                }
+                Moment::Before | Moment::After => {}
             }
         }
     }
@@ -241,7 +243,7 @@ impl Identity {
     pub(crate) fn keep_up_names(&mut self, renamed: Renamed) {
         let Renamed { mut names, entities, existed: _ } = renamed;
         for entity in entities {
-            let slot = self.state().get(&NAME.key(entity.account, entity.id));
+            let slot = self.slot(&NAME.key(entity.account, entity.id));
             names.extend(self::names(entity, slot).into_iter().map(|(name, _)| name));
         }
         for name in names {
@@ -269,7 +271,7 @@ impl Identity {
 
     fn look_again_at(&mut self, entity: Entity) {
         let exists = self.read(&HEAD, entity).is_possible();
-        let slot = self.state().get(&NAME.key(entity.account, entity.id));
+        let slot = self.slot(&NAME.key(entity.account, entity.id));
         let mut dots: BTreeMap<NameKey, Vec<Dot>> = BTreeMap::new();
         for (name, dot) in names(entity, slot) {
             dots.entry(name).or_default().push(dot);
@@ -288,7 +290,7 @@ impl Identity {
     fn claims_of(&self, entity: Entity) -> BTreeMap<NameKey, Vec<Dot>> {
         let mut claims: BTreeMap<NameKey, Vec<Dot>> = BTreeMap::new();
         if self.read(&HEAD, entity).is_possible() {
-            let slot = self.state().get(&NAME.key(entity.account, entity.id));
+            let slot = self.slot(&NAME.key(entity.account, entity.id));
             for (name, dot) in names(entity, slot) {
                 claims.entry(name).or_default().push(dot);
             }
@@ -386,12 +388,12 @@ impl Identity {
     }
 
     /// Whether an entity must not be relied on: it lost a name that it may have, or another that
-    /// must exist may have it too and nothing is decided.
+    /// must exist, or must if nobody's right to make it is doubted, may have it too and nothing is
+    /// decided.
     pub(crate) fn has_rival(&self, entity: Entity) -> bool {
         if entity.id.kind().is_none() {
             return true;
         }
-        let exists = |other: &Entity| self.read(&HEAD, *other).must().is_some();
         self.claims_of(entity).into_iter().any(|(name, dots)| {
             let decision = self.names().decisions.get(&name);
             let others = self.named(&name).into_iter().filter(|other| *other != entity);
@@ -406,7 +408,7 @@ impl Identity {
                         |id, dots: &[Dot]| decision.is_some_and(|d| has_lost(d, id, dots));
                     let in_the_way = |other: &Entity| {
                         let dots = self.claims_of(*other).remove(&name).unwrap_or_default();
-                        exists(other) && !has_lost(other.id, &dots)
+                        self.was_made(*other) && !has_lost(other.id, &dots)
                     };
                     has_lost(entity.id, &dots) || others.iter().any(in_the_way)
                 }

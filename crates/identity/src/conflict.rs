@@ -297,7 +297,7 @@ pub(crate) fn resolve(
 
 /// The bytes that a choice leaves in a slot.
 fn chosen(identity: &Identity, key: &Key, choice: Choice) -> Result<Option<Arc<[u8]>>, Error> {
-    let siblings = identity.state().get(&key.to_bytes());
+    let siblings = identity.slot(&key.to_bytes());
     match choice {
         Choice::Remove => Ok(None),
         Choice::Side(number) => {

@@ -24,6 +24,7 @@ use wire::v1;
 use crate::{
     Error, Identity, NameKey, Noun, Page, Quota, Read,
     field::{HEAD, NAME, PATH},
+    read::read,
     state::Writes,
 };
 
@@ -199,7 +200,7 @@ impl Identity {
         wanted: impl Fn(&Entity) -> bool,
     ) -> Option<Entity> {
         let dot = |entity: &Entity| {
-            let siblings = self.state().get(&NAME.key(entity.account, entity.id));
+            let siblings = self.slot(&NAME.key(entity.account, entity.id));
             siblings.iter().map(|s| (s.dot.actor, s.dot.counter)).min()
         };
         let key = NameKey { account, kind, fold: fold(name).into() };
@@ -329,6 +330,15 @@ impl Identity {
     /// and have no rival.
     pub(crate) fn can_act(&self, entity: Entity) -> bool {
         self.read(&HEAD, entity).must().is_some() && !self.has_rival(entity)
+    }
+
+    /// Whether an entity must exist, or must if nobody's right to make it is doubted: who takes its
+    /// name would not have got it afterwards.
+    pub(crate) fn was_made(&self, Entity { account, id }: Entity) -> bool {
+        let key = HEAD.key(account, id);
+        [self.slot(&key), self.state().get(&key)]
+            .into_iter()
+            .any(|siblings| read::<v1::Head, _>(siblings).must().is_some())
     }
 }
 

@@ -23,6 +23,7 @@ mod claims;
 mod command;
 pub mod conflict;
 mod credential;
+mod doubt;
 mod effective;
 mod entity;
 mod error;

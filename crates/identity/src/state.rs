@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crdt::{ApplyError, Barrier, Fate, Moment, State};
+use crdt::{ApplyError, Barrier, Dot, Doubter, Fate, Moment, Sibling, State};
 use model::{AccountId, Key, UniqueId, UniqueIdKind};
 use wire::{
     Message,
@@ -18,6 +18,7 @@ use crate::{
     Names, Read,
     claims::{Renamed, Undecided},
     conflict::{ConflictEvent, Inbox},
+    doubt::Doubts,
     entity::Entity,
     field::{ACCESS_KEY, DEFAULT_VERSION, Field, HEAD, NAME, PATH, POLICY_VERSION},
     index::{Index, Sides},
@@ -28,6 +29,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Identity {
     state: State<Meta>,
+    doubts: Doubts,
     index: Index,
     inbox: Inbox,
     /// What the control plane has decided about names.
@@ -39,14 +41,23 @@ impl Identity {
     /// Derives the indexes of a whole state, as a snapshot brings it. Nothing is decided about its
     /// names until [`Identity::set_names`] is called.
     pub fn from_state(state: State<Meta>) -> Self {
+        Self { state, ..Self::default() }.reindexed()
+    }
+
+    /// The same, with its indexes derived anew.
+    #[must_use]
+    pub fn reindexed(&self) -> Self {
+        let (state, doubts) = (self.state.clone(), self.doubts.clone());
+        let mut identity = Self { state, doubts, ..Self::default() };
         let mut index = Index::default();
-        for (key, siblings) in state.range(&[]) {
+        for (key, siblings) in identity.slots(&[]) {
             index.add(&key, siblings);
             index.forget_existences();
         }
-        let mut identity = Self { state, index, ..Self::default() };
+        identity.index = index;
         identity.scan_names();
         let _all_are_news = identity.keep_up_inbox();
+        let _news_too = identity.set_names(Arc::clone(&self.names));
         identity
     }
 
@@ -55,34 +66,65 @@ impl Identity {
     /// # Errors
     /// When it was applied before, or came before what it depends on; nothing changes then.
     pub fn apply(&mut self, transaction: &Transaction) -> Result<Vec<ConflictEvent>, ApplyError> {
-        let Self { state, index, inbox: _, names: _, undecided } = self;
+        let Self { state, doubts, index, inbox: _, names: _, undecided } = self;
+        state.admits(transaction)?;
         let mut renamed = Renamed::default();
+        let stale = doubts.learn(state, index, transaction);
+        for key in &stale {
+            let siblings = doubts.view(key).map_or_else(|| state.get(key), Vec::as_slice);
+            change(index, undecided, &mut renamed, (Moment::Before, key, siblings));
+        }
         state.apply_observed(transaction, |moment, key, siblings| {
-            renamed.look(undecided, moment, key, siblings);
-            match moment {
-                Moment::Before => index.remove(key, siblings),
-                Moment::After => index.add(key, siblings),
+            if !stale.contains(key) {
+                change(index, undecided, &mut renamed, (moment, key, siblings));
             }
         })?;
+        self.view_again(stale, &mut renamed);
         self.keep_up_names(renamed);
         Ok(self.keep_up_inbox())
+    }
+
+    /// Makes the views of slots anew, which the index does not have at the moment.
+    fn view_again(&mut self, stale: impl IntoIterator<Item = Box<[u8]>>, renamed: &mut Renamed) {
+        let Self { state, doubts, index, inbox: _, names: _, undecided } = self;
+        for key in stale {
+            let siblings = state.get(&key);
+            doubts.look_again(&key, siblings);
+            let siblings = doubts.view(&key).map_or(siblings, Vec::as_slice);
+            if !siblings.is_empty() {
+                change(index, undecided, renamed, (Moment::After, &key, siblings));
+            }
+        }
     }
 
     /// Forgets what nobody needs once a barrier is agreed on: removals that stand alone, and all of
     /// an entity that is gone. Nothing reads otherwise afterwards. Tells which conflicts are gone
     /// with it; `None` if it is not to be done here and now, as [`State::collect`] has it.
     pub fn collect(&mut self, barrier: &Barrier) -> Option<Vec<ConflictEvent>> {
-        let Self { state, index, inbox: _, names: _, undecided } = self;
+        let Self { state, doubts, index, inbox: _, names: _, undecided } = self;
+        if !state.is_due(barrier) {
+            return None;
+        }
         let mut renamed = Renamed::default();
-        let collected = state.collect(barrier, fate, |moment, key, siblings| {
-            renamed.look(undecided, moment, key, siblings);
-            match moment {
-                Moment::Before => index.remove(key, siblings),
-                Moment::After => index.add(key, siblings),
-            }
+        let stale = doubts.settle(state, &barrier.stable);
+        for key in &stale {
+            let siblings = doubts.view(key).map_or_else(|| state.get(key), Vec::as_slice);
+            change(index, undecided, &mut renamed, (Moment::Before, key, siblings));
+        }
+        self.view_again(stale, &mut renamed);
+        let Self { state, doubts, index, inbox: _, names: _, undecided } = self;
+        let mut forgotten = Vec::new();
+        let fate = |key: &[u8]| fate(key, doubts.view(key).is_some());
+        state.collect(barrier, fate, |moment, key, siblings| {
+            let siblings = doubts.view(key).map_or(siblings, Vec::as_slice);
+            change(index, undecided, &mut renamed, (moment, key, siblings));
+            forgotten.push(Box::<[u8]>::from(key));
         });
+        for key in forgotten {
+            doubts.forget(&key);
+        }
         self.keep_up_names(renamed);
-        collected.then(|| self.keep_up_inbox())
+        Some(self.keep_up_inbox())
     }
 
     pub(crate) fn keep_up_inbox(&mut self) -> Vec<ConflictEvent> {
@@ -130,6 +172,27 @@ impl Identity {
         &mut self.undecided
     }
 
+    /// Who first doubts what a transaction wrote in a slot.
+    pub(crate) fn doubter(&self, key: &[u8], dot: &Dot) -> Option<&Doubter<Meta>> {
+        self.doubts.doubter(key, dot)
+    }
+
+    /// The sides of a slot, as they are to be read.
+    pub(crate) fn slot(&self, key: &[u8]) -> &[Sibling<Meta>] {
+        self.doubts.view(key).map_or_else(|| self.state.get(key), Vec::as_slice)
+    }
+
+    /// All slots whose key begins with `prefix`, as they are to be read, in order.
+    pub(crate) fn slots(
+        &self,
+        prefix: &[u8],
+    ) -> impl Iterator<Item = (Box<[u8]>, &[Sibling<Meta>])> {
+        self.state.range(prefix).map(|(key, siblings)| {
+            let siblings = self.doubts.view(&key).map_or(siblings, Vec::as_slice);
+            (key, siblings)
+        })
+    }
+
     /// A field of an entity.
     pub(crate) fn read<M: Message + Default>(&self, field: &Field<M>, entity: Entity) -> Read<M> {
         self.read_of(field, entity, "")
@@ -142,7 +205,7 @@ impl Identity {
         Entity { account, id }: Entity,
         qualifier: &str,
     ) -> Read<M> {
-        read(self.state.get(&field.key_of(account, id, qualifier)))
+        read(self.slot(&field.key_of(account, id, qualifier)))
     }
 
     /// All of an entity's fields with this tag that may have a value, by qualifier.
@@ -151,8 +214,7 @@ impl Identity {
         field: &Field<M>,
         Entity { account, id }: Entity,
     ) -> Vec<(Box<str>, Read<M>)> {
-        self.state
-            .range(&Key::field_prefix(account, id, field.tag()))
+        self.slots(&Key::field_prefix(account, id, field.tag()))
             .filter_map(|(key, siblings)| {
                 let qualifier = Key::from_bytes(&key).ok()?.field.qualifier;
                 Some((qualifier, read(siblings)))
@@ -168,8 +230,7 @@ impl Identity {
         field: &Field<M>,
         Entity { account, id }: Entity,
     ) -> Vec<Box<str>> {
-        self.state
-            .range(&Key::field_prefix(account, id, field.tag()))
+        self.slots(&Key::field_prefix(account, id, field.tag()))
             .filter_map(|(key, _)| Some(Key::from_bytes(&key).ok()?.field.qualifier))
             .collect()
     }
@@ -201,8 +262,25 @@ impl Identity {
     }
 }
 
-/// What becomes of a slot once it is beyond doubt that what it held was removed.
-fn fate(key: &[u8]) -> Fate {
+/// Keeps what is derived up with a slot that is about to change, or has changed.
+fn change(
+    index: &mut Index,
+    undecided: &mut Undecided,
+    renamed: &mut Renamed,
+    (moment, key, siblings): (Moment, &[u8], &[Sibling<Meta>]),
+) {
+    renamed.look(undecided, moment, key, siblings);
+    match moment {
+        Moment::Before => index.remove(key, siblings),
+        Moment::After => index.add(key, siblings),
+    }
+}
+
+/// What becomes of a slot once what it held was removed, for ever unless that is doubted.
+fn fate(key: &[u8], doubted: bool) -> Fate {
+    if doubted {
+        return Fate::Keep;
+    }
     let Ok(Key { account, id, field }) = Key::from_bytes(key) else { return Fate::Forget };
     let is_key = id.kind() == Some(UniqueIdKind::AccessKey) && field.tag == ACCESS_KEY.tag();
     if field.tag == HEAD.tag() || is_key {
@@ -252,7 +330,7 @@ impl Writes {
     /// it, and its denies must still be known. Without a head nothing reads them.
     pub(crate) fn remove_entity(&mut self, identity: &Identity, id: UniqueId) {
         let kept = [NAME.tag(), PATH.tag(), POLICY_VERSION.tag(), DEFAULT_VERSION.tag()];
-        for (key, siblings) in identity.state.range(&Key::entity_prefix(self.account, id)) {
+        for (key, siblings) in identity.slots(&Key::entity_prefix(self.account, id)) {
             let removed = Key::from_bytes(&key).is_ok_and(|key| !kept.contains(&key.field.tag));
             if removed && siblings.iter().any(|sibling| sibling.value.is_some()) {
                 self.writes.insert(key, None);
@@ -270,7 +348,7 @@ impl Writes {
         qualifier: &str,
     ) {
         let key = field.key_of(self.account, id, qualifier);
-        let mut values = identity.state.get(&key).iter().map(|sibling| sibling.value.clone());
+        let mut values = identity.slot(&key).iter().map(|sibling| sibling.value.clone());
         if let Some(Some(first)) = values.next()
             && values.all(|value| value.as_ref() == Some(&first))
         {

@@ -46,8 +46,8 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "a removal is forgotten before what is concurrent with it is here",
         file: "crates/crdt/src/state.rs",
-        from: "*number <= self.collected || !dominates(&self.vector, cut)",
-        to: "*number <= self.collected",
+        from: "*number > self.collected && dominates(&self.vector, cut)",
+        to: "*number > self.collected && (cut.is_empty() || !cut.is_empty())",
         caught_by: "-p crdt --test collect",
     },
     Mutation {
@@ -70,6 +70,41 @@ pub const MUTATIONS: &[Mutation] = &[
         from: "if progress.epoch < epoch {",
         to: "if progress.epoch > epoch {",
         caught_by: "-p replication --test stability a_word_that_was_given",
+    },
+    Mutation {
+        name: "who has lost the right to a call meanwhile is not doubted",
+        file: "crates/identity/src/doubt.rs",
+        from: "if !covers(deps, &dot) {\n                if *change == Change::MayTake {",
+        to: "if !covers(deps, &dot) {\n                if *change == Change::Gives {",
+        caught_by: "-p identity --test it races::",
+    },
+    Mutation {
+        name: "who relied on a doubted call is not doubted",
+        file: "crates/identity/src/doubt.rs",
+        from: "names.extend(&transaction.leads);",
+        to: "",
+        caught_by: "-p identity --test it who_relied_on_what",
+    },
+    Mutation {
+        name: "a right does not rest on policies",
+        file: "crates/identity/src/doubt.rs",
+        from: "rests.extend(others(ATTACHMENT.tag(), owner));",
+        to: "",
+        caught_by: "-p identity --test it race::what_a_merge_allows",
+    },
+    Mutation {
+        name: "who writes a doubted value again makes it certain",
+        file: "crates/crdt/src/past.rs",
+        from: "names.extend(by.map(|by| name(&by.dot)));",
+        to: "drop(by);",
+        caught_by: "-p crdt --test past",
+    },
+    Mutation {
+        name: "what only doubted writers made must be",
+        file: "crates/crdt/src/past.rs",
+        from: "view.extend(first.map(|",
+        to: "view.extend(first.filter(|_| view.is_empty()).map(|",
+        caught_by: "-p crdt --test past",
     },
     Mutation {
         name: "a policy's version is made again once its removal is stable",

@@ -130,7 +130,7 @@ fn subjects(identity: &Identity, touch: Touch) -> Vec<Subject> {
 fn open(identity: &Identity, subject: &Subject) -> Option<(ConflictId, ConflictKind)> {
     match subject {
         Subject::Slot(key) => {
-            let siblings = identity.state().get(&key.to_bytes());
+            let siblings = identity.slot(&key.to_bytes());
             if !differ(siblings) || !is_reachable(identity, key) {
                 return None;
             }

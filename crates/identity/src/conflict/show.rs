@@ -5,7 +5,7 @@
 //!
 //! **Must not know:** how a conflict is settled.
 
-use crdt::Sibling;
+use crdt::{Doubter, Sibling};
 use model::{Credential, Key, Timestamp, UniqueId, UniqueIdKind};
 use wire::{Message, transaction::Meta, v1};
 
@@ -31,7 +31,7 @@ pub(super) fn conflict(identity: &Identity, id: ConflictId, subject: &Subject) -
     match subject {
         Subject::Slot(key) => {
             let slot = Slot::of(key);
-            let siblings = identity.state().get(&key.to_bytes());
+            let siblings = identity.slot(&key.to_bytes());
             let show = |sibling| side(identity, &slot, sibling);
             Conflict {
                 id,
@@ -61,7 +61,7 @@ pub(super) fn conflict(identity: &Identity, id: ConflictId, subject: &Subject) -
             let owner = Entity { account: *account, id: *owner };
             let keys = over_limit(identity, owner);
             let sides = keys.iter().flat_map(|key| {
-                let siblings = identity.state().get(&key.to_bytes()).iter();
+                let siblings = identity.slot(&key.to_bytes()).iter();
                 siblings.filter(|sibling| sibling.value.is_some()).map(|sibling| {
                     let what = match key.id.kind() {
                         Some(UniqueIdKind::AccessKey) => key.id.to_string(),
@@ -95,7 +95,7 @@ pub(super) fn ways_out(identity: &Identity, subject: &Subject) -> Vec<WayOut> {
     match subject {
         Subject::Slot(key) => {
             let slot = Slot::of(key);
-            let siblings = identity.state().get(&key.to_bytes()).iter().zip(1..);
+            let siblings = identity.slot(&key.to_bytes()).iter().zip(1..);
             let kept = siblings.filter_map(|(sibling, number)| {
                 let way = ways::way(identity, &slot, Some(sibling.value.as_deref()?))?;
                 Some(WayOut { choice: Some(Choice::Side(number)), actions: way.actions() })
@@ -195,7 +195,11 @@ fn side(identity: &Identity, slot: &Slot<'_>, sibling: &Sibling<Meta>) -> Side {
     let Meta { hlc, author, request_id: _, action } = &*sibling.meta;
     let account = identity.index().account_of(author.principal);
     let account = account.unwrap_or(slot.entity.account);
-    let (value, document) = value(identity, slot, sibling.value.as_deref());
+    let (mut value, document) = value(identity, slot, sibling.value.as_deref());
+    if let Some(Doubter { dot, meta }) = identity.doubter(&slot.key(), &sibling.dot) {
+        let (action, node) = (cut(&meta.action), dot.actor);
+        value += &format!("; doubted: its author's right was changed by {action}, node {node}");
+    }
     Side {
         node: sibling.dot.actor,
         seq: sibling.dot.counter,
@@ -231,7 +235,7 @@ fn contenders(identity: &Identity, name: &NameKey) -> (ConflictKind, Option<Enti
 /// The sides of who has a name: who gave it.
 fn named(identity: &Identity, entity: Entity, role: &str) -> Vec<Side> {
     let key = Key::new(entity.account, entity.id, NAME.tag(), "");
-    let siblings = identity.state().get(&key.to_bytes());
+    let siblings = identity.slot(&key.to_bytes());
     let arn = identity.face(entity).arn;
     let value = format!("{arn} ({}{role})", entity.id);
     let show = |sibling| Side { value: value.clone(), ..side(identity, &Slot::of(&key), sibling) };

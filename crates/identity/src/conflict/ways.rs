@@ -43,6 +43,11 @@ impl<'a> Slot<'a> {
         Self { key, kind: ConflictKind::of(key.field.tag), entity }
     }
 
+    /// Its encoded key.
+    pub(super) fn key(&self) -> Box<[u8]> {
+        self.key.to_bytes()
+    }
+
     /// Which of the entity's fields it is.
     pub(super) fn qualifier(&self) -> &str {
         &self.key.field.qualifier

@@ -8,7 +8,9 @@
 //! Every order is a strong claim. What is left out of it: calls are about the entity that they
 //! named where they were made, whatever an order has called it since (`plan.rs`, `world.rs`); an
 //! order does not count that refuses a call for a limit, for a name whose holder the merge does not
-//! leave it, or for whom a trust policy names (`serial.rs`); the author of all calls is root, whom nothing revokes.
+//! leave it, or for whom a trust policy names (`serial.rs`). Half of the histories have calls by
+//! users whose right to them others change meanwhile; an order that has no right for a call refuses
+//! it.
 //!
 //! `WRIT_RACES=N` runs the histories of the first N seeds; `./test` runs 50,000 of a release
 //! build. A failing history is made small and printed as a line for `testdata/races.txt`, whose

@@ -11,6 +11,107 @@ fn check_race(steps: &str, expected: expect_test::Expect) {
 }
 
 #[test]
+fn what_a_revoked_key_did_meanwhile_is_doubted_until_somebody_settles_it() {
+    check_history(
+        "quiet root CreateUser adm
+        quiet root PutUserPolicy adm admin allow:iam:*
+        quiet root CreateAccessKey adm
+        quiet root CreateUser bob
+        quiet root PutUserPolicy bob i deny:s3:Put*
+        quiet root CreatePolicy P allow:s3:*
+        quiet sync
+        quiet a: root UpdateAccessKey adm key1 Inactive
+        b: adm AttachUserPolicy bob P
+        b: adm DeleteUserPolicy bob i
+        b: may arn:aws:iam::123456789012:user/bob s3:PutObject *
+        quiet sync
+        may arn:aws:iam::123456789012:user/bob s3:GetObject *
+        may arn:aws:iam::123456789012:user/bob s3:PutObject *
+        conflicts
+        collect
+        may arn:aws:iam::123456789012:user/bob s3:GetObject *
+        b: root AttachUserPolicy bob P
+        b: root PutUserPolicy bob i deny:s3:Put*
+        collect
+        conflicts
+        may arn:aws:iam::123456789012:user/bob s3:GetObject *
+        may arn:aws:iam::123456789012:user/bob s3:PutObject *",
+        expect![[r#"
+            b: adm AttachUserPolicy bob P
+                done
+            b: adm DeleteUserPolicy bob i
+                done
+            b: may arn:aws:iam::123456789012:user/bob s3:PutObject *
+                Allow
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                ImplicitDeny { layer: Identity }
+            may arn:aws:iam::123456789012:user/bob s3:PutObject *
+                ExplicitDeny { layer: Identity }
+            conflicts
+                attachment: user bob, attachment of arn:aws:iam::123456789012:policy/P
+                  node 1, 123456789012:root, UpdateAccessKey: removed
+                  node 2, 123456789012:user/adm, AttachUserPolicy: attached; doubted: its author's right was changed by UpdateAccessKey, node 1
+                  withheld: what it allows; what it denies counts
+                  2: iam:AttachUserPolicy
+                  remove: iam:DetachUserPolicy
+                inline_policy: user bob, inline policy `i`
+                  node 1, 123456789012:root, PutUserPolicy: a document of 101 characters
+                  node 2, 123456789012:user/adm, DeleteUserPolicy: removed; doubted: its author's right was changed by UpdateAccessKey, node 1
+                  withheld: what not every side allows; what any side denies counts
+                  1: iam:PutUserPolicy
+                  remove: iam:DeleteUserPolicy
+            collect
+                16 slots
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                ImplicitDeny { layer: Identity }
+            b: root AttachUserPolicy bob P
+                done
+            b: root PutUserPolicy bob i deny:s3:Put*
+                done
+            collect
+                16 slots
+            conflicts
+                none
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                Allow
+            may arn:aws:iam::123456789012:user/bob s3:PutObject *
+                ExplicitDeny { layer: Identity }
+        "#]],
+    );
+}
+
+#[test]
+fn who_relied_on_what_a_revoked_key_gave_is_doubted_with_it() {
+    check_history(
+        "quiet root CreateUser adm
+        quiet root PutUserPolicy adm admin allow:iam:*
+        quiet root CreateAccessKey adm
+        quiet root CreateUser eve
+        quiet root CreateUser bob
+        quiet sync
+        quiet a: root DeleteUserPolicy adm admin
+        quiet b: adm PutUserPolicy eve admin allow:iam:*
+        quiet b: adm CreateAccessKey eve
+        quiet b: eve PutUserPolicy bob i allow:s3:*
+        b: may arn:aws:iam::123456789012:user/bob s3:GetObject *
+        quiet sync
+        may arn:aws:iam::123456789012:user/bob s3:GetObject *
+        auth key2
+        eve PutUserPolicy bob i allow:s3:*",
+        expect![[r#"
+            b: may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                Allow
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                ImplicitDeny { layer: Identity }
+            auth key2
+                no
+            eve PutUserPolicy bob i allow:s3:*
+                AccessDenied { message: "User: arn:aws:iam::123456789012:user/eve is not authorized to perform: iam:PutUserPolicy on resource: arn:aws:iam::123456789012:user/bob because no identity-based policy allows the iam:PutUserPolicy action" }
+        "#]],
+    );
+}
+
+#[test]
 fn attach_and_detach_of_an_allow_grants_nothing() {
     check_race(
         "quiet root CreateUser bob

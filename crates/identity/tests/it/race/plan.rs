@@ -1,6 +1,7 @@
 //! Histories: what is there before, then what each node does and receives, as text and at random.
 //!
 //! `SETUP; SETUP | a CALL; a<b; b CALL`: `a<b` brings to a all that b holds, and so causally.
+//! `adm!CALL` is a call by the user `adm`; others are root's.
 
 use std::{fmt, str::FromStr};
 
@@ -108,6 +109,8 @@ struct Focus {
     role: &'static str,
     policy: &'static str,
     kinds: [u64; 4],
+    /// Who calls, besides root.
+    author: Option<&'static str>,
 }
 
 impl Focus {
@@ -118,6 +121,7 @@ impl Focus {
             role: rng.of(ROLES),
             policy: rng.of(POLICIES),
             kinds: [(); 4].map(|()| rng.below(CALLS.len() as u64)),
+            author: (rng.below(2) == 0).then(|| rng.of(AUTHORS)),
         }
     }
 
@@ -156,8 +160,22 @@ impl Focus {
         self.fill(rng, call)
     }
 
-    /// An operation.
+    /// An operation, by whoever may.
     fn call(&self, rng: &mut Rng) -> String {
+        let Some(author) = self.author else { return self.operation(rng) };
+        let by = match rng.below(8) {
+            0..3 => author,
+            3 => rng.of(AUTHORS),
+            _ => "",
+        };
+        let call = match rng.below(3) {
+            0 => rng.of(RIGHTS).to_owned(),
+            _ => self.operation(rng),
+        };
+        if by.is_empty() { call } else { format!("{by}!{call}") }
+    }
+
+    fn operation(&self, rng: &mut Rng) -> String {
         let at = match rng.below(3) {
             0 => rng.below(CALLS.len() as u64),
             _ => self.kinds[rng.below(4) as usize],
@@ -183,6 +201,42 @@ const SETUP: &[&str] = &[
     "CreateUser {user}",
     "CreateGroup {group}",
     "CreatePolicy {own} {doc}",
+];
+
+/// Users who may call, as long as they may.
+const AUTHORS: &[&str] = &["adm", "sub", "ann"];
+
+/// What gives or takes their right.
+const RIGHTS: &[&str] = &[
+    "UpdateAccessKey adm key2 Inactive",
+    "UpdateAccessKey adm key2 Active",
+    "UpdateAccessKey sub key3 Inactive",
+    "DeleteAccessKey adm key2",
+    "DeleteAccessKey sub key3",
+    "DeleteUserPolicy adm admin",
+    "PutUserPolicy adm admin allow:iam:*",
+    "PutUserPolicy adm admin allow:iam:*User*",
+    "PutUserPolicy adm no deny:iam:Put*",
+    "DeleteUserPolicy adm no",
+    "PutUserPolicy ann admin allow:iam:*",
+    "DeleteUserPolicy ann admin",
+    "RemoveUserFromGroup admins sub",
+    "AddUserToGroup admins sub",
+    "AddUserToGroup admins ann",
+    "RemoveUserFromGroup admins ann",
+    "DetachGroupPolicy admins A",
+    "AttachGroupPolicy admins A",
+    "PutGroupPolicy admins no deny:iam:*",
+    "DeleteGroupPolicy admins no",
+    "CreatePolicyVersion A deny:iam:* default",
+    "CreatePolicyVersion A allow:iam:Get*",
+    "SetDefaultPolicyVersion A v1",
+    "SetDefaultPolicyVersion A v2",
+    "PutUserPermissionsBoundary adm P",
+    "PutUserPermissionsBoundary sub A",
+    "DeleteUserPermissionsBoundary adm",
+    "AttachUserPolicy adm A",
+    "DetachUserPolicy adm A",
 ];
 
 /// Operations with what undoes them or rivals them.

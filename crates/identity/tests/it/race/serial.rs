@@ -75,8 +75,12 @@ impl Search<'_> {
                 continue;
             }
             let (mut identity, mut names) = (identity.clone(), names.clone());
-            let outcome =
-                self.world.serial(&mut identity, &mut names, &operation.words, operation.moment);
+            let outcome = self.world.serial(
+                &mut identity,
+                &mut names,
+                (&operation.caller, &operation.words),
+                operation.moment,
+            );
             // Limits bound what is stored, not who may do what: a merge keeps what is over one.
             if let Err(Error::LimitExceeded { .. }) = outcome {
                 continue;

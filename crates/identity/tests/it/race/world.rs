@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crdt::{Barrier, Dot, Hlc, NodeId, meet};
 use identity::{
-    AccountInfo, Accounts, Caller, Command, Ctx, Identity, KeyRing, Noun, Outcome, Query, Reply,
-    RequestContext, execute, query,
+    AccountInfo, Accounts, Caller, Command, Ctx, Identity, KeyRing, Noun, Outcome, Page, Principal,
+    Query, Reply, RequestContext, execute, query,
 };
-use model::{AccountId, Entropy, Timestamp, UniqueId};
+use model::{AccountId, Credential, Entropy, Timestamp, UniqueId};
 use wire::transaction::{Meta, Transaction};
 
 use super::plan::{Plan, Step};
@@ -31,6 +31,15 @@ const BASE: &[&str] = &[
     "CreatePolicy P allow:s3:*",
     "CreatePolicy D deny:s3:Put*",
     "CreateAccessKey ann",
+    "CreateUser adm",
+    "CreateAccessKey adm",
+    "PutUserPolicy adm admin allow:iam:*",
+    "CreateUser sub",
+    "CreateAccessKey sub",
+    "CreateGroup admins",
+    "CreatePolicy A allow:iam:*",
+    "AttachGroupPolicy admins A",
+    "AddUserToGroup admins sub",
 ];
 
 /// What a word of a call names. Words are resolved where the call is made: in every order it is
@@ -49,6 +58,7 @@ pub(crate) struct Operation {
     /// Its text, with its node.
     pub(crate) text: String,
     pub(crate) words: Vec<Word>,
+    pub(crate) caller: Caller,
     /// The time of the call and all that is random in it.
     pub(crate) moment: u64,
     /// The operations, by bit, that its node had seen.
@@ -105,7 +115,8 @@ impl World {
         let (mut base, mut names) = (Identity::default(), Names::new());
         for (at, call) in BASE.iter().enumerate() {
             let words = world.words(&base, call);
-            let reply = world.serial(&mut base, &mut names, &words, at as u64).unwrap();
+            let root = world.root.clone();
+            let reply = world.serial(&mut base, &mut names, (&root, &words), at as u64).unwrap();
             if let Reply::CreateAccessKey(key) = &reply {
                 world.made_keys.push(key.id.to_string());
             }
@@ -127,6 +138,20 @@ impl World {
         let now = Timestamp::from_secs(1_700_000_000 + moment);
         let Self { request, keys, accounts, .. } = self;
         Ctx { now, entropy, caller, request, keys, accounts }
+    }
+
+    /// Who makes a call, and the call.
+    fn caller<'a>(&self, call: &'a str) -> (Caller, &'a str) {
+        let Some((name, call)) = call.split_once('!') else { return (self.root.clone(), call) };
+        let key = ["ann", "adm", "sub"].iter().position(|author| *author == name).unwrap();
+        let id = self.names.iter().find(|(_, known)| *known == name).map(|(id, _)| *id).unwrap();
+        let caller = Caller {
+            account: self.root.account,
+            principal: Principal::User(id),
+            credential: Credential::AccessKey(self.made_keys[key].parse().unwrap()),
+            session: None,
+        };
+        (caller, call)
     }
 
     /// The words of a call, resolved as the node resolves them.
@@ -170,11 +195,11 @@ impl World {
     fn execute(
         &self,
         identity: &Identity,
-        words: &[String],
+        (caller, words): (&Caller, &[String]),
         moment: u64,
     ) -> Result<(Vec<crdt::Write>, Reply), identity::Error> {
         let entropy = entropy(moment);
-        let ctx = self.ctx(&self.root, moment, &entropy);
+        let ctx = self.ctx(caller, moment, &entropy);
         match execute(identity, &ctx, &self.command(words))? {
             Outcome::Write { writes, reply } => Ok((writes, reply)),
             Outcome::Control { change, .. } => panic!("{change:?} is the control plane's"),
@@ -185,13 +210,14 @@ impl World {
         &self,
         identity: &Identity,
         origin: NodeId,
+        caller: &Caller,
         writes: Vec<crdt::Write>,
     ) -> Arc<Transaction> {
         let deps = identity.state().vector().clone();
         let dot = Dot::new(origin, deps.get(&origin) + 1);
         let meta = Meta {
             hlc: Hlc::default(),
-            author: self.root.author(),
+            author: caller.author(),
             request_id: String::new(),
             action: String::new(),
         };
@@ -204,7 +230,7 @@ impl World {
         &self,
         identity: &mut Identity,
         names: &mut Names,
-        words: &[Word],
+        (caller, words): (&Caller, &[Word]),
         moment: u64,
     ) -> Result<Reply, identity::Error> {
         let spell = |word: &Word| match word {
@@ -214,8 +240,8 @@ impl World {
             }
         };
         let spelled: Vec<String> = words.iter().map(spell).collect();
-        let (writes, reply) = self.execute(identity, &spelled, moment)?;
-        let transaction = self.transaction(identity, BEFORE, writes);
+        let (writes, reply) = self.execute(identity, (caller, &spelled), moment)?;
+        let transaction = self.transaction(identity, BEFORE, caller, writes);
         identity.apply(&transaction).unwrap();
         match (&reply, spelled[0].as_str(), words.get(1)) {
             (Reply::CreateUser(user), ..) => drop(names.insert(user.id, spelled[1].clone())),
@@ -281,7 +307,8 @@ impl World {
             moment += 1;
             // What cannot be there is not.
             let words = self.words(&before, call);
-            let _refused = self.serial(&mut before, &mut names, &words, moment);
+            let root = &self.root;
+            let _refused = self.serial(&mut before, &mut names, (root, &words), moment);
         }
         let node = Node { identity: before.clone(), log: Vec::new(), seen: 0 };
         let mut nodes = [node.clone(), node.clone(), node];
@@ -294,19 +321,20 @@ impl World {
                 Step::Call(..) if operations.len() == OPERATIONS_MAX => {}
                 Step::Call(at, call) => {
                     let node = &mut nodes[*at];
-                    let texts: Vec<String> = call.split(' ').map(str::to_owned).collect();
-                    let Ok((writes, reply)) = self.execute(&node.identity, &texts, moment) else {
-                        continue;
-                    };
-                    let words = self.words(&node.identity, call);
+                    let (caller, said) = self.caller(call);
+                    let texts: Vec<String> = said.split(' ').map(str::to_owned).collect();
+                    let done = self.execute(&node.identity, (&caller, &texts), moment);
+                    let Ok((writes, reply)) = done else { continue };
+                    let words = self.words(&node.identity, said);
                     let origin = NodeId(*at as u32 + 1);
-                    let last = self.transaction(&last_writer, BEFORE, writes.clone());
+                    let last = self.transaction(&last_writer, BEFORE, &self.root, writes.clone());
                     last_writer.apply(&last).unwrap();
-                    let transaction = self.transaction(&node.identity, origin, writes);
+                    let transaction = self.transaction(&node.identity, origin, &caller, writes);
                     node.identity.apply(&transaction).unwrap();
                     node.log.push(transaction);
                     let text = format!("{}:{call}", ["a", "b", "c"][*at]);
-                    operations.push(Operation { text, words, moment, seen: node.seen, reply });
+                    let seen = node.seen;
+                    operations.push(Operation { text, words, caller, moment, seen, reply });
                     node.seen |= 1 << (operations.len() - 1);
                 }
             }
@@ -316,8 +344,14 @@ impl World {
             pull(&mut nodes, to, from);
         }
         let [a, b, c] = nodes;
-        assert_eq!(a.identity.state().digest(), b.identity.state().digest());
-        assert_eq!(a.identity.state().digest(), c.identity.state().digest());
+        let conflicts = |node: &Node| {
+            let listing = node.identity.conflicts(self.root.account, &Page::default());
+            listing.items.into_iter().map(|conflict| format!("{conflict:?}")).collect::<Vec<_>>()
+        };
+        for other in [&b, &c] {
+            assert_eq!(a.identity.state().digest(), other.identity.state().digest());
+            assert_eq!(conflicts(&a), conflicts(other), "read alike: {plan}");
+        }
         let mut collected = b.identity;
         let cut = collected.state().vector().clone();
         collected.collect(&Barrier { number: 1, stable, cut }).unwrap();

@@ -1,0 +1,389 @@
+//! Doubted writes: those whose author's right to make them was changed by something concurrent.
+//!
+//! A call is authorized where it is made. A concurrent change of what its author's right rests on —
+//! the access key, the user or role, its policies and groups and what they say — could have come
+//! first, and the call been refused. So the call is *doubted*: what it wrote and what it overwrote
+//! both stand (`crdt::Past`), until somebody whose write is not doubted settles it. Who relied on
+//! what a doubted call gave, without having heard of the doubt, is doubted with it.
+//!
+//! **Invariants.** Who is doubted depends on the transactions that were applied, not on their
+//! order. A change that only gives doubts nobody. What is settled is forgotten once no transaction
+//! can come that has not heard of it.
+//!
+//! **Must not know:** what a call is about, how policies are evaluated.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use crdt::{
+    Dot, Doubter, Found, NodeId, Past, Sibling, Siblings, State, VersionVector, Write, covers,
+};
+use model::{AccountId, Author, Credential, Key, UniqueId, UniqueIdKind};
+use policy::{Document, DocumentKind, Effect};
+use wire::{
+    Message,
+    transaction::{Meta, Transaction},
+    v1,
+};
+
+use crate::{
+    access_key::Status,
+    field::{
+        ACCESS_KEY, ACCESS_KEY_STATUS, ATTACHMENT, BOUNDARY, DEFAULT_VERSION, HEAD, INLINE_POLICY,
+        MEMBERSHIP, NAME, PATH, POLICY_VERSION, TAG,
+    },
+    index::Index,
+};
+
+/// A dot that sorts.
+type Name = (NodeId, u64);
+
+fn name(dot: &Dot) -> Name {
+    (dot.actor, dot.counter)
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Doubts {
+    past: Past<Meta>,
+    /// The slots in which somebody's write is doubted, as they are to be read.
+    views: BTreeMap<Box<[u8]>, Siblings<Meta>>,
+    /// The transactions that something may still come to be concurrent with.
+    unsettled: BTreeMap<Name, Unsettled>,
+    /// By entity or access key: the unsettled transactions of those whose right rests on it.
+    resting: BTreeMap<UniqueId, BTreeSet<Name>>,
+    /// By entity or access key: the unsettled transactions that changed what a right rests on.
+    changing: BTreeMap<UniqueId, BTreeMap<Name, Change>>,
+}
+
+#[derive(Clone, Debug)]
+struct Unsettled {
+    keys: Vec<Box<[u8]>>,
+    /// What its author's right rests on.
+    rests: Vec<UniqueId>,
+    /// Where it changed what somebody's right rests on.
+    changes: Vec<UniqueId>,
+    /// Whose right rests on what this one gave.
+    leads: Vec<Name>,
+    doubters: Vec<Doubter<Meta>>,
+    meta: Arc<Meta>,
+}
+
+/// What a change does to a right that rests on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Change {
+    /// It gives, and takes nothing.
+    Gives,
+    /// It may take.
+    MayTake,
+}
+
+impl Doubts {
+    /// A slot as it is to be read, if some write in it is doubted.
+    pub(crate) fn view(&self, key: &[u8]) -> Option<&Siblings<Meta>> {
+        self.views.get(key)
+    }
+
+    /// Who first doubts what a transaction wrote in a slot.
+    pub(crate) fn doubter(&self, key: &[u8], dot: &Dot) -> Option<&Doubter<Meta>> {
+        self.past.doubters(key, dot).first()
+    }
+
+    /// Takes down a transaction before it is applied. Gives the slots whose views have to be made
+    /// anew once it is.
+    pub(crate) fn learn(
+        &mut self,
+        state: &State<Meta>,
+        index: &Index,
+        transaction: &Transaction,
+    ) -> BTreeSet<Box<[u8]>> {
+        let Transaction { dot, deps, meta, writes } = transaction;
+        let mut stale = BTreeSet::new();
+        let mut changes: BTreeMap<UniqueId, Change> = BTreeMap::new();
+        for Write { key, value } in writes {
+            let at = (*dot, deps);
+            let (found, viewed) = self.past.record(key, state.get(key), at, value.as_ref());
+            if viewed {
+                stale.insert(key.clone());
+            }
+            if let Some((id, change)) = change(key, value.as_deref(), found) {
+                let known = changes.entry(id).or_insert(change);
+                *known = change.max(*known);
+            }
+        }
+        let rests = self.rests(state, index, transaction);
+        let (doubters, relied) = self.who_doubts(&rests, deps);
+        let unsettled = Unsettled {
+            keys: writes.iter().map(|write| write.key.clone()).collect(),
+            rests,
+            changes: changes.keys().copied().collect(),
+            leads: Vec::new(),
+            doubters: Vec::new(),
+            meta: Arc::clone(meta),
+        };
+        for id in &unsettled.rests {
+            self.resting.entry(*id).or_default().insert(name(dot));
+        }
+        self.unsettled.insert(name(dot), unsettled);
+        for leader in relied {
+            if let Some(leader) = self.unsettled.get_mut(&leader) {
+                leader.leads.push(name(dot));
+            }
+        }
+        for doubter in &doubters {
+            self.doubt(name(dot), doubter, &mut stale);
+        }
+        self.doubt_others(*dot, deps, meta, changes, &mut stale);
+        stale
+    }
+
+    /// What a transaction's author's right rests on: the access key, the user or role, its groups,
+    /// and all their policies, as the author found them. A node's own right rests on nothing.
+    fn rests(
+        &self,
+        state: &State<Meta>,
+        index: &Index,
+        transaction: &Transaction,
+    ) -> Vec<UniqueId> {
+        let Transaction { deps, meta, writes, .. } = transaction;
+        let Author { principal, credential } = &meta.author;
+        let key = writes.first().and_then(|write| Key::from_bytes(&write.key).ok());
+        let Some(Key { account, .. }) = key else { return Vec::new() };
+        let mut rests = match credential {
+            Credential::AccessKey(key) => vec![*key],
+            // A session of a user ends with the access key that it was made with, which the token
+            // alone names.
+            Credential::Session { .. } => self.keys_of(state, index, (account, *principal), deps),
+            Credential::Certificate(_) => Vec::new(),
+            Credential::Node(_) => return Vec::new(),
+        };
+        if principal.kind() == Some(UniqueIdKind::Root) {
+            return rests;
+        }
+        let others = |tag: u16, id: UniqueId| {
+            let prefix = Key::field_prefix(account, id, tag);
+            let slots = state.range(&prefix).filter(|(key, siblings)| {
+                let mut seen = self.past.seen(key, siblings, deps);
+                seen.any(|sibling| sibling.value.is_some())
+            });
+            let other = |key: &[u8]| Key::from_bytes(key).ok()?.field.qualifier.parse().ok();
+            slots.filter_map(|(key, _)| other(&key)).collect::<Vec<UniqueId>>()
+        };
+        let mut owners = vec![*principal];
+        owners.extend(others(MEMBERSHIP.tag(), *principal));
+        for owner in owners {
+            rests.push(owner);
+            rests.extend(others(ATTACHMENT.tag(), owner));
+        }
+        let boundary = BOUNDARY.key(account, *principal);
+        let texts = self
+            .past
+            .seen(&boundary, state.get(&boundary), deps)
+            .filter_map(|sibling| v1::Text::decode(sibling.value.as_deref()?).ok());
+        rests.extend(texts.filter_map(|text| text.text.parse::<UniqueId>().ok()));
+        rests.sort_unstable();
+        rests.dedup();
+        rests
+    }
+
+    /// The access keys that an owner had for who had applied just `deps`.
+    fn keys_of(
+        &self,
+        state: &State<Meta>,
+        index: &Index,
+        (account, owner): (AccountId, UniqueId),
+        deps: &VersionVector,
+    ) -> Vec<UniqueId> {
+        let is_key = |id: &UniqueId| id.kind() == Some(UniqueIdKind::AccessKey);
+        // One that was deleted meanwhile is no source any more.
+        let keys = index.sources(account, owner).chain(self.changing.keys().copied());
+        let is_owners = |id: &UniqueId| {
+            let key = ACCESS_KEY.key(account, *id);
+            self.past.seen(&key, state.get(&key), deps).any(|sibling| {
+                let value = sibling.value.as_deref();
+                let key = value.and_then(|value| v1::AccessKey::decode(value).ok());
+                key.is_some_and(|key| key.owner == owner.as_str())
+            })
+        };
+        keys.filter(is_key).filter(is_owners).collect()
+    }
+
+    /// Who doubts a transaction whose right rests on these; and on whose gifts it relies.
+    fn who_doubts(
+        &self,
+        rests: &[UniqueId],
+        deps: &VersionVector,
+    ) -> (Vec<Doubter<Meta>>, BTreeSet<Name>) {
+        let (mut doubters, mut relied) = (Vec::new(), BTreeSet::new());
+        let changes = rests.iter().filter_map(|id| self.changing.get(id)).flatten();
+        for ((node, seq), change) in changes {
+            let dot = Dot::new(*node, *seq);
+            let Some(other) = self.unsettled.get(&(*node, *seq)) else { continue };
+            if !covers(deps, &dot) {
+                if *change == Change::MayTake {
+                    doubters.push(Doubter { dot, meta: Arc::clone(&other.meta) });
+                }
+            } else if !other.doubters.iter().any(|doubter| covers(deps, &doubter.dot)) {
+                relied.insert((*node, *seq));
+                doubters.extend(other.doubters.iter().cloned());
+            }
+        }
+        (doubters, relied)
+    }
+
+    /// A transaction's changes make doubted whoever's right rests on them and has not heard of it.
+    fn doubt_others(
+        &mut self,
+        dot: Dot,
+        deps: &VersionVector,
+        meta: &Arc<Meta>,
+        changes: BTreeMap<UniqueId, Change>,
+        stale: &mut BTreeSet<Box<[u8]>>,
+    ) {
+        let doubter = Doubter { dot, meta: Arc::clone(meta) };
+        for (id, change) in changes {
+            self.changing.entry(id).or_default().insert(name(&dot), change);
+            if change == Change::Gives {
+                continue;
+            }
+            let resting = self.resting.get(&id).into_iter().flatten();
+            let unheard: Vec<Name> = resting
+                .filter(|other| **other != name(&dot) && deps.get(&other.0) < other.1)
+                .copied()
+                .collect();
+            for other in unheard {
+                self.doubt(other, &doubter, stale);
+            }
+        }
+    }
+
+    fn doubt(&mut self, dot: Name, doubter: &Doubter<Meta>, stale: &mut BTreeSet<Box<[u8]>>) {
+        let mut names = vec![dot];
+        while let Some(dot) = names.pop() {
+            let Self { past, unsettled, .. } = self;
+            let Some(transaction) = unsettled.get_mut(&dot) else { continue };
+            if transaction.doubters.iter().any(|known| known.dot == doubter.dot) {
+                continue;
+            }
+            transaction.doubters.push(doubter.clone());
+            for key in &transaction.keys {
+                if past.doubt(key, &Dot::new(dot.0, dot.1), doubter) {
+                    stale.insert(key.clone());
+                }
+            }
+            names.extend(&transaction.leads);
+        }
+    }
+
+    /// Makes a slot's view anew. `true` if it has one.
+    pub(crate) fn look_again(&mut self, key: &[u8], siblings: &[Sibling<Meta>]) -> bool {
+        match self.past.view(key, siblings) {
+            Some(view) => {
+                self.views.insert(key.into(), view);
+                true
+            }
+            None => {
+                self.views.remove(key);
+                false
+            }
+        }
+    }
+
+    /// Forgets what no transaction can come that has not heard of. Gives the slots whose views have
+    /// to be made anew.
+    pub(crate) fn settle(&mut self, state: &State<Meta>, stable: &VersionVector) -> Vec<Box<[u8]>> {
+        let is_stable = |dot: &Dot| covers(stable, dot);
+        let settled: Vec<Name> = self
+            .unsettled
+            .iter()
+            .filter(|((node, seq), transaction)| {
+                let Unsettled { doubters, .. } = transaction;
+                is_stable(&Dot::new(*node, *seq)) && doubters.iter().all(|d| is_stable(&d.dot))
+            })
+            .map(|(name, _)| *name)
+            .collect();
+        for dot in settled {
+            let Some(Unsettled { rests, changes, .. }) = self.unsettled.remove(&dot) else {
+                continue;
+            };
+            for id in rests {
+                if let Some(resting) = self.resting.get_mut(&id) {
+                    resting.remove(&dot);
+                    if resting.is_empty() {
+                        self.resting.remove(&id);
+                    }
+                }
+            }
+            for id in changes {
+                if let Some(changing) = self.changing.get_mut(&id) {
+                    changing.remove(&dot);
+                    if changing.is_empty() {
+                        self.changing.remove(&id);
+                    }
+                }
+            }
+        }
+        self.past.settle(stable, |key| state.get(key))
+    }
+
+    /// Forgets a slot that is forgotten.
+    pub(crate) fn forget(&mut self, key: &[u8]) {
+        self.past.forget(key);
+        self.views.remove(key);
+    }
+}
+
+/// What a write changes that somebody's right may rest on.
+fn change(key: &[u8], value: Option<&[u8]>, found: Found) -> Option<(UniqueId, Change)> {
+    let Key { account: _, id, field } = Key::from_bytes(key).ok()?;
+    let rested_on = [
+        HEAD.tag(),
+        NAME.tag(),
+        PATH.tag(),
+        TAG.tag(),
+        INLINE_POLICY.tag(),
+        MEMBERSHIP.tag(),
+        ATTACHMENT.tag(),
+        BOUNDARY.tag(),
+        POLICY_VERSION.tag(),
+        DEFAULT_VERSION.tag(),
+        ACCESS_KEY.tag(),
+        ACCESS_KEY_STATUS.tag(),
+    ];
+    if !rested_on.contains(&field.tag) {
+        return None;
+    }
+    let change = match (value, found) {
+        // Equal values are one, and a removal of nothing is none.
+        (_, Found::Same) | (None, Found::Nothing) => return None,
+        (Some(value), found) if gives(field.tag, value, found) => Change::Gives,
+        (Some(_) | None, Found::Nothing | Found::Other) => Change::MayTake,
+    };
+    Some((id, change))
+}
+
+/// Whether a value only gives: whoever had a right before has it after.
+fn gives(tag: u16, value: &[u8], found: Found) -> bool {
+    let is_new = found == Found::Nothing;
+    if tag == HEAD.tag() || tag == ACCESS_KEY.tag() {
+        return is_new;
+    }
+    if tag == ACCESS_KEY_STATUS.tag() {
+        let status = v1::Text::decode(value).ok().and_then(|text| text.text.parse().ok());
+        return status == Some(Status::Active);
+    }
+    if tag == POLICY_VERSION.tag() {
+        // It says nothing before it is the default.
+        return is_new;
+    }
+    tag == INLINE_POLICY.tag() && is_new && denies_nothing(value)
+}
+
+fn denies_nothing(value: &[u8]) -> bool {
+    let text = v1::Document::decode(value).unwrap_or_default().text;
+    let document = Document::parse(&text, DocumentKind::Identity);
+    document.is_ok_and(|document| {
+        document.statements().iter().all(|statement| statement.effect() == Effect::Allow)
+    })
+}
