@@ -25,7 +25,8 @@ pub enum Op {
     /// used twice is refused and poisons the store, for it would bind a number to two things.
     Append(Vec<LogRecord>),
     /// Removes transactions up to this one, at most `TRIM_RECORDS_MAX` at a time: the caller looks
-    /// at `first_lsn` and repeats. The last one may go too; the next number stays the same.
+    /// at `first_lsn` and repeats. The last one may go too; the next number stays the same. What is
+    /// not in all snapshots that are kept stays.
     TrimLog {
         /// The last to remove.
         upto: u64,

@@ -92,8 +92,9 @@ impl Committer {
     }
 
     fn commit(&mut self, batches: &[crate::Batch]) -> Result<Committed, Error> {
+        let trim_upto_max = self.shared.with_snapshots(|snapshots| snapshots.in_all());
         let state = self.shared.with_engine_changing(|engine| {
-            let mut plan = Plan::new(engine, self.state.clone());
+            let mut plan = Plan::new(engine, self.state.clone(), trim_upto_max);
             batches.iter().try_for_each(|batch| plan.add(batch))?;
             let (batch, state) = plan.finish()?;
             engine.apply(batch)?;

@@ -19,12 +19,14 @@ pub(crate) struct Plan<'a> {
     engine: &'a Engine,
     state: State,
     changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    trim_upto_max: u64,
 }
 
 impl<'a> Plan<'a> {
-    /// A commit that follows the one that left this state.
-    pub(crate) fn new(engine: &'a Engine, state: State) -> Self {
-        Self { engine, state, changes: BTreeMap::new() }
+    /// A commit that follows the one that left this state. Nothing behind `trim_upto_max` is
+    /// trimmed: it is in no snapshot yet.
+    pub(crate) fn new(engine: &'a Engine, state: State, trim_upto_max: u64) -> Self {
+        Self { engine, state, changes: BTreeMap::new(), trim_upto_max }
     }
 
     /// Adds a batch.
@@ -93,7 +95,7 @@ impl<'a> Plan<'a> {
     fn trim(&mut self, upto: u64) -> Result<(), Error> {
         let first = self.state.first_lsn;
         let most = first.saturating_add(TRIM_RECORDS_MAX - 1);
-        let upto = upto.min(self.state.last_lsn).min(most);
+        let upto = upto.min(self.trim_upto_max).min(self.state.last_lsn).min(most);
         if upto < first {
             return Ok(());
         }

@@ -22,6 +22,7 @@ use crate::{
     manifest::{HighWater, Manifest, MarkFile, sync_directory},
     plan::number_range,
     queue::{Queue, Submission},
+    snapshot::{SnapshotHash, SnapshotInfo, SnapshotReader, SnapshotWriter, Snapshots},
     verify::verify,
 };
 
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue,
     engine: RwLock<Option<Engine>>,
     published: RwLock<State>,
+    snapshots: RwLock<Snapshots>,
 }
 
 impl Shared {
@@ -55,6 +57,15 @@ impl Shared {
     ) -> Result<T, Error> {
         let engine = self.engine.write().unwrap_or_else(PoisonError::into_inner);
         engine.as_ref().map_or(Err(Error::Closed), run)
+    }
+
+    /// Runs with the snapshots.
+    pub(crate) fn with_snapshots<T>(&self, run: impl FnOnce(&Snapshots) -> T) -> T {
+        run(&self.snapshots.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn with_snapshots_changing<T>(&self, run: impl FnOnce(&mut Snapshots) -> T) -> T {
+        run(&mut self.snapshots.write().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Makes a commit visible.
@@ -179,11 +190,16 @@ impl Store {
     ) -> Result<Self, Error> {
         let (mark_file, mark) = MarkFile::open(dir)?;
         let manifest = Manifest::read(dir)?.ok_or_else(|| Error::NotAStore { dir: dir.into() })?;
-        let state = verify(&engine, &[mark, manifest.high_water]).map_err(Error::into_damage)?;
+        let found = Snapshots::find(dir)?;
+        let wanted = Snapshots::lsns(&found.1).collect();
+        let verified = verify(&engine, &[mark, manifest.high_water], &wanted);
+        let (state, chain) = verified.map_err(Error::into_damage)?;
+        let snapshots = Snapshots::connect(found, &state, &chain)?;
         let shared = Arc::new(Shared {
             queue: Queue::default(),
             engine: RwLock::new(Some(engine)),
             published: RwLock::new(state.clone()),
+            snapshots: RwLock::new(snapshots),
         });
         // The first checkpoint covers what the marks of a killed process left behind.
         let committer = Committer::new(
@@ -336,6 +352,43 @@ impl StoreHandle {
             next = last.saturating_add(1);
             records.into_iter().for_each(|(lsn, bytes)| each(lsn, bytes));
         }
+    }
+
+    /// The snapshots that are kept, newest first.
+    pub fn snapshots(&self) -> Vec<SnapshotInfo> {
+        self.shared.with_snapshots(|snapshots| snapshots.kept().collect())
+    }
+
+    /// Reads a snapshot; `None` if there is none of that name any more.
+    pub fn snapshot(&self, hash: &SnapshotHash) -> Option<SnapshotReader> {
+        self.shared.with_snapshots(|snapshots| snapshots.reader(hash))
+    }
+
+    /// Begins a snapshot that has the effect of the log up to a transaction that is on the disk and
+    /// in the log. One is written at a time.
+    pub fn begin_snapshot(&self, lsn: u64) -> Result<SnapshotWriter, Error> {
+        let chain = self.shared.with_engine(|engine| {
+            let state = self.shared.state();
+            if lsn.saturating_add(1) == state.first_lsn {
+                return Ok(state.base);
+            }
+            let stem = Stem::number(Space::Transactions, lsn);
+            let missing = || broken(&stem, &frame::FrameError::Length);
+            let published = (lsn <= state.last_lsn).then_some(()).ok_or_else(missing);
+            let body = published.and(engine.record(&stem)?.ok_or_else(missing))?;
+            Ok(frame::split_transaction(&body).map_err(|error| broken(&stem, &error))?.0)
+        })?;
+        self.shared.with_snapshots(|snapshots| snapshots.begin(lsn, chain))
+    }
+
+    /// Keeps a written snapshot; it is on the disk on return. The oldest is let go of.
+    pub fn commit_snapshot(&self, writer: SnapshotWriter) -> Result<SnapshotInfo, Error> {
+        self.shared.with_snapshots_changing(|snapshots| snapshots.commit(writer))
+    }
+
+    /// Puts a snapshot aside whose bytes turned out to be damaged.
+    pub fn put_snapshot_aside(&self, lsn: u64) -> Result<(), Error> {
+        self.shared.with_snapshots_changing(|snapshots| snapshots.put_aside(lsn))
     }
 
     /// The Raft entries in a range. They may be ahead of the disk by the commit under way: who

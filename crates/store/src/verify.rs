@@ -6,6 +6,8 @@
 //!
 //! **Must not know:** what to do about damage, other than what the error says.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::{
     Error,
     engine::{Assembler, Engine, Record, broken},
@@ -19,10 +21,17 @@ struct Walk<'a> {
     hash: ChainHash,
     next_index: u64,
     digest: u128,
+    wanted: &'a BTreeSet<u64>,
+    chain: BTreeMap<u64, ChainHash>,
 }
 
-/// Reads every record and compares with the state record and the marks.
-pub(crate) fn verify(engine: &Engine, marks: &[HighWater]) -> Result<State, Error> {
+/// Reads every record and compares with the state record and the marks. Gives the chained hashes of
+/// those wanted that the log reaches back to.
+pub(crate) fn verify(
+    engine: &Engine,
+    marks: &[HighWater],
+    wanted: &BTreeSet<u64>,
+) -> Result<(State, BTreeMap<u64, ChainHash>), Error> {
     let state = engine.state()?.ok_or_else(|| Error::damaged(missing_since(0, marks)))?;
     for mark in marks {
         if state.commit < mark.commit || state.last_lsn < mark.lsn {
@@ -35,6 +44,8 @@ pub(crate) fn verify(engine: &Engine, marks: &[HighWater]) -> Result<State, Erro
         hash: state.base,
         next_index: state.raft.start,
         digest: 0,
+        wanted,
+        chain: BTreeMap::new(),
     };
     walk.compare_marks(state.first_lsn.saturating_sub(1))?;
     let mut assembler = Assembler::default();
@@ -53,7 +64,7 @@ pub(crate) fn verify(engine: &Engine, marks: &[HighWater]) -> Result<State, Erro
     })?;
     assembler.finish()?;
     walk.compare_state(&state)?;
-    Ok(state)
+    Ok((state, walk.chain))
 }
 
 impl Walk<'_> {
@@ -91,7 +102,10 @@ impl Walk<'_> {
         self.compare_marks(lsn)
     }
 
-    fn compare_marks(&self, lsn: u64) -> Result<(), Error> {
+    fn compare_marks(&mut self, lsn: u64) -> Result<(), Error> {
+        if self.wanted.contains(&lsn) {
+            self.chain.insert(lsn, self.hash);
+        }
         if self.marks.iter().any(|mark| mark.lsn == lsn && mark.hash != self.hash) {
             return Err(Error::damaged(format!(
                 "transaction {lsn} is not the one that was acknowledged"
@@ -146,8 +160,8 @@ mod tests {
         tamper(&mut batch, &mut tampered);
         batch.insert(State::key(), tampered.to_bytes());
         engine.apply(batch).unwrap();
-        expected.assert_eq(&match verify(&engine, &[mark]) {
-            Ok(state) => format!("{} transactions", state.last_lsn),
+        expected.assert_eq(&match verify(&engine, &[mark], &BTreeSet::new()) {
+            Ok((state, _)) => format!("{} transactions", state.last_lsn),
             Err(Error::Damaged { what, .. }) => what,
             Err(error) => panic!("{error}"),
         });
@@ -159,7 +173,7 @@ mod tests {
         let entries = vec![(5, vec![5]), (6, vec![6])];
         let vote = Op::RaftMeta { name: "vote".into(), value: vec![7] };
         let ops = vec![Op::Append(records), Op::RaftAppend(entries), vote];
-        let mut plan = Plan::new(engine, State::empty());
+        let mut plan = Plan::new(engine, State::empty(), 0);
         plan.add(&Batch::from(ops)).unwrap();
         let (batch, state) = plan.finish().unwrap();
         engine.apply(batch).unwrap();
@@ -304,10 +318,14 @@ mod tests {
         let engine = Engine::open(dir.path()).unwrap();
         let state = write(&engine, b"three");
         let mark = |hash| HighWater { commit: 1, lsn: 3, hash };
-        assert_eq!(verify(&engine, &[mark(state.hash)]).unwrap(), state);
-        let error = verify(&engine, &[mark(state.hash), mark([9; 16])]).unwrap_err().to_string();
+        let wanted = BTreeSet::from([0, 2, 4]);
+        let (found, chain) = verify(&engine, &[mark(state.hash)], &wanted).unwrap();
+        let second = frame::chain(&frame::chain(&[0; 16], b"one"), b"two");
+        assert_eq!((found, chain), (state.clone(), [(0, [0; 16]), (2, second)].into()));
+        let marks = [mark(state.hash), mark([9; 16])];
+        let error = verify(&engine, &marks, &wanted).unwrap_err().to_string();
         assert!(error.contains("transaction 3 is not the one that was acknowledged"), "{error}");
         let early = HighWater { commit: 0, lsn: 0, hash: [9; 16] };
-        assert!(verify(&engine, &[early]).is_err());
+        assert!(verify(&engine, &[early], &wanted).is_err());
     }
 }

@@ -68,7 +68,10 @@ fn trimming_keeps_the_chain_and_stops_at_its_limit() {
     let last = TRIM_RECORDS_MAX + 2;
     let records = (1..=last).map(|lsn| (lsn, lsn.to_be_bytes().into())).collect();
     store.submit_and_wait(Op::Append(records)).unwrap();
-    store.submit_and_wait(Op::TrimLog { upto: TRIM_RECORDS_MAX + 1 }).unwrap();
+    store.submit_and_wait(Op::TrimLog { upto: u64::MAX }).unwrap();
+    assert_eq!(store.first_lsn(), 1, "what is in no snapshot stays");
+    snapshot(&store, TRIM_RECORDS_MAX + 1, b"");
+    store.submit_and_wait(Op::TrimLog { upto: u64::MAX }).unwrap();
     assert_eq!(store.first_lsn(), TRIM_RECORDS_MAX + 1);
     store.submit_and_wait(Op::TrimLog { upto: TRIM_RECORDS_MAX + 1 }).unwrap();
     assert_eq!(store.first_lsn(), last);
@@ -77,14 +80,29 @@ fn trimming_keeps_the_chain_and_stops_at_its_limit() {
     store.close().unwrap();
     let store = Store::open(dir.path()).unwrap();
     assert_eq!(contents(&store).0, [last.to_be_bytes().to_vec()]);
-    // All may go, even what the same batch appends; numbers go on.
-    let batch = vec![append(last + 1, vec![1]), Op::TrimLog { upto: u64::MAX }];
-    store.submit_and_wait(batch).unwrap();
+    // All may go; numbers go on.
+    store.submit_and_wait(append(last + 1, vec![1])).unwrap();
+    snapshot(&store, last + 1, b"");
+    snapshot(&store, last + 1, b"again");
+    assert_eq!(store.snapshots().len(), 2);
+    store.submit_and_wait(Op::TrimLog { upto: u64::MAX }).unwrap();
+    assert_eq!(store.first_lsn(), last, "the older snapshot needs what follows it");
+    store.submit_and_wait(append(last + 2, vec![1])).unwrap();
+    snapshot(&store, last + 2, b"");
+    store.submit_and_wait(Op::TrimLog { upto: u64::MAX }).unwrap();
     store.close().unwrap();
     let store = Store::open(dir.path()).unwrap();
-    assert_eq!((store.first_lsn(), store.last_lsn()), (last + 2, last + 1));
+    assert_eq!((store.first_lsn(), store.last_lsn()), (last + 2, last + 2));
+    store.submit_and_wait(append(last + 3, vec![1])).unwrap();
+    snapshot(&store, last + 3, b"");
+    snapshot(&store, last + 3, b"");
+    store.put_snapshot_aside(last + 2).unwrap();
+    store.submit_and_wait(Op::TrimLog { upto: u64::MAX }).unwrap();
+    store.close().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!((store.first_lsn(), store.last_lsn()), (last + 4, last + 3));
     assert_eq!(contents(&store).0.len(), 0);
-    store.submit_and_wait(append(last + 2, vec![2])).unwrap();
+    store.submit_and_wait(append(last + 4, vec![2])).unwrap();
     assert_eq!(contents(&store).0, [[2]]);
 }
 
@@ -310,6 +328,12 @@ fn a_damaged_database_never_opens_with_less() {
 }
 
 type Contents = (Vec<Vec<u8>>, Vec<(u64, Vec<u8>)>, Option<Vec<u8>>);
+
+fn snapshot(store: &StoreHandle, lsn: u64, bytes: &[u8]) {
+    let mut writer = store.begin_snapshot(lsn).unwrap();
+    writer.write(bytes).unwrap();
+    store.commit_snapshot(writer).unwrap();
+}
 
 fn temp() -> TempDir {
     tempfile::tempdir().unwrap()
