@@ -29,7 +29,7 @@ pub use barrier::{Barrier, Fate};
 pub use digest::{BUCKETS, Digest};
 pub use frozen::{FROZEN_SLOTS_MAX, Slot};
 pub use hlc::Hlc;
-pub use past::{Doubter, Found, Past};
+pub use past::{Doubter, Found, Gone, Name, Overwriter, Past, PastSlot};
 pub use restore::{Restore, RestoreError};
 pub use state::{ApplyError, Moment, Sibling, Siblings, State, Summary};
 pub use transaction::{Transaction, Write};

@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{Dot, NodeId, Sibling, Siblings, VersionVector, covers};
 
 /// A dot that sorts.
-type Name = (NodeId, u64);
+pub type Name = (NodeId, u64);
 
 fn name(dot: &Dot) -> Name {
     (dot.actor, dot.counter)
@@ -50,28 +50,40 @@ pub enum Found {
 /// The overwritten siblings of each slot, as far as they are needed.
 #[derive(Clone, Debug)]
 pub struct Past<M> {
-    slots: BTreeMap<Box<[u8]>, Slot<M>>,
+    slots: BTreeMap<Box<[u8]>, PastSlot<M>>,
 }
 
+/// What is remembered of one slot.
 #[derive(Clone, Debug)]
-struct Slot<M> {
-    gone: Vec<Gone<M>>,
+pub struct PastSlot<M> {
+    /// What was overwritten.
+    pub gone: Vec<Gone<M>>,
     /// The doubted ones of all that wrote here, with who doubts them, by ascending dot.
-    doubted: BTreeMap<Name, Vec<Doubter<M>>>,
+    pub doubted: BTreeMap<Name, Vec<Doubter<M>>>,
 }
 
-#[derive(Clone, Debug)]
-struct Gone<M> {
-    sibling: Sibling<M>,
-    by: Vec<Overwriter>,
+/// A sibling that was overwritten.
+#[derive(Debug)]
+pub struct Gone<M> {
+    /// The sibling.
+    pub sibling: Sibling<M>,
+    /// Whoever had found it and overwrote it.
+    pub by: Vec<Overwriter>,
+}
+
+impl<M> Clone for Gone<M> {
+    fn clone(&self) -> Self {
+        Self { sibling: self.sibling.clone(), by: self.by.clone() }
+    }
 }
 
 /// Who overwrote a sibling that it had found.
-#[derive(Clone, Debug)]
-struct Overwriter {
-    dot: Dot,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overwriter {
+    /// Its name.
+    pub dot: Dot,
     /// It wrote the same again, and had not heard of any doubt: it is worth what that was worth.
-    relies: bool,
+    pub relies: bool,
 }
 
 impl<M> Default for Past<M> {
@@ -80,7 +92,7 @@ impl<M> Default for Past<M> {
     }
 }
 
-impl<M> Default for Slot<M> {
+impl<M> Default for PastSlot<M> {
     fn default() -> Self {
         Self { gone: Vec::new(), doubted: BTreeMap::new() }
     }
@@ -111,7 +123,7 @@ impl<M> Past<M> {
         }
         let slot = self.slots.entry(key.into()).or_default();
         let mut inherited = Vec::new();
-        let Slot { gone, doubted } = slot;
+        let PastSlot { gone, doubted } = slot;
         let mut relies = |sibling: &Sibling<M>, same: bool| {
             let doubters = doubted.get(&name(&sibling.dot)).map_or(&[][..], Vec::as_slice);
             let relies = same && !doubters.iter().any(|doubter| covers(deps, &doubter.dot));
@@ -211,6 +223,36 @@ impl<M> Past<M> {
         resolved
     }
 
+    /// What is remembered, by key.
+    pub fn slots(&self) -> impl Iterator<Item = (&[u8], &PastSlot<M>)> {
+        self.slots.iter().map(|(key, slot)| (&**key, slot))
+    }
+
+    /// Remembers what another state remembers of a slot, as well.
+    pub fn join_slot(&mut self, key: &[u8], other: PastSlot<M>) {
+        let slot = self.slots.entry(key.into()).or_default();
+        let PastSlot { gone, doubted } = other;
+        for Gone { sibling, by } in gone {
+            match slot.gone.iter_mut().find(|known| known.sibling.dot == sibling.dot) {
+                Some(known) => {
+                    let new = by.into_iter().filter(|by| known.by.iter().all(|k| k.dot != by.dot));
+                    known.by.extend(new.collect::<Vec<_>>());
+                }
+                None => slot.gone.push(Gone { sibling, by }),
+            }
+        }
+        // Once all overwriters are known, who relies on a doubted one is found.
+        for (dot, doubters) in doubted {
+            for doubter in doubters {
+                slot.doubt(dot, &doubter);
+            }
+        }
+        let known: Vec<_> = slot.doubted.iter().map(|(dot, by)| (*dot, by.clone())).collect();
+        for (dot, doubters) in known {
+            doubters.iter().for_each(|doubter| slot.pass_on(dot, doubter));
+        }
+    }
+
     /// Forgets all of a slot.
     pub fn forget(&mut self, key: &[u8]) {
         self.slots.remove(key);
@@ -227,7 +269,17 @@ impl<M> Past<M> {
     }
 }
 
-impl<M> Slot<M> {
+impl<M> PastSlot<M> {
+    /// Whoever relies on a doubted one is doubted with it.
+    fn pass_on(&mut self, dot: Name, doubter: &Doubter<M>) {
+        let gone = self.gone.iter().filter(|gone| name(&gone.sibling.dot) == dot);
+        let by = gone.flat_map(|gone| &gone.by).filter(|by| by.relies);
+        let names: Vec<Name> = by.map(|by| name(&by.dot)).collect();
+        for name in names {
+            self.doubt(name, doubter);
+        }
+    }
+
     fn doubt(&mut self, dot: Name, doubter: &Doubter<M>) -> bool {
         let mut news = false;
         let mut names = vec![dot];

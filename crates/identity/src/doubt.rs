@@ -12,13 +12,15 @@
 //!
 //! **Must not know:** what a call is about, how policies are evaluated.
 
+mod keep;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 use crdt::{
-    Dot, Doubter, Found, NodeId, Past, Sibling, Siblings, State, VersionVector, Write, covers,
+    Dot, Doubter, Found, Name, Past, Sibling, Siblings, State, VersionVector, Write, covers,
 };
 use model::{AccountId, Author, Credential, Key, UniqueId, UniqueIdKind};
 use policy::{Document, DocumentKind, Effect};
@@ -28,6 +30,7 @@ use wire::{
     v1,
 };
 
+pub use self::keep::KeptError;
 use crate::{
     access_key::Status,
     field::{
@@ -36,9 +39,6 @@ use crate::{
     },
     index::Index,
 };
-
-/// A dot that sorts.
-type Name = (NodeId, u64);
 
 fn name(dot: &Dot) -> Name {
     (dot.actor, dot.counter)
@@ -274,6 +274,13 @@ impl Doubts {
             }
             names.extend(&transaction.leads);
         }
+    }
+
+    /// Makes all views anew.
+    pub(crate) fn view_all(&mut self, state: &State<Meta>) {
+        let Self { past, views, .. } = self;
+        let view = |key: &[u8]| Some((key.into(), past.view(key, state.get(key))?));
+        *views = past.slots().filter_map(|(key, _)| view(key)).collect();
     }
 
     /// Makes a slot's view anew. `true` if it has one.

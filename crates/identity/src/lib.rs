@@ -58,6 +58,7 @@ pub use credential::{
     FoundKey, KeyRing, SessionError, authenticate_key, find_key, open_claims, open_session,
     session_caller,
 };
+pub use doubt::KeptError;
 pub use entity::{EntityName, ListByPath, PathPrefix, PolicyOwner, Rename};
 pub use error::{Error, Noun, Obstacle, Quota};
 pub use names::{Claim, Decision, NAME_BYTES_MAX, NAME_CLAIMS_MAX, NameKey, Names};

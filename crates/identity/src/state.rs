@@ -12,13 +12,14 @@ use model::{AccountId, Key, UniqueId, UniqueIdKind};
 use wire::{
     Message,
     transaction::{Meta, Transaction},
+    v1,
 };
 
 use crate::{
     Names, Read,
     claims::{Renamed, Undecided},
     conflict::{ConflictEvent, Inbox},
-    doubt::Doubts,
+    doubt::{Doubts, KeptError},
     entity::Entity,
     field::{ACCESS_KEY, DEFAULT_VERSION, Field, HEAD, NAME, PATH, POLICY_VERSION},
     index::{Index, Sides},
@@ -38,16 +39,39 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Derives the indexes of a whole state, as a snapshot brings it. Nothing is decided about its
-    /// names until [`Identity::set_names`] is called.
-    pub fn from_state(state: State<Meta>) -> Self {
-        Self { state, ..Self::default() }.reindexed()
+    /// From a snapshot: a state, and what was kept with it of the transactions that were not
+    /// stable. Nothing is decided about its names until [`Identity::set_names`] is called.
+    ///
+    /// # Errors
+    /// When what was kept is malformed.
+    pub fn restore(state: State<Meta>, kept: v1::Doubts) -> Result<Self, KeptError> {
+        let doubts = Doubts::from_message(kept)?;
+        Ok(Self { state, doubts, ..Self::default() }.reindexed())
+    }
+
+    /// What a snapshot of the state has to keep with it.
+    pub fn keep(&self) -> v1::Doubts {
+        self.doubts.to_message()
+    }
+
+    /// Joins what another node had applied, as its snapshot tells it.
+    ///
+    /// # Errors
+    /// When what was kept is malformed; nothing changes then.
+    pub fn join(&mut self, state: State<Meta>, kept: v1::Doubts) -> Result<(), KeptError> {
+        let other = Doubts::from_message(kept)?;
+        let (ours, theirs) = (self.state.vector().clone(), state.vector().clone());
+        self.doubts.join(&other, &ours, &theirs);
+        self.state.join(state);
+        *self = self.reindexed();
+        Ok(())
     }
 
     /// The same, with its indexes derived anew.
     #[must_use]
     pub fn reindexed(&self) -> Self {
-        let (state, doubts) = (self.state.clone(), self.doubts.clone());
+        let (state, mut doubts) = (self.state.clone(), self.doubts.clone());
+        doubts.view_all(&state);
         let mut identity = Self { state, doubts, ..Self::default() };
         let mut index = Index::default();
         for (key, siblings) in identity.slots(&[]) {

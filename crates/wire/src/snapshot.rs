@@ -1,11 +1,12 @@
 //! The replicated state ⇄ bytes, as a stream.
 //!
 //! ```text
-//! stream  "writ state" | format u8 = 1 | head | slot* | end
+//! stream  "writ state" | format u8 = 1 | head | slot* | part* | end
 //! head    dots | (node | seq)* | collected | digest [16]          nodes ascending
 //! slot    1 | shared | bytes of the key behind those | siblings | sibling*      keys ascending
 //! sibling node | seq | 0, or 1 | bytes of the Meta                dots ascending
 //!         | 0, or 1 | bytes of the value
+//! part    2 | bytes; all together they are the v1::Doubts message
 //! end     0 | slots
 //! ```
 //!
@@ -36,6 +37,8 @@ use crate::{
 
 const MAGIC: &[u8] = b"writ state";
 const FORMAT: u8 = 1;
+/// Bytes of a part of the doubts.
+const PART_BYTES: usize = 1 << 20;
 /// Bytes of the head, or of one slot, that are accepted.
 pub const PIECE_BYTES_MAX: usize = 64 << 20;
 
@@ -99,12 +102,23 @@ impl Encoder {
         for Sibling { dot, meta, value } in siblings {
             put_number(out, dot.actor.0.into());
             put_number(out, dot.counter);
-            let meta = self.told.insert((dot.actor, dot.counter)).then(|| encode_meta(meta));
+            let meta = self
+                .told
+                .insert((dot.actor, dot.counter))
+                .then(|| meta_message(meta).encode_to_vec());
             put_option(out, meta.as_deref());
             put_option(out, value.as_deref());
         }
         self.last = key.to_vec();
         self.slots += 1;
+    }
+
+    /// After the last slot: what is kept of the transactions that are not stable.
+    pub fn doubts(&mut self, doubts: &v1::Doubts, out: &mut Vec<u8>) {
+        for part in doubts.encode_to_vec().chunks(PART_BYTES) {
+            out.push(2);
+            put_bytes(out, part);
+        }
     }
 
     /// The end.
@@ -114,13 +128,23 @@ impl Encoder {
     }
 }
 
+/// What a stream holds.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// The state.
+    pub state: State<Meta>,
+    /// What is kept of the transactions that are not stable.
+    pub doubts: v1::Doubts,
+}
+
 /// A whole state at once.
-pub fn encode(state: &State<Meta>) -> Vec<u8> {
+pub fn encode(state: &State<Meta>, doubts: &v1::Doubts) -> Vec<u8> {
     let mut out = Vec::new();
     let mut encoder = Encoder::new(&state.summary(), &mut out);
     for (key, siblings) in state.range(&[]) {
         encoder.slot(&key, siblings, &mut out);
     }
+    encoder.doubts(doubts, &mut out);
     encoder.finish(&mut out);
     out
 }
@@ -129,7 +153,7 @@ pub fn encode(state: &State<Meta>) -> Vec<u8> {
 ///
 /// # Errors
 /// When the bytes are no whole state.
-pub fn decode(bytes: &[u8]) -> Result<State<Meta>, DecodeError> {
+pub fn decode(bytes: &[u8]) -> Result<Restored, DecodeError> {
     let mut decoder = Decoder::default();
     decoder.push(bytes)?;
     decoder.finish()
@@ -149,20 +173,25 @@ fn put_option(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
     bytes.into_iter().for_each(|bytes| put_bytes(out, bytes));
 }
 
-fn encode_meta(meta: &Meta) -> Vec<u8> {
+/// What is known of a transaction, as a message.
+pub fn meta_message(meta: &Meta) -> v1::Meta {
     let Meta { hlc, author, request_id, action } = meta;
-    let message = v1::Meta {
+    v1::Meta {
         hlc: hlc.to_bits(),
         author: Some(encode_author(author)),
         request_id: request_id.clone(),
         action: action.clone(),
-    };
-    message.encode_to_vec()
+    }
+}
+
+/// From the message; `None` if its author is none.
+pub fn meta_of(message: v1::Meta) -> Option<Meta> {
+    let v1::Meta { hlc, author, request_id, action } = message;
+    Some(Meta { hlc: Hlc::from_bits(hlc), author: decode_author(author?)?, request_id, action })
 }
 
 fn decode_meta(bytes: &[u8]) -> Option<Meta> {
-    let v1::Meta { hlc, author, request_id, action } = v1::Meta::decode(bytes).ok()?;
-    Some(Meta { hlc: Hlc::from_bits(hlc), author: decode_author(author?)?, request_id, action })
+    meta_of(v1::Meta::decode(bytes).ok()?)
 }
 
 /// Why a piece does not parse.
@@ -190,7 +219,7 @@ enum Stage {
     #[default]
     Head,
     Slots(Box<Slots>),
-    Ended(Box<State<Meta>>),
+    Ended(Box<Restored>),
 }
 
 #[derive(Debug)]
@@ -199,6 +228,7 @@ struct Slots {
     metas: BTreeMap<(NodeId, u64), Arc<Meta>>,
     last: Vec<u8>,
     count: u64,
+    parts: Vec<u8>,
 }
 
 impl Decoder {
@@ -229,9 +259,9 @@ impl Decoder {
     ///
     /// # Errors
     /// When it is not whole.
-    pub fn finish(self) -> Result<State<Meta>, DecodeError> {
+    pub fn finish(self) -> Result<Restored, DecodeError> {
         match self.stage {
-            Stage::Ended(state) => Ok(*state),
+            Stage::Ended(restored) => Ok(*restored),
             Stage::Head | Stage::Slots(_) => Err(DecodeError::CutOff),
         }
     }
@@ -278,15 +308,27 @@ fn head(reader: &mut Reader<'_>) -> Result<Slots, Stop> {
     let collected = reader.number()?;
     let digest = reader.take(16)?.try_into().map_err(|_| DecodeError::Field("digest"))?;
     let restore = Restore::new(Summary { vector, collected, digest });
-    Ok(Slots { restore, metas: BTreeMap::new(), last: Vec::new(), count: 0 })
+    Ok(Slots { restore, metas: BTreeMap::new(), last: Vec::new(), count: 0, parts: Vec::new() })
 }
 
 impl Slots {
     /// Takes a slot, or the end: then `false`.
     fn piece(&mut self, reader: &mut Reader<'_>) -> Result<bool, Stop> {
-        if !reader.flag()? {
-            let whole = reader.number()? == self.count;
-            return if whole { Ok(false) } else { Err(DecodeError::Field("end").into()) };
+        match reader.byte()? {
+            0 => {
+                let whole = reader.number()? == self.count;
+                return if whole { Ok(false) } else { Err(DecodeError::Field("end").into()) };
+            }
+            1 if self.parts.is_empty() => {}
+            2 => {
+                let part = reader.bytes()?;
+                if part.is_empty() {
+                    return Err(DecodeError::Field("part").into());
+                }
+                self.parts.extend(part);
+                return Ok(true);
+            }
+            _ => return Err(DecodeError::Field("piece").into()),
         }
         let shared = usize::try_from(reader.number()?).map_err(|_| DecodeError::Field("key"))?;
         let shared = self.last.get(..shared).ok_or(DecodeError::Field("key"))?;
@@ -321,8 +363,10 @@ impl Slots {
         self.metas.get(&(dot.actor, dot.counter)).ok_or(DecodeError::Field("meta"))
     }
 
-    fn end(self) -> Result<State<Meta>, DecodeError> {
-        Ok(self.restore.finish()?)
+    fn end(self) -> Result<Restored, DecodeError> {
+        let doubts = v1::Doubts::decode(self.parts.as_slice());
+        let doubts = doubts.map_err(|_| DecodeError::Field("doubts"))?;
+        Ok(Restored { state: self.restore.finish()?, doubts })
     }
 }
 
@@ -428,27 +472,36 @@ mod tests {
         state
     }
 
+    fn doubts() -> v1::Doubts {
+        let keys = vec![vec![7; 40]];
+        let unsettled = v1::Unsettled { keys, ..v1::Unsettled::default() };
+        v1::Doubts { unsettled: vec![unsettled], ..v1::Doubts::default() }
+    }
+
     #[test]
     fn a_state_decodes_to_itself_however_its_bytes_are_cut() {
         let state = sample();
-        let bytes = encode(&state);
+        let bytes = encode(&state, &doubts());
         for size in [1, 2, 7, 100, bytes.len()] {
             let mut decoder = Decoder::default();
             bytes.chunks(size).for_each(|piece| decoder.push(piece).unwrap());
-            let restored = decoder.finish().unwrap();
+            let Restored { state: restored, doubts } = decoder.finish().unwrap();
+            assert_eq!(doubts, self::doubts());
             assert_eq!(restored.canonical_bytes(), state.canonical_bytes());
             assert_eq!(restored.digest(), state.digest());
             // The metas are not in the canonical bytes.
             assert!(restored.range(&[]).eq(state.range(&[])));
-            assert_eq!(encode(&restored), bytes);
+            assert_eq!(encode(&restored, &doubts), bytes);
         }
         let empty = State::default();
-        assert_eq!(decode(&encode(&empty)).unwrap().canonical_bytes(), empty.canonical_bytes());
+        let decoded = decode(&encode(&empty, &v1::Doubts::default())).unwrap();
+        assert_eq!(decoded.state.canonical_bytes(), empty.canonical_bytes());
+        assert_eq!(decoded.doubts, v1::Doubts::default());
     }
 
     #[test]
     fn a_transaction_s_meta_is_written_once() {
-        let bytes = encode(&sample());
+        let bytes = encode(&sample(), &doubts());
         let of = |id: &[u8]| bytes.windows(id.len()).filter(|window| *window == id).count();
         assert_eq!(of(b"r39"), 1);
     }
@@ -456,7 +509,7 @@ mod tests {
     #[test]
     fn what_is_cut_off_changed_or_surplus_is_refused() {
         let state = sample();
-        let bytes = encode(&state);
+        let bytes = encode(&state, &doubts());
         for cut in 0..bytes.len() {
             assert_eq!(decode(&bytes[..cut]).unwrap_err(), DecodeError::CutOff, "{cut}");
         }
@@ -464,10 +517,10 @@ mod tests {
         for at in 0..bytes.len() {
             let mut flipped = bytes.clone();
             flipped[at] ^= 1;
-            // The digest does not cover metas, nor the number of the barrier: the file's own check
-            // does.
+            // The digest does not cover metas, doubts, nor the number of the barrier: the file's own
+            // check does.
             if let Ok(other) = decode(&flipped) {
-                assert_eq!(other.digest(), state.digest(), "{at}");
+                assert_eq!(other.state.digest(), state.digest(), "{at}");
             }
         }
         let newer = [MAGIC, &[2]].concat();

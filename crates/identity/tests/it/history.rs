@@ -22,7 +22,10 @@ use identity::{
     execute, open_session, query,
 };
 use model::{AccountId, Credential, Entropy, Timestamp, UniqueId, UniqueIdKind};
-use wire::transaction::{Meta, Transaction};
+use wire::{
+    snapshot::Restored,
+    transaction::{Meta, Transaction},
+};
 
 use crate::parse::{Call, parse};
 
@@ -489,13 +492,14 @@ impl History {
         format!("{} slots", a.identity.state().range(&[]).count())
     }
 
-    /// The state is the same restored from a snapshot, indexes are whether kept up or derived anew.
+    /// State and indexes are the same whether kept up or restored from a snapshot.
     fn check_indexes(&self) {
-        for Replica { identity, .. } in &self.replicas {
-            let snapshot = wire::snapshot::encode(identity.state());
-            let restored = wire::snapshot::decode(&snapshot).unwrap();
-            assert!(restored.range(&[]).eq(identity.state().range(&[])));
-            let anew = identity.reindexed();
+        for Replica { identity, names, .. } in &self.replicas {
+            let snapshot = wire::snapshot::encode(identity.state(), &identity.keep());
+            let Restored { state, doubts } = wire::snapshot::decode(&snapshot).unwrap();
+            assert!(state.range(&[]).eq(identity.state().range(&[])));
+            let mut anew = Identity::restore(state, doubts).unwrap();
+            anew.set_names(Arc::clone(names));
             assert_eq!(format!("{anew:?}"), format!("{identity:?}"));
         }
     }

@@ -339,18 +339,19 @@ impl World {
                 }
             }
         }
+        let joined = join(&nodes);
         let stable = meet(nodes.iter().map(|node| node.identity.state().vector()));
         for (to, from) in [(0, 1), (0, 2), (1, 0), (2, 0)] {
             pull(&mut nodes, to, from);
         }
         let [a, b, c] = nodes;
-        let conflicts = |node: &Node| {
-            let listing = node.identity.conflicts(self.root.account, &Page::default());
+        let conflicts = |identity: &Identity| {
+            let listing = identity.conflicts(self.root.account, &Page::default());
             listing.items.into_iter().map(|conflict| format!("{conflict:?}")).collect::<Vec<_>>()
         };
-        for other in [&b, &c] {
-            assert_eq!(a.identity.state().digest(), other.identity.state().digest());
-            assert_eq!(conflicts(&a), conflicts(other), "read alike: {plan}");
+        for other in [&b.identity, &c.identity, &joined] {
+            assert_eq!(a.identity.state().digest(), other.state().digest());
+            assert_eq!(conflicts(&a.identity), conflicts(other), "read alike: {plan}");
         }
         let mut collected = b.identity;
         let cut = collected.state().vector().clone();
@@ -358,6 +359,16 @@ impl World {
         let keys = self.made_keys.iter().map(|key| key.parse().unwrap()).collect();
         Race { before, names, keys, operations, merged: a.identity, collected, last_writer }
     }
+}
+
+/// What the nodes hold together, as snapshots bring it.
+fn join([a, b, c]: &[Node; 3]) -> Identity {
+    let mut joined = b.identity.clone();
+    for other in [c, a] {
+        let identity = &other.identity;
+        joined.join(identity.state().clone(), identity.keep()).unwrap();
+    }
+    joined
 }
 
 /// Brings to a node what another holds.
