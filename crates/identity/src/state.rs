@@ -151,6 +151,21 @@ impl Identity {
         Some(self.keep_up_inbox())
     }
 
+    /// Keeps the replicated state as it is for whoever copies it ([`State::freeze`]).
+    pub fn freeze(&mut self) {
+        self.state.freeze();
+    }
+
+    /// Slots up to this key were copied ([`State::copied`]).
+    pub fn copied(&mut self, upto: &[u8]) {
+        self.state.copied(upto);
+    }
+
+    /// Nobody copies the replicated state any more ([`State::thaw`]).
+    pub fn thaw(&mut self) {
+        self.state.thaw();
+    }
+
     pub(crate) fn keep_up_inbox(&mut self) -> Vec<ConflictEvent> {
         let touched = self.index.take_touched();
         if touched.is_empty() {

@@ -93,6 +93,16 @@ pub enum Input {
         /// The wait.
         ticket: u64,
     },
+    /// Somebody copies the state: keep it as it is ([`crate::Node::frozen_slots`]) until
+    /// [`Input::Thaw`].
+    Freeze,
+    /// The slots up to this key were copied.
+    Copied {
+        /// The last of them.
+        upto: Box<[u8]>,
+    },
+    /// Nobody copies the state any more.
+    Thaw,
     /// A member has said that the cluster has removed this node. The transport has proved who says
     /// it.
     Removed {

@@ -16,6 +16,7 @@ mod input;
 mod names;
 mod node;
 mod scope;
+mod snapshot;
 mod status;
 pub mod token;
 
@@ -24,5 +25,6 @@ pub use input::{Answer, Effect, Execute, Fence, Input, Refusal, WriterAddress};
 pub use node::{Node, ReplayError};
 pub use replication::{DigestState, NodeWait, Outcome as WaitOutcome, Scope, Stage};
 pub use scope::{ScopeError, parse_scope};
+pub use snapshot::Frozen;
 pub use status::NodeStatus;
 pub use token::{TokenError, Tokens};

@@ -29,6 +29,7 @@ use crate::{
     Answer, Effect, Execute, Fence, Input, Refusal, WriterAddress,
     control::{ControlState, NodeState, Role},
     frame,
+    snapshot::Frozen,
     token::{TokenError, Tokens},
 };
 
@@ -37,15 +38,17 @@ pub struct Node {
     pub(crate) me: NodeId,
     cluster_id: String,
     pub(crate) role: Role,
-    identity: Identity,
+    pub(crate) identity: Identity,
     pub(crate) replication: Replication<Transaction>,
     pub(crate) control: ControlState,
     keys: KeyRing,
     accounts: Accounts,
     tokens: Tokens,
-    hlc: Hlc,
+    pub(crate) hlc: Hlc,
     /// The digest of a state that is not durable yet, with the lsn that it waits for.
     probe: Option<(u64, Digest)>,
+    /// The state that is being copied.
+    pub(crate) frozen: Option<Frozen>,
     /// What the last digest was taken of: what was applied, and by which barrier it was collected.
     noted: (VersionVector, u64),
     fence: Option<Fence>,
@@ -63,6 +66,9 @@ pub enum ReplayError {
     /// It stands in the wrong place, or the log ends in the wrong place.
     #[error(transparent)]
     Order(#[from] replication::ReplayError),
+    /// What a snapshot holds is malformed.
+    #[error(transparent)]
+    Kept(#[from] identity::KeptError),
 }
 
 impl Node {
@@ -80,6 +86,7 @@ impl Node {
             tokens: Tokens::default(),
             hlc: Hlc::default(),
             probe: None,
+            frozen: None,
             noted: (VersionVector::new(), 0),
             fence: None,
             conflicts: Vec::new(),
@@ -96,9 +103,12 @@ impl Node {
         let transaction =
             transaction::decode(&bytes).map_err(|error| ReplayError::Decode(position, error))?;
         let dot = transaction.dot;
+        let is_restored = self.replication.next_is_restored();
         self.replication.replay(dot, &transaction.deps, bytes)?;
-        let applied = self.identity.apply(&transaction);
-        applied.map_err(|_| replication::ReplayError::Order(dot))?;
+        if !is_restored {
+            let applied = self.identity.apply(&transaction);
+            applied.map_err(|_| replication::ReplayError::Order(dot))?;
+        }
         // What is in the log was believed before.
         self.hlc = self.hlc.observe(transaction.meta.hlc, transaction.meta.hlc.ms());
         Ok(())
@@ -158,6 +168,18 @@ impl Node {
             Input::Removed { by } => {
                 let believed = self.control.present().any(|entry| entry.node == by);
                 return if believed { self.fence(Fence::Removed) } else { Vec::new() };
+            }
+            Input::Freeze => {
+                self.freeze();
+                Vec::new()
+            }
+            Input::Copied { upto } => {
+                self.identity.copied(&upto);
+                Vec::new()
+            }
+            Input::Thaw => {
+                self.thaw();
+                Vec::new()
             }
             Input::Tick => self.replication.tick(now_ms),
         };

@@ -14,6 +14,7 @@ use world::{World, id};
 fn every_seed_converges_and_no_promise_was_broken() {
     let mut acknowledged = 0;
     let mut propagated = 0;
+    let mut snapshots = 0;
     for seed in 1..=200 {
         let mut world = World::new(seed);
         world.run(300);
@@ -21,8 +22,10 @@ fn every_seed_converges_and_no_promise_was_broken() {
         world.check();
         acknowledged += world.acknowledged();
         propagated += world.propagated();
+        snapshots += world.snapshots();
     }
     assert!(acknowledged > 1_000 && propagated > 200, "{acknowledged} {propagated}");
+    assert!(snapshots > 100, "{snapshots}");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The log as replication sees it: which transaction stands where, and the newest records' bytes.
 //!
-//! **Invariants.** Positions are dense from 0 and an origin's seqs are dense from 1, in order. The
-//! order respects causality. What is durable is a prefix.
+//! **Invariants.** Lsns are dense behind the base and an origin's seqs are dense, in order. The
+//! order respects causality. What is durable is a prefix. What the base covers is known and not
+//! kept: memory does not grow with history.
 //!
 //! **Must not know:** where records are kept.
 
@@ -19,34 +20,42 @@ pub const RECENT_ITEMS_MAX: usize = 16_384;
 /// Their bytes, at most.
 pub const RECENT_BYTES_MAX: usize = 8 << 20;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Log {
-    /// The lsn of position 0.
-    first_lsn: u64,
-    dots: Vec<Dot>,
-    /// By origin and seq - 1: the position.
-    positions: BTreeMap<NodeId, Vec<usize>>,
+    /// The lsn before the first record that is kept, and what it and all before it cover.
+    base_lsn: u64,
+    base: VersionVector,
+    kept: VecDeque<Record>,
+    /// By origin: the lsns of those that are kept.
+    lsns: BTreeMap<NodeId, VecDeque<u64>>,
     /// The bytes of the newest records, the last one's last.
     recent: VecDeque<Arc<[u8]>>,
     recent_bytes: usize,
     applied: VersionVector,
-    /// How many records are durable, and what they cover.
-    durable_count: usize,
+    /// Up to which lsn everything is durable, and what that covers.
+    durable_lsn: u64,
     durable: VersionVector,
+    /// What is applied and not durable.
+    pending: VecDeque<(u64, Dot)>,
+    /// At start-up: what the snapshot has the effect of.
+    restored_lsn: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    dot: Dot,
+    bytes: usize,
 }
 
 impl Log {
-    pub(crate) fn new() -> Self {
-        Self {
-            first_lsn: 1,
-            dots: Vec::new(),
-            positions: BTreeMap::new(),
-            recent: VecDeque::new(),
-            recent_bytes: 0,
-            applied: VersionVector::new(),
-            durable_count: 0,
-            durable: VersionVector::new(),
-        }
+    /// The state was restored from a snapshot of everything up to `lsn`; `first_lsn` is the first
+    /// record that is kept. `false` if the log does not go on from there.
+    #[must_use]
+    pub(crate) fn restore(&mut self, applied: VersionVector, lsn: u64, first_lsn: u64) -> bool {
+        self.applied = applied;
+        self.restored_lsn = lsn;
+        self.base_lsn = first_lsn.saturating_sub(1);
+        self.base_lsn <= lsn
     }
 
     /// Whether the record is its origin's next and nothing it depends on is missing.
@@ -55,42 +64,104 @@ impl Log {
             && crdt::dominates(&self.applied, deps)
     }
 
+    /// Whether the next record to be replayed is in the snapshot that was restored.
+    pub(crate) fn next_is_restored(&self) -> bool {
+        self.applied_lsn() < self.restored_lsn
+    }
+
+    /// A record that is in the snapshot; it is kept for those who lack it.
+    pub(crate) fn replay_restored(&mut self, dot: Dot, bytes: Arc<[u8]>) {
+        self.push(dot, bytes);
+    }
+
+    /// An admitted record, read back from disk.
+    pub(crate) fn replay(&mut self, dot: Dot, bytes: Arc<[u8]>) {
+        self.push(dot, bytes);
+        advance(&mut self.applied, dot);
+    }
+
+    /// Everything was read back from disk; the last record's lsn is `last_lsn`.
+    ///
+    /// # Errors
+    /// The first record that does not follow, or none if the log does not end there.
+    pub(crate) fn started(&mut self, last_lsn: u64) -> Result<(), Option<Dot>> {
+        if self.applied_lsn() != last_lsn || last_lsn < self.restored_lsn {
+            return Err(None);
+        }
+        self.base.clone_from(&self.applied);
+        for (origin, lsns) in &self.lsns {
+            let seq = self.base.get(origin).checked_sub(lsns.len() as u64).ok_or(None)?;
+            match seq {
+                0 => drop(self.base.dots.remove(origin)),
+                _ => drop(self.base.dots.insert(*origin, seq)),
+            }
+        }
+        let mut seen = self.base.clone();
+        for Record { dot, .. } in &self.kept {
+            if seen.get(&dot.actor).checked_add(1) != Some(dot.counter) {
+                return Err(Some(*dot));
+            }
+            advance(&mut seen, *dot);
+        }
+        self.durable_lsn = last_lsn;
+        self.durable.clone_from(&self.applied);
+        Ok(())
+    }
+
     /// Adds an admitted record; its lsn.
     pub(crate) fn append(&mut self, dot: Dot, bytes: Arc<[u8]>) -> u64 {
-        let position = self.dots.len();
-        self.dots.push(dot);
-        self.positions.entry(dot.actor).or_default().push(position);
+        self.push(dot, bytes);
         advance(&mut self.applied, dot);
+        let lsn = self.applied_lsn();
+        self.pending.push_back((lsn, dot));
+        lsn
+    }
+
+    fn push(&mut self, dot: Dot, bytes: Arc<[u8]>) {
+        self.kept.push_back(Record { dot, bytes: bytes.len() });
+        let lsn = self.applied_lsn();
+        self.lsns.entry(dot.actor).or_default().push_back(lsn);
         self.recent_bytes += bytes.len();
         self.recent.push_back(bytes);
         while self.recent.len() > RECENT_ITEMS_MAX || self.recent_bytes > RECENT_BYTES_MAX {
-            let Some(oldest) = self.recent.pop_front() else { break };
-            self.recent_bytes -= oldest.len();
+            self.forget_oldest_bytes();
         }
-        self.lsn(position)
     }
 
-    /// Everything was read back from disk; the last record's lsn is `last_lsn`. `false` if so many
-    /// records cannot end there.
-    #[must_use]
-    pub(crate) fn started(&mut self, last_lsn: u64) -> bool {
-        let count = self.dots.len() as u64;
-        let Some(before) = last_lsn.checked_sub(count) else { return false };
-        self.first_lsn = before.saturating_add(1);
-        self.persisted(last_lsn);
-        true
+    fn forget_oldest_bytes(&mut self) {
+        if let Some(oldest) = self.recent.pop_front() {
+            self.recent_bytes -= oldest.len();
+        }
     }
 
     /// Everything up to `lsn` is durable; whether that is news.
     pub(crate) fn persisted(&mut self, lsn: u64) -> bool {
-        let count =
-            (lsn.saturating_add(1).saturating_sub(self.first_lsn) as usize).min(self.dots.len());
-        let news = count > self.durable_count;
-        for dot in self.dots.get(self.durable_count..count).unwrap_or_default() {
-            advance(&mut self.durable, *dot);
+        let before = self.durable_lsn;
+        while let Some((next, _)) = self.pending.front()
+            && *next <= lsn
+            && let Some((next, dot)) = self.pending.pop_front()
+        {
+            advance(&mut self.durable, dot);
+            self.durable_lsn = next;
         }
-        self.durable_count = self.durable_count.max(count);
-        news
+        self.durable_lsn > before
+    }
+
+    /// Forgets where the durable records up to `lsn` stand: they are not kept any more.
+    #[cfg(test)]
+    pub(crate) fn trim(&mut self, lsn: u64) {
+        while self.base_lsn < lsn.min(self.durable_lsn)
+            && let Some(Record { dot, .. }) = self.kept.pop_front()
+        {
+            self.base_lsn += 1;
+            advance(&mut self.base, dot);
+            if let Some(lsns) = self.lsns.get_mut(&dot.actor) {
+                lsns.pop_front();
+            }
+            if self.recent.len() > self.kept.len() {
+                self.forget_oldest_bytes();
+            }
+        }
     }
 
     pub(crate) fn applied(&self) -> &VersionVector {
@@ -101,54 +172,171 @@ impl Log {
         &self.durable
     }
 
-    pub(crate) fn lsn(&self, position: usize) -> u64 {
-        self.first_lsn + position as u64
-    }
-
-    /// The position of an lsn that this log holds.
-    pub(crate) fn position(&self, lsn: u64) -> Option<usize> {
-        let position = lsn.checked_sub(self.first_lsn)? as usize;
-        (position < self.dots.len()).then_some(position)
-    }
-
     pub(crate) fn applied_lsn(&self) -> u64 {
-        self.first_lsn + self.dots.len() as u64 - 1
+        self.base_lsn + self.kept.len() as u64
     }
 
     pub(crate) fn durable_lsn(&self) -> u64 {
-        self.first_lsn + self.durable_count as u64 - 1
+        self.durable_lsn
     }
 
-    /// The first position that may hold what a subscriber lacks.
-    pub(crate) fn rewind(&self, have: &VersionVector, exclude: &BTreeSet<NodeId>) -> usize {
-        let lacking = self.positions.iter().filter(|(origin, _)| !exclude.contains(origin));
-        let first = lacking.filter_map(|(origin, positions)| {
-            positions.get(usize::try_from(have.get(origin)).ok()?).copied()
+    /// The lsn before the first record that is kept.
+    #[cfg(test)]
+    pub(crate) fn base_lsn(&self) -> u64 {
+        self.base_lsn
+    }
+
+    /// The bytes of the records that are kept behind an lsn.
+    pub(crate) fn bytes_behind(&self, lsn: u64) -> u64 {
+        let from = lsn.saturating_sub(self.base_lsn);
+        let from = usize::try_from(from).unwrap_or(usize::MAX).min(self.kept.len());
+        self.kept.range(from..).map(|record| record.bytes as u64).sum()
+    }
+
+    /// The greatest lsn, at most `lsn_max`, up to which all are covered.
+    #[cfg(test)]
+    pub(crate) fn covered_lsn(&self, by: &VersionVector, lsn_max: u64) -> u64 {
+        let lsns = self.base_lsn.saturating_add(1)..=lsn_max;
+        let covered = lsns.zip(&self.kept).take_while(|(_, record)| covers(by, &record.dot));
+        covered.last().map_or(self.base_lsn, |(lsn, _)| lsn)
+    }
+
+    /// Whether some of what the base covers, of origins that are not excluded, is missing from
+    /// `have`: it is not to be had from this log.
+    #[cfg(test)]
+    pub(crate) fn lacks_base(&self, have: &VersionVector, exclude: &BTreeSet<NodeId>) -> bool {
+        let mut base = self.base.dots.iter().filter(|(origin, _)| !exclude.contains(origin));
+        base.any(|(origin, seq)| have.get(origin) < *seq)
+    }
+
+    /// The first lsn that may hold what a subscriber lacks, of what is kept.
+    pub(crate) fn rewind(&self, have: &VersionVector, exclude: &BTreeSet<NodeId>) -> u64 {
+        let lacking = self.lsns.iter().filter(|(origin, _)| !exclude.contains(origin));
+        let first = lacking.filter_map(|(origin, lsns)| {
+            let known = have.get(origin).saturating_sub(self.base.get(origin));
+            lsns.get(usize::try_from(known).ok()?).copied()
         });
-        first.min().unwrap_or(self.dots.len())
+        first.min().unwrap_or(self.applied_lsn().saturating_add(1))
     }
 
-    /// From `from` on, the first durable record that a subscriber lacks.
+    /// From `from` on, the first durable record that a subscriber lacks, of what is kept.
     pub(crate) fn next_wanted(
         &self,
-        from: usize,
+        from: u64,
         have: &VersionVector,
         exclude: &BTreeSet<NodeId>,
-    ) -> Option<(usize, Dot)> {
-        let durable = self.dots.get(from..self.durable_count)?;
-        (from..)
-            .zip(durable)
+    ) -> Option<(u64, Dot)> {
+        let from = from.max(self.base_lsn.saturating_add(1));
+        let skipped = usize::try_from(from - self.base_lsn - 1).ok()?;
+        (from..=self.durable_lsn)
+            .zip(self.kept.iter().skip(skipped))
+            .map(|(lsn, record)| (lsn, record.dot))
             .find(|(_, dot)| !exclude.contains(&dot.actor) && !covers(have, dot))
-            .map(|(position, dot)| (position, *dot))
-    }
-
-    pub(crate) fn durable_count(&self) -> usize {
-        self.durable_count
     }
 
     /// A record's bytes, if it is a recent one.
-    pub(crate) fn recent(&self, position: usize) -> Option<&Arc<[u8]>> {
-        let oldest = self.dots.len() - self.recent.len();
-        self.recent.get(position.checked_sub(oldest)?)
+    pub(crate) fn recent(&self, lsn: u64) -> Option<&Arc<[u8]>> {
+        let oldest = self.applied_lsn() - self.recent.len() as u64 + 1;
+        self.recent.get(usize::try_from(lsn.checked_sub(oldest)?).ok()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dot(node: u32, seq: u64) -> Dot {
+        Dot::new(NodeId(node), seq)
+    }
+
+    fn vector(dots: &[(u32, u64)]) -> VersionVector {
+        dots.iter().map(|(node, seq)| dot(*node, *seq)).collect()
+    }
+
+    /// Nodes 1 and 2 in turn, all durable.
+    fn filled(count: u64) -> Log {
+        let mut log = Log::default();
+        for number in 0..count {
+            let node = u32::try_from(number % 2).unwrap() + 1;
+            log.append(dot(node, number / 2 + 1), [0; 10].into());
+        }
+        assert!(log.persisted(count));
+        log
+    }
+
+    #[test]
+    fn what_is_trimmed_is_known_and_not_kept() {
+        let mut log = filled(10);
+        log.trim(5);
+        assert_eq!((log.base_lsn(), log.applied_lsn(), log.durable_lsn()), (5, 10, 10));
+        assert_eq!(
+            (&log.base, log.applied()),
+            (&vector(&[(1, 3), (2, 2)]), &vector(&[(1, 5), (2, 5)]))
+        );
+        let none = BTreeSet::new();
+        assert!(log.lacks_base(&vector(&[(1, 2), (2, 5)]), &none));
+        assert!(!log.lacks_base(&vector(&[(1, 2), (2, 5)]), &[NodeId(1)].into()));
+        assert!(!log.lacks_base(&vector(&[(1, 3), (2, 2)]), &none));
+        assert_eq!(log.rewind(&vector(&[(1, 3), (2, 2)]), &none), 6);
+        assert_eq!(log.rewind(&vector(&[(1, 4), (2, 4)]), &none), 9);
+        assert_eq!(log.rewind(&vector(&[(1, 5), (2, 5)]), &none), 11);
+        let have = vector(&[(1, 4), (2, 2)]);
+        assert_eq!(log.next_wanted(1, &have, &none), Some((6, dot(2, 3))));
+        assert_eq!(log.next_wanted(7, &have, &none), Some((8, dot(2, 4))));
+        assert!(log.recent(5).is_none() && log.recent(6).is_some() && log.recent(10).is_some());
+        assert_eq!((log.bytes_behind(0), log.bytes_behind(8), log.bytes_behind(10)), (50, 20, 0));
+        log.trim(100);
+        assert_eq!((log.base_lsn(), log.applied_lsn()), (10, 10));
+        assert_eq!(log.append(dot(1, 6), [1; 3].into()), 11);
+        log.trim(100);
+        assert_eq!(log.base_lsn(), 10, "what is not durable stays");
+    }
+
+    #[test]
+    fn what_is_covered_by_all_ends_where_one_is_not() {
+        let mut log = filled(10);
+        log.trim(2);
+        assert_eq!(log.covered_lsn(&vector(&[(1, 5), (2, 2)]), 9), 5);
+        assert_eq!(log.covered_lsn(&vector(&[(1, 5), (2, 2)]), 4), 4);
+        assert_eq!(log.covered_lsn(&vector(&[(1, 5), (2, 5)]), 9), 9);
+        assert_eq!(log.covered_lsn(&vector(&[(1, 5), (2, 5)]), 99), 10);
+        assert_eq!(log.covered_lsn(&vector(&[]), 9), 2);
+    }
+
+    #[test]
+    fn a_log_starts_from_a_snapshot_and_its_tail() {
+        let records = [dot(1, 1), dot(2, 1), dot(1, 2), dot(2, 2), dot(1, 3)];
+        for snapshot in 2..=4_u64 {
+            for first in 1..=snapshot + 1 {
+                let at = usize::try_from(snapshot).unwrap();
+                let applied = records[..at].iter().copied().collect();
+                let mut log = Log::default();
+                assert!(log.restore(applied, snapshot, first));
+                for record in &records[usize::try_from(first).unwrap() - 1..] {
+                    if log.next_is_restored() {
+                        log.replay_restored(*record, [0; 4].into());
+                    } else {
+                        assert!(log.admits(record, &vector(&[])));
+                        log.replay(*record, [0; 4].into());
+                    }
+                }
+                log.started(5).unwrap();
+                assert_eq!((log.base_lsn(), log.durable_lsn()), (first - 1, 5));
+                let base = records[..usize::try_from(first).unwrap() - 1].iter().copied();
+                assert_eq!(
+                    (&log.base, log.durable()),
+                    (&base.collect(), &vector(&[(1, 3), (2, 2)]))
+                );
+            }
+        }
+        let mut log = Log::default();
+        assert!(!log.restore(vector(&[(1, 1)]), 1, 3), "a hole behind the snapshot");
+        let mut log = Log::default();
+        assert!(log.restore(vector(&[(1, 3)]), 3, 3));
+        log.replay_restored(dot(1, 2), [0; 4].into());
+        assert_eq!(log.started(3), Err(Some(dot(1, 2))));
+        let mut log = Log::default();
+        assert!(log.restore(vector(&[(1, 3)]), 3, 3));
+        assert_eq!(log.started(2), Err(None));
     }
 }

@@ -110,8 +110,8 @@ pub enum ReplayError {
     /// A record stands before something it depends on, or twice.
     #[error("record {0:?} of the log is out of order")]
     Order(Dot),
-    /// The log has more records than its last lsn says.
-    #[error("the log holds more records than its last lsn {0} allows")]
+    /// The log has more or fewer records than its lsns say.
+    #[error("the log does not hold the records that its lsn {0} tells of")]
     LastLsn(u64),
 }
 
@@ -135,7 +135,7 @@ impl<P> Replication<P> {
             me,
             cluster_id,
             roster: Roster::default(),
-            log: Log::new(),
+            log: Log::default(),
             early: Early::new(),
             streams: BTreeMap::new(),
             links: BTreeMap::new(),
@@ -151,6 +151,26 @@ impl<P> Replication<P> {
         }
     }
 
+    /// The state at start-up is that of a snapshot, which has the effect of every record up to
+    /// `lsn`; before any record is replayed. `first_lsn` is the first that is kept.
+    ///
+    /// # Errors
+    /// When the log does not go on from the snapshot.
+    pub fn restore(
+        &mut self,
+        applied: VersionVector,
+        lsn: u64,
+        first_lsn: u64,
+    ) -> Result<(), ReplayError> {
+        let goes_on = self.log.restore(applied, lsn, first_lsn);
+        if goes_on { Ok(()) } else { Err(ReplayError::LastLsn(lsn)) }
+    }
+
+    /// Whether the next record that is replayed is in the snapshot, so that the state has it.
+    pub fn next_is_restored(&self) -> bool {
+        self.log.next_is_restored()
+    }
+
     /// A record of the log at start-up; in order, before [`Self::started`].
     ///
     /// # Errors
@@ -161,19 +181,23 @@ impl<P> Replication<P> {
         deps: &VersionVector,
         bytes: Arc<[u8]>,
     ) -> Result<(), ReplayError> {
-        if !self.log.admits(&dot, deps) {
+        if self.log.next_is_restored() {
+            self.log.replay_restored(dot, bytes);
+        } else if self.log.admits(&dot, deps) {
+            self.log.replay(dot, bytes);
+        } else {
             return Err(ReplayError::Order(dot));
         }
-        self.log.append(dot, bytes);
         Ok(())
     }
 
     /// All records were replayed; the last one's lsn is `last_lsn`, 0 if there is none.
     ///
     /// # Errors
-    /// When there were more.
+    /// When there were more or fewer, or one does not follow.
     pub fn started(&mut self, last_lsn: u64) -> Result<(), ReplayError> {
-        if self.log.started(last_lsn) { Ok(()) } else { Err(ReplayError::LastLsn(last_lsn)) }
+        let order = |dot: Option<_>| dot.map_or(ReplayError::LastLsn(last_lsn), ReplayError::Order);
+        self.log.started(last_lsn).map_err(order)
     }
 
     /// The newest roster.
@@ -269,6 +293,11 @@ impl<P> Replication<P> {
     /// The lsn up to which records are durable.
     pub fn durable_lsn(&self) -> u64 {
         self.log.durable_lsn()
+    }
+
+    /// The bytes of the records behind an lsn.
+    pub fn bytes_behind(&self, lsn: u64) -> u64 {
+        self.log.bytes_behind(lsn)
     }
 
     /// Whether a peer was seen to have transactions of this node that this node lacks. Such a node

@@ -24,7 +24,8 @@ pub const READ_BYTES_MAX: usize = 256 << 10;
 #[derive(Debug, Default)]
 pub(crate) struct Sender {
     wanted: Option<Subscribe>,
-    cursor: usize,
+    /// The lsn that is looked at next.
+    cursor: u64,
     unacked: VecDeque<(Dot, usize)>,
     unacked_bytes: usize,
     read: Read,
@@ -91,26 +92,26 @@ impl Sender {
         let mut bytes = 0;
         while batch.len() < BATCH_ITEMS_MAX && bytes < BATCH_BYTES_MAX {
             let next = log.next_wanted(self.cursor, &wanted.have, &wanted.exclude);
-            let Some((position, dot)) = next else {
-                self.cursor = self.cursor.max(log.durable_count());
+            let Some((lsn, dot)) = next else {
+                self.cursor = self.cursor.max(log.durable_lsn().saturating_add(1));
                 break;
             };
-            self.cursor = position;
-            let Some(record) = log.recent(position) else { break };
+            self.cursor = lsn;
+            let Some(record) = log.recent(lsn) else { break };
             bytes += record.len();
             batch.push(Arc::clone(record));
             self.unacked.push_back((dot, record.len()));
-            self.cursor = position + 1;
+            self.cursor = lsn.saturating_add(1);
         }
         self.unacked_bytes += bytes;
         if !batch.is_empty() {
             return Step::Send(batch);
         }
-        if self.cursor >= log.durable_count() || self.read != Read::None {
+        if self.cursor > log.durable_lsn() || self.read != Read::None {
             return Step::Rest;
         }
         self.read = Read::Asked(wanted.generation);
-        Step::ReadFrom { lsn: log.lsn(self.cursor) }
+        Step::ReadFrom { lsn: self.cursor }
     }
 
     /// Records that the log gave, by lsn, ascending; the batches to send. What the cursor has moved
@@ -127,13 +128,12 @@ impl Sender {
         let stale = self.read != Read::Asked(wanted.generation);
         self.read = Read::Failed;
         for (lsn, record) in records {
-            let Some(position) = log.position(lsn) else { break };
             let next = log.next_wanted(self.cursor, &wanted.have, &wanted.exclude);
             let Some((next, dot)) = next else { break };
-            if position < next {
+            if lsn < next {
                 continue;
             }
-            if position > next {
+            if lsn > next {
                 break;
             }
             if room == 0 || batches.last().is_none_or(|batch| batch.len() >= BATCH_ITEMS_MAX) {
@@ -146,7 +146,7 @@ impl Sender {
             if let Some(batch) = batches.last_mut() {
                 batch.push(record);
             }
-            self.cursor = position + 1;
+            self.cursor = lsn.saturating_add(1);
         }
         if stale || self.cursor != from {
             self.read = Read::None;

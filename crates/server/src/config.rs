@@ -144,6 +144,22 @@ pub struct Cluster {
 /// place.
 pub const EVICT_AFTER_S_MIN: u64 = 10;
 
+/// When snapshots are taken, and how much of the log is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Snapshots {
+    /// A snapshot is taken once the log has grown by so many records since the last,
+    pub every_records: u64,
+    /// or by so many bytes.
+    pub every_bytes: u64,
+}
+
+impl Default for Snapshots {
+    fn default() -> Self {
+        Self { every_records: 100_000, every_bytes: 64 << 20 }
+    }
+}
+
 /// What is logged, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -192,6 +208,8 @@ pub struct Config {
     pub join: Join,
     /// What it does about the others.
     pub cluster: Cluster,
+    /// When the log is cut short.
+    pub snapshots: Snapshots,
     /// Logging.
     pub log: Log,
     /// Tracing.
@@ -209,6 +227,7 @@ impl Default for Config {
             advertise: Advertise::default(),
             join: Join::default(),
             cluster: Cluster::default(),
+            snapshots: Snapshots::default(),
             log: Log::default(),
             otlp: Otlp::default(),
         }
@@ -264,6 +283,12 @@ pub struct Flags {
     /// Remove a member that nothing was heard of for so many seconds; 0: never.
     #[arg(long, env = "WRIT_EVICT_AFTER_S")]
     pub evict_after_s: Option<u64>,
+    /// Take a snapshot after so many records.
+    #[arg(long, env = "WRIT_SNAPSHOT_EVERY_RECORDS")]
+    pub snapshot_every_records: Option<u64>,
+    /// Take a snapshot after so many bytes of records.
+    #[arg(long, env = "WRIT_SNAPSHOT_EVERY_BYTES")]
+    pub snapshot_every_bytes: Option<u64>,
     /// Human or JSON log lines.
     #[arg(long, env = "WRIT_LOG_FORMAT")]
     pub log_format: Option<LogFormat>,
@@ -334,6 +359,8 @@ impl Config {
         self.join.token = flags.join_token.or(self.join.token.take());
         self.join.ca_fingerprint = flags.join_ca_fingerprint.or(self.join.ca_fingerprint.take());
         set(&mut self.cluster.evict_after_s, flags.evict_after_s);
+        set(&mut self.snapshots.every_records, flags.snapshot_every_records);
+        set(&mut self.snapshots.every_bytes, flags.snapshot_every_bytes);
         set(&mut self.log.format, flags.log_format);
         set(&mut self.log.filter, flags.log);
         self.otlp.endpoint = flags.otlp_endpoint.or(self.otlp.endpoint.take());
@@ -358,6 +385,8 @@ impl Config {
             "`node.region` has 1 to 64 characters"
         } else if (1..EVICT_AFTER_S_MIN).contains(&self.cluster.evict_after_s) {
             "`cluster.evict_after_s` is 0 (never) or at least 10"
+        } else if self.snapshots.every_records == 0 || self.snapshots.every_bytes == 0 {
+            "`snapshots.every_records` and `snapshots.every_bytes` are at least 1"
         } else {
             return Ok(self);
         };
@@ -376,8 +405,8 @@ impl Config {
 
     /// The configuration as a file, every setting with its meaning.
     pub fn documented(&self) -> String {
-        let Self { data_dir, kek_file, init, node, listen, advertise, join, cluster, log, otlp } =
-            self;
+        let Self { data_dir, kek_file, init, node, listen, advertise, join, .. } = self;
+        let Self { cluster, snapshots, log, otlp, .. } = self;
         let mut page = Page::default();
         page.set("The node's own directory. WRIT_DATA_DIR", "data_dir", path(data_dir));
         let kek = kek_file.as_deref().map(path);
@@ -400,12 +429,16 @@ impl Config {
         let fingerprint = join.ca_fingerprint.clone();
         page.may("Hex SHA-256 of the CA. WRIT_JOIN_CA_FINGERPRINT", "ca_fingerprint", fingerprint);
         page.table("cluster");
-        let evict = toml::Value::from(i64::try_from(cluster.evict_after_s).unwrap_or(i64::MAX));
-        page.set(
-            "Remove who is silent so long; 0: never. WRIT_EVICT_AFTER_S",
-            "evict_after_s",
-            evict,
-        );
+        let number = |number: u64| toml::Value::from(i64::try_from(number).unwrap_or(i64::MAX));
+        let evict = number(cluster.evict_after_s);
+        let doc = "Remove who is silent so long; 0: never. WRIT_EVICT_AFTER_S";
+        page.set(doc, "evict_after_s", evict);
+        page.table("snapshots");
+        let Snapshots { every_records, every_bytes } = snapshots;
+        let doc = "Take one after so many records, WRIT_SNAPSHOT_EVERY_RECORDS";
+        page.set(doc, "every_records", number(*every_records));
+        let doc = "or so many bytes of them. WRIT_SNAPSHOT_EVERY_BYTES";
+        page.set(doc, "every_bytes", number(*every_bytes));
         page.table("log");
         page.set("human or json. WRIT_LOG_FORMAT", "format", log.format.as_str());
         page.set("EnvFilter directives. WRIT_LOG", "filter", log.filter.as_str());
@@ -482,6 +515,8 @@ mod tests {
             "kek_file = \"k\"\ninit = true\n[join]\naddresses = [\"a:1\"]",
             "kek_file = \"k\"\n[node]\nregion = \"\"",
             "kek_file = \"k\"\n[cluster]\nevict_after_s = 9",
+            "kek_file = \"k\"\n[snapshots]\nevery_records = 0",
+            "kek_file = \"k\"\n[snapshots]\nevery_bytes = 0",
         ] {
             let config = Config::effective(Flags::default(), file);
             assert!(config.and_then(Config::checked).is_err(), "{file}");

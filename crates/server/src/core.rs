@@ -370,6 +370,9 @@ impl Core {
             | Input::Control { .. }
             | Input::Wait { .. }
             | Input::CancelWait { .. }
+            | Input::Freeze
+            | Input::Copied { .. }
+            | Input::Thaw
             | Input::Removed { .. }
             | Input::Tick => None,
         };

@@ -31,6 +31,7 @@ pub mod raft;
 pub mod random;
 pub mod removal;
 pub mod server;
+pub mod snapshots;
 pub mod stability;
 pub mod stop;
 pub mod streams;

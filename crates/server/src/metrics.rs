@@ -119,6 +119,12 @@ pub struct Metrics {
     pub disk_waiting: Count,
     /// The number of the log's last transaction.
     pub log_last: Count,
+    /// The number of the first transaction that the log keeps.
+    pub log_first: Count,
+    /// The last transaction that is in the newest snapshot.
+    pub snapshot_lsn: Count,
+    /// The newest snapshot's length.
+    pub snapshot_bytes: Count,
     /// Transactions that are not agreed to be stable.
     pub unstable: Count,
     /// Raft's term.
@@ -170,6 +176,9 @@ impl Default for Metrics {
             answers_held: Gauge::default(),
             disk_waiting: Gauge::default(),
             log_last: Gauge::default(),
+            log_first: Gauge::default(),
+            snapshot_lsn: Gauge::default(),
+            snapshot_bytes: Gauge::default(),
             unstable: Gauge::default(),
             raft_term: Gauge::default(),
             raft_leader: Gauge::default(),
@@ -211,6 +220,9 @@ impl Metrics {
         add(r, "answers_held", "Answers that wait for the disk", &self.answers_held);
         add(r, "disk_waiting_bytes", "Bytes that wait for the disk", &self.disk_waiting);
         add(r, "log_last", "The log's last transaction", &self.log_last);
+        add(r, "log_first", "The log's first transaction", &self.log_first);
+        add(r, "snapshot_lsn", "The last transaction in a snapshot", &self.snapshot_lsn);
+        add(r, "snapshot_bytes", "The newest snapshot's bytes", &self.snapshot_bytes);
         add(r, "transactions_unstable", "Not agreed to be everywhere", &self.unstable);
         add(r, "raft_term", "Raft's term", &self.raft_term);
         add(r, "raft_leader", "The leader's node, 0: none", &self.raft_leader);

@@ -46,7 +46,7 @@ use crate::{
     parts::Parts,
     pki::KeyEncryptionKey,
     raft::{ControlPlane, Start, StartError, Timing},
-    removal, stability,
+    removal, snapshots, stability,
     stop::{self, Stop},
     streams::{self, Streams},
 };
@@ -198,6 +198,8 @@ fn replay(home: &crate::home::Home, store: &Store) -> Result<Node, ServerError> 
         Role::Replica => node::Role::Replica,
     };
     let mut node = Node::new(crdt::NodeId(home.node), home.cluster_id.clone(), role);
+    let restored = snapshots::restore(&mut node, store);
+    restored.map_err(|error| ServerError::Replay(error.to_string()))?;
     let mut failed = None;
     let read = store.replay(|lsn, bytes| {
         if failed.is_none()
@@ -266,6 +268,8 @@ fn spawn_parts(
         parts.spawn("eviction", done(removal::evict(Arc::clone(app), after, stop.clone())));
     }
     parts.spawn("membership", fence::ask(Arc::clone(app), stop.clone()));
+    let taken = snapshots::take(app.core.clone(), store.clone(), config.snapshots, stop.clone());
+    parts.spawn("snapshots", done(taken));
     let data_dir = config.data_dir.clone();
     parts.spawn("fence", fence::remember(Arc::clone(app), data_dir, stop.clone()));
     let Listeners { aws, grpc, ops } = listeners;
@@ -380,11 +384,12 @@ fn known<S>(service: S) -> InterceptedService<S, Admission> {
 fn ops_handler(app: &Arc<App>, metrics: &Arc<Metrics>, store: StoreHandle) -> Ops {
     let readiness = {
         let app = Arc::clone(app);
+        let store = store.clone();
         Box::new(move || conditions(&app, &store))
     };
     let refresh = {
         let app = Arc::clone(app);
-        Box::new(move || refresh_gauges(&app))
+        Box::new(move || refresh_gauges(&app, &store))
     };
     Ops::new(Arc::clone(metrics), readiness, refresh)
 }
@@ -415,9 +420,14 @@ fn conditions(app: &App, store: &StoreHandle) -> Vec<Condition> {
     ]
 }
 
-fn refresh_gauges(app: &App) {
+fn refresh_gauges(app: &App, store: &StoreHandle) {
     let metrics = app.core.metrics();
     app.core.refresh_gauges();
+    metrics.log_first.set(store.first_lsn());
+    if let Some(newest) = store.snapshots().first() {
+        metrics.snapshot_lsn.set(newest.lsn);
+        metrics.snapshot_bytes.set(newest.bytes);
+    }
     let raft = app.control.metrics();
     metrics.raft_term.set(raft.term);
     metrics.raft_leader.set(raft.leader.map_or(0, u64::from));

@@ -137,8 +137,8 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "what is not durable leaves",
         file: "crates/replication/src/log.rs",
-        from: "self.dots.get(from..self.durable_count)?",
-        to: "self.dots.get(from..)?",
+        from: "(from..=self.durable_lsn)",
+        to: "(from..)",
         caught_by: "-p replication --test limits nothing_leaves_before_it_is_durable",
     },
     Mutation {

@@ -9,9 +9,10 @@ use crdt::{NodeId, VersionVector, advance, dominates};
 use identity::{Caller, Command, Principal, Reply, RequestContext, user};
 use model::{Credential, Entropy, Timestamp};
 use node::{
-    Answer, ControlState, Effect, Execute, Input, Node, Refusal, Role, Scope, Stage, WaitOutcome,
+    Answer, ControlState, Effect, Execute, Frozen, Input, Node, Refusal, Role, Scope, Stage,
+    WaitOutcome,
 };
-use wire::{transaction, v1};
+use wire::{snapshot, transaction, v1};
 
 const SIZE: usize = 4;
 const ACCOUNT: u64 = 123_456_789_012;
@@ -40,6 +41,8 @@ enum Event {
 struct Host {
     node: Node,
     disk: Vec<Arc<[u8]>>,
+    /// The newest snapshot, and what it has the effect of.
+    snapshot: Option<(u64, Vec<u8>)>,
     on_disk: VersionVector,
     unsynced: VecDeque<Arc<[u8]>>,
     /// Replies that wait for their lsn, with what their token covers.
@@ -71,6 +74,7 @@ pub(crate) struct World {
     acknowledged: Vec<VersionVector>,
     waits: BTreeMap<u64, Wait>,
     propagated: usize,
+    snapshots: usize,
     answers: BTreeMap<u64, Answered>,
     alarms: Vec<String>,
     sent: Vec<v1::Frame>,
@@ -133,12 +137,26 @@ fn control() -> ControlState {
     control
 }
 
+impl Host {
+    /// What the node is after a restart.
+    fn restarted(&self, at: usize) -> Node {
+        let mut node = Node::new(id(at), "sim".into(), role(at));
+        if let Some((lsn, bytes)) = &self.snapshot {
+            node.restore(snapshot::decode(bytes).unwrap(), *lsn, 1).unwrap();
+        }
+        self.disk.iter().for_each(|bytes| node.replay(bytes.clone()).unwrap());
+        node.started(self.disk.len() as u64).unwrap();
+        node
+    }
+}
+
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
         let hosts = (0..SIZE).map(|at| Host {
             node: Node::new(id(at), "sim".into(), role(at)),
             disk: Vec::new(),
+            snapshot: None,
             on_disk: VersionVector::new(),
             unsynced: VecDeque::new(),
             held: Vec::new(),
@@ -159,6 +177,7 @@ impl World {
             acknowledged: Vec::new(),
             waits: BTreeMap::new(),
             propagated: 0,
+            snapshots: 0,
             answers: BTreeMap::new(),
             alarms: Vec::new(),
             sent: Vec::new(),
@@ -170,13 +189,11 @@ impl World {
 
     fn start(&mut self, at: usize) {
         let host = &mut self.hosts[at];
-        host.node = Node::new(id(at), "sim".into(), role(at));
+        host.node = host.restarted(at);
         host.on_disk = VersionVector::new();
         for bytes in &host.disk {
-            host.node.replay(bytes.clone()).unwrap();
             advance(&mut host.on_disk, transaction::decode(bytes).unwrap().dot);
         }
-        host.node.started(host.disk.len() as u64).unwrap();
         self.tell_control(at);
     }
 
@@ -200,6 +217,37 @@ impl World {
         self.perform(at, effects);
     }
 
+    fn freeze(&mut self, at: usize) {
+        self.handle(at, Input::Freeze);
+        assert_eq!(self.hosts[at].node.frozen().unwrap().lsn, self.hosts[at].node.applied_lsn());
+    }
+
+    /// Finishes the copy of what is frozen, if that is durable, after whatever happened since.
+    fn snapshot(&mut self, at: usize) {
+        let Some(frozen) = self.hosts[at].node.frozen() else { return };
+        let Frozen { lsn, summary, doubts } = frozen.clone();
+        if lsn > self.hosts[at].node.durable_lsn() {
+            return;
+        }
+        let (mut bytes, mut after) = (Vec::new(), None::<Box<[u8]>>);
+        let mut encoder = snapshot::Encoder::new(&summary, &mut bytes);
+        while let slots = self.hosts[at].node.frozen_slots(after.as_deref(), 2).unwrap()
+            && let Some((last, _)) = slots.last()
+        {
+            slots.iter().for_each(|(key, siblings)| encoder.slot(key, siblings, &mut bytes));
+            after = Some(last.clone());
+            if self.rng.below(2) == 0 {
+                self.handle(at, Input::Copied { upto: last.clone() });
+            }
+            self.some_command(at);
+        }
+        encoder.doubts(&doubts, &mut bytes);
+        encoder.finish(&mut bytes);
+        self.handle(at, Input::Thaw);
+        self.hosts[at].snapshot = Some((lsn, bytes));
+        self.snapshots += 1;
+    }
+
     fn crash(&mut self, at: usize) {
         self.hosts[at].unsynced.clear();
         self.hosts[at].held.clear();
@@ -212,6 +260,7 @@ impl World {
     /// A disk that forgets its last record though it said that it was durable.
     pub(crate) fn lose_tail(&mut self, at: usize) {
         self.hosts[at].disk.pop();
+        self.hosts[at].snapshot = None;
         self.crash(at);
     }
 
@@ -452,6 +501,8 @@ impl World {
                 }
                 89 => self.disconnect(a, b),
                 90 if self.rng.below(3) == 0 => self.crash(a),
+                96 => self.freeze(a),
+                97 => self.snapshot(a),
                 91..94 => self.some_wait(a),
                 94 => self.garbage(a, b),
                 95 => self.now_ms += 1_000,
@@ -567,12 +618,11 @@ impl World {
             let state = host.node.identity().state();
             assert_eq!(state.canonical_bytes(), first.canonical_bytes());
             assert_eq!(state.digest(), first.digest());
-            let mut restarted = Node::new(id(at), "sim".into(), role(at));
-            for bytes in &host.disk {
-                restarted.replay(bytes.clone()).unwrap();
-            }
+            let restarted = host.restarted(at);
             let replayed = restarted.identity().state().canonical_bytes();
             assert_eq!(replayed, first.canonical_bytes());
+            assert_eq!(restarted.vector(), host.node.vector());
+            assert_eq!(restarted.applied_lsn(), host.node.applied_lsn());
             for peer in host.node.status(self.clock(at)) {
                 assert_ne!(peer.digest, node::DigestState::Different);
             }
@@ -591,6 +641,10 @@ impl World {
 
     pub(crate) fn propagated(&self) -> usize {
         self.propagated
+    }
+
+    pub(crate) fn snapshots(&self) -> usize {
+        self.snapshots
     }
 
     pub(crate) fn alarms(&self) -> &[String] {

@@ -1,0 +1,178 @@
+//! Snapshots: one is taken when the log has grown enough, and the node starts from the newest.
+//!
+//! **Invariants.** What is written is the state at one lsn, and it gets its name only after that
+//! lsn is durable. Readers and writers of the node are held up for a piece of it at most. What
+//! fails is tried again; the log holds everything meanwhile.
+//!
+//! **Must not know:** what the state means, where files lie.
+
+use std::time::{Duration, Instant};
+
+use node::{Frozen, Input, Node};
+use store::{Error, SnapshotInfo, SnapshotWriter, Store, StoreHandle};
+use thiserror::Error as ThisError;
+use tokio::time::{MissedTickBehavior, interval};
+use wire::snapshot::{DecodeError, Decoder, Encoder};
+
+use crate::{
+    config,
+    core::{Core, Stopping},
+    stop::Stop,
+};
+
+/// How often the log's growth is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// After a failure, how long until the next attempt.
+const AGAIN_AFTER: Duration = Duration::from_secs(30);
+/// Slots that are copied under one lock: checks wait as long.
+const SLOTS_PER_LOOK: usize = 512;
+/// Pieces after which the node is told how far the copy is.
+const PIECES_PER_NOTE: usize = 64;
+
+/// Why no snapshot was taken, or none can be started from.
+#[derive(Debug, ThisError)]
+pub enum SnapshotError {
+    /// The store says so.
+    #[error(transparent)]
+    Store(#[from] Error),
+    /// A whole snapshot that is of no use.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The log does not go on from it.
+    #[error(transparent)]
+    Replay(#[from] node::ReplayError),
+    /// The state changed faster than it was copied.
+    #[error("too much changed while the state was copied")]
+    Overrun,
+    /// A bug.
+    #[error("the copy failed: {0}")]
+    Task(#[from] tokio::task::JoinError),
+    /// The node is stopping.
+    #[error(transparent)]
+    Stopping(#[from] Stopping),
+}
+
+/// Brings a node to the newest snapshot that can be read, if there is one; before its log is
+/// replayed.
+///
+/// # Errors
+/// When there are snapshots and none of them can be started from.
+pub fn restore(node: &mut Node, store: &Store) -> Result<(), SnapshotError> {
+    for info in store.snapshots() {
+        let Some(mut reader) = store.snapshot(&info.hash) else { continue };
+        let (started, mut decoder) = (Instant::now(), Decoder::default());
+        match reader.read_all(|bytes| Ok::<_, SnapshotError>(decoder.push(bytes)?)) {
+            Ok(()) => {
+                node.restore(decoder.finish()?, info.lsn, store.first_lsn())?;
+                let (lsn, bytes, took) = (info.lsn, info.bytes, started.elapsed());
+                tracing::info!(lsn, bytes, ?took, "the node starts from a snapshot");
+                return Ok(());
+            }
+            Err(SnapshotError::Store(error @ Error::Damaged { .. })) => {
+                tracing::error!(%error, lsn = info.lsn, "trying the snapshot before");
+                store.put_snapshot_aside(info.lsn)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if store.first_lsn() > 1 {
+        let first = store.first_lsn();
+        return Err(Error::Trimmed { first }.into());
+    }
+    Ok(())
+}
+
+/// Takes snapshots, until told to stop.
+pub async fn take(core: Core, store: StoreHandle, config: config::Snapshots, mut stop: Stop) {
+    let mut ticks = interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.stopped() => return,
+            _ = ticks.tick() => {}
+        }
+        let last = store.snapshots().first().map_or(0, |info| info.lsn);
+        let due = core.peek(|node| {
+            let records = node.durable_lsn().saturating_sub(last);
+            let grown =
+                records >= config.every_records || node.bytes_behind(last) >= config.every_bytes;
+            records > 0 && grown
+        });
+        match due {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(Stopping) => return stop.stopped().await,
+        }
+        let started = Instant::now();
+        let taken = tokio::select! {
+            () = stop.stopped() => return,
+            taken = take_one(&core, &store) => taken,
+        };
+        // The node has stopped, or goes on as before.
+        let _stopping = core.input(Input::Thaw).await;
+        match taken {
+            Ok(SnapshotInfo { lsn, bytes, hash: _ }) => {
+                tracing::info!(lsn, bytes, took = ?started.elapsed(), "a snapshot was taken");
+            }
+            Err(SnapshotError::Stopping(_)) => return stop.stopped().await,
+            Err(error) => {
+                tracing::warn!(%error, "no snapshot was taken");
+                tokio::select! {
+                    () = stop.stopped() => return,
+                    () = tokio::time::sleep(AGAIN_AFTER) => {}
+                }
+            }
+        }
+    }
+}
+
+async fn take_one(core: &Core, store: &StoreHandle) -> Result<SnapshotInfo, SnapshotError> {
+    let mut changes = core.changes();
+    core.input(Input::Freeze).await?;
+    let frozen = loop {
+        if let Some(frozen) = core.peek(|node| node.frozen().cloned())? {
+            break frozen;
+        }
+        changes.changed().await?;
+    };
+    core.durable(frozen.lsn).await?;
+    let (core, store) = (core.clone(), store.clone());
+    let runtime = tokio::runtime::Handle::current();
+    let copied = tokio::task::spawn_blocking(move || {
+        let note = |upto| runtime.block_on(core.input(Input::Copied { upto }));
+        let writer = store.begin_snapshot(frozen.lsn)?;
+        let writer = copy(&core, writer, &frozen, note)?;
+        Ok(store.commit_snapshot(writer)?)
+    });
+    copied.await?
+}
+
+/// Copies the frozen state, piece by piece.
+fn copy(
+    core: &Core,
+    mut writer: SnapshotWriter,
+    frozen: &Frozen,
+    note: impl Fn(Box<[u8]>) -> Result<(), Stopping>,
+) -> Result<SnapshotWriter, SnapshotError> {
+    let (mut bytes, mut after) = (Vec::new(), None::<Box<[u8]>>);
+    let Frozen { lsn: _, summary, doubts } = frozen;
+    let mut encoder = Encoder::new(summary, &mut bytes);
+    for piece in 1.. {
+        let slots = core.peek(|node| node.frozen_slots(after.as_deref(), SLOTS_PER_LOOK))?;
+        let slots = slots.ok_or(SnapshotError::Overrun)?;
+        let Some((last, _)) = slots.last() else { break };
+        for (key, siblings) in &slots {
+            encoder.slot(key, siblings, &mut bytes);
+        }
+        writer.write(&bytes)?;
+        bytes.clear();
+        if piece % PIECES_PER_NOTE == 0 {
+            note(last.clone())?;
+        }
+        after = Some(last.clone());
+    }
+    encoder.doubts(doubts, &mut bytes);
+    encoder.finish(&mut bytes);
+    writer.write(&bytes)?;
+    Ok(writer)
+}
