@@ -326,7 +326,7 @@ impl Identity {
     }
 
     /// Who holds a name for good, if that is decided and it did not give it up.
-    pub(crate) fn holder(&self, name: &NameKey) -> Option<UniqueId> {
+    pub fn holder(&self, name: &NameKey) -> Option<UniqueId> {
         match self.names().decisions.get(name) {
             Some(Decision { holder: Some(Claim { id, dot }), lost: _ }) => {
                 let entity = Entity { account: name.account, id: *id };
@@ -423,16 +423,20 @@ impl Identity {
         decision.and_then(|decision| decision.holder).is_some_and(held)
     }
 
-    /// What to propose, if there is anything. `safe` is what a majority of the writers has on disk:
-    /// nothing else is settled, since who lacks something of it may propose nothing.
+    /// What to propose, if there is anything. `safe` is what a majority of the writers has on disk.
+    /// Nothing else is claimed, or counts as given up: were it lost with the disks that have it, a
+    /// name would be nobody's, or another's than that of who is called so everywhere. And nothing
+    /// else is settled, since who lacks something of it may propose nothing.
     pub fn propose_names(&self, whose: Whose, safe: &VersionVector) -> Option<NameProposal> {
         let claims = match whose {
-            Whose::Of(node) => self.claims(self.undecided().of(node).map(|(_, entity)| entity)),
-            Whose::Anybodys => self.claims(self.undecided().all()),
+            Whose::Of(node) => {
+                self.claims(self.undecided().of(node).map(|(_, entity)| entity), safe)
+            }
+            Whose::Anybodys => self.claims(self.undecided().all(), safe),
         };
         let released = match whose {
             Whose::Of(_) => Vec::new(),
-            Whose::Anybodys => self.given_up(NAME_CLAIMS_MAX.saturating_sub(claims.len())),
+            Whose::Anybodys => self.given_up(NAME_CLAIMS_MAX.saturating_sub(claims.len()), safe),
         };
         let settled = self.decided_upto(safe);
         let tidies = whose == Whose::Anybodys && self.names().count_settled(&settled) >= TIDY_FROM;
@@ -457,12 +461,22 @@ impl Identity {
         if lost.is_empty() { NameVerdict::Confirmed } else { NameVerdict::Lost(lost) }
     }
 
+    /// Whoever may have a name and may exist, each with whether it may be relied on.
+    pub fn bearers(&self, name: &NameKey) -> BTreeMap<UniqueId, bool> {
+        let bearers = self.live(name).into_iter();
+        bearers.map(|(entity, _)| (entity.id, self.can_act(entity))).collect()
+    }
+
     /// How many names are undecided.
     pub fn provisional_names(&self) -> usize {
         self.undecided().0.values().map(BTreeSet::len).sum()
     }
 
-    fn claims(&self, entities: impl Iterator<Item = Entity>) -> Vec<(NameKey, Claim)> {
+    fn claims(
+        &self,
+        entities: impl Iterator<Item = Entity>,
+        safe: &VersionVector,
+    ) -> Vec<(NameKey, Claim)> {
         let (mut claims, mut done) = (Vec::new(), BTreeSet::new());
         for entity in entities {
             for (name, dots) in self.claims_of(entity) {
@@ -470,6 +484,9 @@ impl Identity {
                     continue;
                 }
                 let live = self.live(&name);
+                if !self.is_safe(&name, &live, safe) {
+                    continue;
+                }
                 if claims.len() + live.len() > NAME_CLAIMS_MAX {
                     if claims.is_empty() {
                         continue;
@@ -484,13 +501,34 @@ impl Identity {
         claims
     }
 
-    fn given_up(&self, max: usize) -> Vec<(NameKey, Claim)> {
+    /// Whether all is safe that says who has a name, and who has given it up.
+    fn is_safe(&self, name: &NameKey, live: &[(Entity, Vec<Dot>)], safe: &VersionVector) -> bool {
+        let is_live = |id| live.iter().any(|(entity, _)| entity.id == id);
+        let decision = self.names().decisions.get(name);
+        let claimed = decision.into_iter().flat_map(|d| d.holder.iter().chain(&d.lost));
+        let claimed = claimed.map(|claim| Entity { account: name.account, id: claim.id });
+        let gone = self.named(name).into_iter().chain(claimed);
+        let mut gone = gone.filter(|entity| !is_live(entity.id));
+        let mut dots = live.iter().flat_map(|(_, dots)| dots);
+        dots.all(|dot| covers(safe, dot)) && gone.all(|entity| self.is_gone_safely(entity, safe))
+    }
+
+    /// Of what is not there at all, all is stable.
+    fn is_gone_safely(&self, Entity { account, id }: Entity, safe: &VersionVector) -> bool {
+        let slots = [HEAD.key(account, id), NAME.key(account, id)];
+        let mut siblings = slots.iter().flat_map(|key| self.state().get(key));
+        siblings.all(|sibling| covers(safe, &sibling.dot))
+    }
+
+    fn given_up(&self, max: usize, safe: &VersionVector) -> Vec<(NameKey, Claim)> {
         let all = self.names().decisions.iter().flat_map(|(name, Decision { holder, lost })| {
             holder.iter().chain(lost).map(move |claim| (name, *claim))
         });
         let given_up = all.filter(|(name, Claim { id, dot })| {
             let entity = Entity { account: name.account, id: *id };
-            covers(self.state().vector(), dot) && !self.claims_of(entity).contains_key(name)
+            covers(self.state().vector(), dot)
+                && !self.claims_of(entity).contains_key(name)
+                && self.is_gone_safely(entity, safe)
         });
         given_up.take(max).map(|(name, claim)| (name.clone(), claim)).collect()
     }

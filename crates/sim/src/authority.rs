@@ -80,6 +80,10 @@ impl Authority {
         self.newest.barrier().number > before
     }
 
+    pub(crate) fn claim(&mut self, claim: v1::ClaimNames) {
+        self.propose(Command::ClaimNames(claim));
+    }
+
     /// Admits a node that is joining; its id.
     pub(crate) fn join(&mut self, role: Role) -> NodeId {
         let entry = self.entry(role);

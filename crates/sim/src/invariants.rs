@@ -14,6 +14,7 @@ mod credit;
 mod dots;
 mod early;
 mod fenced;
+mod names;
 mod stable;
 mod waits;
 
@@ -43,6 +44,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(dots::Dots::default()),
         Box::new(early::Early),
         Box::new(fenced::Fenced),
+        Box::new(names::Names::default()),
         Box::new(stable::Stable),
         Box::new(waits::Waits),
     ]

@@ -17,7 +17,7 @@ use crate::rng::Rng;
 /// The account that all commands are about.
 pub const ACCOUNT: u64 = 123_456_789_012;
 /// Names of each kind.
-const NAMES: u64 = 4;
+pub const NAMES: u64 = 4;
 /// Tags that make a transaction long, and the length of each one's value.
 const TAGS: u64 = 50;
 const TAG_CHARS: usize = 250;

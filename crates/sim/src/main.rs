@@ -54,6 +54,7 @@ struct Report {
     joined: u64,
     removed: u64,
     barriers: u64,
+    claims: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -114,7 +115,8 @@ fn run_all(from: u64, count: u64, jobs: u64) -> (Report, u64) {
 }
 
 fn add(report: &mut Report, seed: u64, outcome: &Result<(), Violation>, counts: &Counts) {
-    let Counts { acknowledged, propagated, applied, crashes, joined, removed, barriers } = counts;
+    let Counts { acknowledged, propagated, applied, crashes, joined, removed, barriers, claims } =
+        counts;
     report.acknowledged_writes += acknowledged;
     report.applied_transactions += applied;
     report.waits_propagated += propagated;
@@ -122,6 +124,7 @@ fn add(report: &mut Report, seed: u64, outcome: &Result<(), Violation>, counts: 
     report.joined += joined;
     report.removed += removed;
     report.barriers += barriers;
+    report.claims += claims;
     if let Err(violation) = outcome {
         report.violations.push(Failure {
             seed,

@@ -6,9 +6,13 @@
 //! **Must not know:** the rules; `node::control` has them.
 
 use crdt::dominates;
+use identity::Whose;
 use node::{Input, Node, NodeState, Role};
 
-use crate::{plan::HOSTS_MAX, world::World};
+use crate::{
+    plan::HOSTS_MAX,
+    world::{Event, World},
+};
 
 impl World {
     pub(crate) fn join(&mut self, role: Role) {
@@ -64,12 +68,32 @@ impl World {
             if self.hosts[at].version < newest && (!removed || self.rng.percent(10)) {
                 self.tell_control(at, newest);
             }
+            self.propose_names(at, Whose::Of(self.hosts[at].id));
             if leader == at {
                 self.activate(at);
                 self.advance_barrier(at);
+                if self.rng.percent(30) {
+                    self.propose_names(at, Whose::Anybodys);
+                }
             }
         }
         self.ask_standing(at);
+    }
+
+    /// As the server does, once what it has read is durable. What a node proposes may be late, and
+    /// come twice.
+    fn propose_names(&mut self, at: usize, whose: Whose) {
+        let Some(node) = &self.hosts[at].node else { return };
+        if node.applied_lsn() > node.durable_lsn() {
+            return;
+        }
+        let Some(claim) = node.name_proposal(whose) else { return };
+        let copies = if self.rng.percent(10) { 2 } else { 1 };
+        for _ in 0..copies {
+            let late = if self.rng.percent(20) { 5_000 } else { 100 };
+            let after_ms = self.rng.below(late);
+            self.later(after_ms, Event::Claim(claim.clone()));
+        }
     }
 
     /// As the server does: whom there is no stream with is asked.

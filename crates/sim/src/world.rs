@@ -39,6 +39,7 @@ pub(crate) enum Event {
     Flushed { at: usize, run: u64 },
     Read { at: usize, run: u64, peer: NodeId, session: u64, from_lsn: u64, max_bytes: usize },
     Sync { at: usize },
+    Claim(v1::ClaimNames),
     Dial { at: usize },
     Deliver { from: usize, to: usize },
     Late { from: usize, to: usize, session: u64, frame: v1::Frame },
@@ -82,6 +83,8 @@ pub struct Counts {
     pub removed: u64,
     /// Barriers that were agreed on.
     pub barriers: u64,
+    /// Names that were claimed.
+    pub claims: u64,
 }
 
 impl World {
@@ -165,16 +168,18 @@ impl World {
         Ok(())
     }
 
-    /// Whether all members have the same, on their disks, agree that it is stable, and nothing is
-    /// pending: no stream either
-    /// that only one end knows to be dead. The other end gives it up after a while, and opens one
-    /// in its place.
+    /// Whether all members have the same, on their disks, agree that it is stable and whose each
+    /// name is, and nothing is pending: no stream either that only one end knows to be dead. The
+    /// other end gives it up after a while, and opens one in its place.
     fn is_calm(&self) -> bool {
         let view = View { hosts: &self.hosts, control: self.authority.newest() };
         let mut vectors = BTreeSet::new();
         let settled = view.present().all(|(_, host)| {
             vectors.insert(host.on_disk.to_string());
-            let serves = host.node.as_ref().is_some_and(node::Node::serves);
+            let serves = host
+                .node
+                .as_ref()
+                .is_some_and(|node| node.serves() && node.identity().provisional_names() == 0);
             serves && host.unsynced.is_empty() && host.version + 1 == self.authority.count()
         });
         let whole = self.hosts.iter().enumerate().all(|(at, host)| {
@@ -214,6 +219,10 @@ impl World {
                 self.sync(at);
                 let pause_ms = self.rng.between(SYNC_MS.0, SYNC_MS.1);
                 self.later(pause_ms, Event::Sync { at });
+            }
+            Event::Claim(claim) => {
+                self.counts.claims += claim.claims.len() as u64;
+                self.authority.claim(claim);
             }
             Event::Dial { at } => {
                 self.dial(at);

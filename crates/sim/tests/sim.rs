@@ -22,10 +22,13 @@ fn every_seed_keeps_every_promise() {
         total.joined += done.counts.joined;
         total.removed += done.counts.removed;
         total.barriers += done.counts.barriers;
+        total.claims += done.counts.claims;
     }
-    let Counts { acknowledged, propagated, applied: _, crashes, joined, removed, barriers } = total;
+    let Counts { acknowledged, propagated, applied: _, .. } = total;
+    let Counts { crashes, joined, removed, barriers, claims, .. } = total;
     assert!(acknowledged > 400 && propagated > 75, "{total:?}");
     assert!(crashes > 75 && joined > 10 && removed > 3 && barriers > 90, "{total:?}");
+    assert!(claims > 300, "{total:?}");
 }
 
 #[test]

@@ -305,4 +305,25 @@ pub const MUTATIONS: &[Mutation] = &[
         to: "if self.touched.last().is_some() {",
         caught_by: "-p identity --test it conflicts",
     },
+    Mutation {
+        name: "a name passes on though nobody has seen it given up",
+        file: "crates/node/src/control/name.rs",
+        from: "covers(seen, &known.dot) && !live",
+        to: "!live",
+        caught_by: "-p node --lib a_name_passes_on_only_by",
+    },
+    Mutation {
+        name: "who lost a name may use it",
+        file: "crates/identity/src/claims.rs",
+        from: "Some(holder) => holder != entity.id,",
+        to: "Some(_) => false,",
+        caught_by: "-p identity --test it names::the_first_that_is_decided",
+    },
+    Mutation {
+        name: "a name that is not on most disks is claimed",
+        file: "crates/identity/src/claims.rs",
+        from: "dots.all(|dot| covers(safe, dot)) && gone",
+        to: "gone",
+        caught_by: "-p identity --test it names::nothing_is_claimed",
+    },
 ];

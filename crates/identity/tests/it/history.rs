@@ -11,7 +11,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
-use crdt::{Barrier, Dot, Hlc, NodeId, VersionVector, covers};
+use crdt::{Barrier, Dot, Hlc, NodeId, covers};
 use identity::{
     AccountInfo, Accounts, Caller, CheckRequest, Command, Conflict, ConflictEvent, ConflictId, Ctx,
     Error, Identity, KeyRing, LostName, NameProposal, NameVerdict, Names, NamesOf, Outcome, Page,
@@ -187,9 +187,9 @@ impl History {
 
     /// The first that is listed has a name, if nobody has it; `node::control` has the rules.
     fn decide(&mut self, node: usize) -> String {
-        let everything = VersionVector::new();
         let replica = &self.replicas[node];
-        let proposal = replica.identity.propose_names(Whose::Anybodys, &everything);
+        let safe = replica.identity.state().vector();
+        let proposal = replica.identity.propose_names(Whose::Anybodys, safe);
         let Some(NameProposal { claims, released, settled: _ }) = proposal else {
             return "nothing".to_owned();
         };

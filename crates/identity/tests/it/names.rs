@@ -1,6 +1,8 @@
 //! Names that are provisional, confirmed, lost.
 
+use crdt::VersionVector;
 use expect_test::{Expect, expect};
+use identity::Whose;
 
 use crate::history::History;
 
@@ -458,4 +460,23 @@ fn a_wait_for_names_ends_with_who_lost_them_until_they_are_given_up() {
                 Confirmed
         "#]],
     );
+}
+
+#[test]
+fn nothing_is_claimed_or_taken_for_given_up_before_a_majority_has_it() {
+    let mut history = History::new();
+    history.run("root CreateUser bob");
+    let safe = history.replicas[0].identity.state().vector().clone();
+    let claims = |history: &History, safe: &VersionVector| {
+        let proposal = history.replicas[0].identity.propose_names(Whose::Anybodys, safe);
+        proposal.map_or((0, 0), |proposal| (proposal.claims.len(), proposal.released.len()))
+    };
+    assert_eq!(claims(&history, &VersionVector::new()), (0, 0));
+    assert_eq!(claims(&history, &safe), (1, 0));
+    history.run("decide\nroot DeleteUser bob");
+    assert_eq!(claims(&history, &safe), (0, 0));
+    history.run("root CreateUser bob");
+    let all = history.replicas[0].identity.state().vector().clone();
+    assert_eq!(claims(&history, &safe), (0, 0));
+    assert_eq!(claims(&history, &all), (1, 1));
 }

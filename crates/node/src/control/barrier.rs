@@ -6,13 +6,15 @@
 //!
 //! **Must not know:** who has what; who proposes has asked them.
 
+use std::sync::Arc;
+
 use crdt::{Barrier, dominates};
 use wire::{
     transaction::{decode_vector, encode_vector},
     v1::{self, ControlRefusal},
 };
 
-use super::{Applied, ControlState, done};
+use super::{Applied, ControlState, NodeState, done};
 
 impl ControlState {
     pub(super) fn advance_barrier(&mut self, command: &v1::AdvanceBarrier) -> Applied {
@@ -26,6 +28,16 @@ impl ControlState {
         let known = cut.iter().all(|dot| self.roster.contains_key(dot.actor));
         if !known || !dominates(&cut, &stable) {
             return Err(ControlRefusal::Malformed);
+        }
+        // What a removed node wrote beyond the cut nobody has: nobody can come to have seen it.
+        let removed = self.roster.values().filter(|entry| entry.state == NodeState::Removed);
+        let removed: Vec<_> = removed.map(|entry| entry.node).collect();
+        for node in removed {
+            if self.names.settled.get(&node) > cut.get(&node) {
+                let settled = &mut Arc::make_mut(&mut self.names).settled.dots;
+                settled.remove(&node);
+                settled.extend(cut.dots.get_key_value(&node));
+            }
         }
         // One that was computed from older words than the newest says nothing new.
         if stable != self.barrier.stable && dominates(&stable, &self.barrier.stable) {

@@ -18,6 +18,10 @@
 //! else claims the name: only who has seen all that is settled may propose, and so lists the
 //! holder.
 //!
+//! What is proposed a majority of the writers has on disk, the giving up of a name as much as its
+//! taking, so that no claim outlives its entity, and nobody waits for what is settled and lost. Of
+//! a node that was removed nothing stays settled that no member had.
+//!
 //! **Invariants.** A name has one holder. It is replaced only by who has seen that it gave the
 //! name up. A claim that lost stays lost. A claim that is made again changes nothing. The table is
 //! bounded.

@@ -39,7 +39,8 @@ fn healed(view: View<'_>) -> Result<(), String> {
     for (at, host) in view.present() {
         let Some(node) = &host.node else { return Err(format!("host {at} is down")) };
         let ours = answers(node);
-        let replayed = host.replayed().map_err(|error| format!("host {at}: {error}"))?;
+        let restarted = host.restarted(node.control());
+        let replayed = restarted.map_err(|error| format!("host {at}: {error}"))?;
         same(&format!("host {at} after a restart"), &ours, &answers(&replayed))?;
         match &first {
             None => first = Some((at, ours)),
