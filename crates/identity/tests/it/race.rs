@@ -21,9 +21,10 @@ mod plan;
 mod serial;
 mod world;
 
-use std::io::Write as _;
+use std::{collections::BTreeSet, io::Write as _};
 
 use answers::Subjects;
+use identity::Identity;
 use plan::Plan;
 use world::World;
 
@@ -44,17 +45,20 @@ struct Came {
     widened: u64,
     /// Questions that the merge refuses and every order allows.
     stricter: u64,
+    /// Questions that the merge allows only once the control plane has decided about names.
+    decided: u64,
     /// Questions that the last writer's word, were it law, allows and some order refuses.
     last_writer_widened: u64,
 }
 
 impl Came {
     fn add(&mut self, other: Self) {
-        let Self { operations, allowed, widened, stricter, last_writer_widened } = other;
+        let Self { operations, allowed, widened, stricter, decided, last_writer_widened } = other;
         self.operations += operations;
         self.allowed += allowed;
         self.widened += widened;
         self.stricter += stricter;
+        self.decided += decided;
         self.last_writer_widened += last_writer_widened;
     }
 }
@@ -63,16 +67,25 @@ impl Came {
 fn run(world: &World, plan: &Plan) -> (Came, String) {
     let race = world.race(plan);
     let subjects = Subjects::of(&race);
-    let answers = |identity| subjects.answers(world, identity, subjects.all());
+    let answers = |identity: &Identity| subjects.answers(world, identity, subjects.all());
     let merged = answers(&race.merged);
     assert_eq!(answers(&race.collected), merged, "what is forgotten is not missed: {plan}");
-    let serial = serial::every_order(world, &race, &subjects);
-    let widened = merged & !serial.by_all;
+    let serial = serial::every_order(world, &race, &subjects, &BTreeSet::new());
+    let mut widened = merged & !serial.by_all;
+    let mut decided = 0;
+    if let Some((identity, holders)) = race.decided() {
+        let more = answers(&identity);
+        // What is decided is an order of the calls that gave the names.
+        let serial = serial::every_order(world, &race, &subjects, &holders);
+        widened |= more & !serial.by_all;
+        decided = u64::from((more & !merged).count_ones());
+    }
     let came = Came {
         operations: race.operations.len() as u64,
         allowed: u64::from(merged.count_ones()),
         widened: u64::from(widened.count_ones()),
         stricter: u64::from((serial.by_all & !merged).count_ones()),
+        decided,
         last_writer_widened: u64::from((answers(&race.last_writer) & !serial.by_all).count_ones()),
     };
     let said = match widened {
@@ -158,4 +171,5 @@ fn what_a_merge_allows_every_order_allows() {
     // The histories race: another rule would widen access in them.
     assert!(came.last_writer_widened > seeds / 50, "{came:?}");
     assert!(came.allowed > seeds, "{came:?}");
+    assert!(came.decided > seeds / 200, "{came:?}");
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use identity::{Error, Identity};
+use model::UniqueId;
 
 use super::{
     answers::Subjects,
@@ -33,6 +34,8 @@ struct Search<'a> {
     world: &'a World,
     race: &'a Race,
     subjects: &'a Subjects,
+    /// Who has a name that others gave as well.
+    holders: &'a BTreeSet<UniqueId>,
     /// Which operations were done or refused, and what state that led to. Equal values lead to
     /// equal futures, in whichever order they were written.
     reached: BTreeSet<(u64, u64)>,
@@ -40,12 +43,18 @@ struct Search<'a> {
     found: Serial,
 }
 
-/// Does all operations in every order.
-pub(crate) fn every_order(world: &World, race: &Race, subjects: &Subjects) -> Serial {
+/// Does all operations in every order, but for those that refuse to name a holder.
+pub(crate) fn every_order(
+    world: &World,
+    race: &Race,
+    subjects: &Subjects,
+    holders: &BTreeSet<UniqueId>,
+) -> Serial {
     let mut search = Search {
         world,
         race,
         subjects,
+        holders,
         reached: BTreeSet::new(),
         order: Vec::new(),
         found: Serial { by_all: subjects.all(), ends: Vec::new() },
@@ -91,6 +100,11 @@ impl Search<'_> {
             }
             if let Err(error) = &outcome
                 && self.world.refused_by_the_gone(&identity, error, operations)
+            {
+                continue;
+            }
+            if let Err(Error::EntityAlreadyExists { .. }) = outcome
+                && operation.names().is_some_and(|id| self.holders.contains(&id))
             {
                 continue;
             }

@@ -1,11 +1,14 @@
 //! What all histories share, and how one is run on three nodes and merged.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crdt::{Barrier, Dot, Hlc, NodeId, meet};
 use identity::{
-    AccountInfo, Accounts, Caller, Command, Ctx, Identity, KeyRing, Noun, Outcome, Page, Principal,
-    Query, Reply, RequestContext, execute, query,
+    AccountInfo, Accounts, Caller, Claim, Command, Ctx, Decision, Identity, KeyRing, NameKey, Noun,
+    Outcome, Page, Principal, Query, Reply, RequestContext, Whose, execute, query,
 };
 use model::{AccountId, Credential, Entropy, Timestamp, UniqueId};
 use wire::transaction::{Meta, Transaction};
@@ -66,6 +69,22 @@ pub(crate) struct Operation {
     pub(crate) reply: Reply,
 }
 
+impl Operation {
+    /// Whom it names.
+    pub(crate) fn names(&self) -> Option<UniqueId> {
+        match (&self.reply, self.words.as_slice()) {
+            (Reply::CreateUser(user), _) => Some(user.id),
+            (Reply::CreateGroup(group), _) => Some(group.id),
+            (Reply::CreateRole(role), _) => Some(role.id),
+            (Reply::CreatePolicy(policy), _) => Some(policy.id),
+            (_, [Word::Text(action), Word::Named { id, .. }, ..]) => {
+                action.starts_with("Update").then_some(*id)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A history that was run.
 pub(crate) struct Race {
     /// What was there before.
@@ -79,6 +98,31 @@ pub(crate) struct Race {
     pub(crate) collected: Identity,
     /// All transactions in the order they were made, each taken to have seen all others.
     pub(crate) last_writer: Identity,
+}
+
+impl Race {
+    /// The merge once it is decided who has the names that several gave, and who those are; `None`
+    /// if there are none. The first or the last that is listed has a name, as the history has it.
+    pub(crate) fn decided(&self) -> Option<(Identity, BTreeSet<UniqueId>)> {
+        let safe = self.merged.state().vector();
+        let proposal = self.merged.propose_names(Whose::Anybodys, safe)?;
+        let mut live: BTreeMap<NameKey, Vec<Claim>> = BTreeMap::new();
+        for (name, claim) in proposal.claims {
+            live.entry(name).or_default().push(claim);
+        }
+        let (mut names, mut holders) = (identity::Names::default(), BTreeSet::new());
+        for (name, mut lost) in live {
+            let first = if self.operations.len().is_multiple_of(2) { 0 } else { lost.len() - 1 };
+            let holder = lost.remove(first);
+            if !lost.is_empty() {
+                holders.insert(holder.id);
+            }
+            names.decisions.insert(name, Decision { holder: Some(holder), lost });
+        }
+        let mut identity = self.merged.clone();
+        identity.set_names(names.into());
+        (!holders.is_empty()).then_some((identity, holders))
+    }
 }
 
 /// What all histories share.
