@@ -103,7 +103,27 @@ pub async fn propose(
     control: &ControlPlane<Rules>,
     command: Command,
 ) -> Result<Option<v1::RosterEntry>, CommandError> {
-    let request_id = random::bytes::<16>().to_vec();
+    ask(control, command, random::bytes::<16>().to_vec()).await
+}
+
+/// As [`propose`], for a command that changes nothing when it is applied again, and that is
+/// proposed anew as long as it is needed: its answer takes no other's place among those that are
+/// remembered.
+///
+/// # Errors
+/// When the rules refuse it or nobody answered.
+pub async fn propose_again(
+    control: &ControlPlane<Rules>,
+    command: Command,
+) -> Result<Option<v1::RosterEntry>, CommandError> {
+    ask(control, command, Vec::new()).await
+}
+
+async fn ask(
+    control: &ControlPlane<Rules>,
+    command: Command,
+    request_id: Vec<u8>,
+) -> Result<Option<v1::RosterEntry>, CommandError> {
     let command = v1::ControlCommand { command: Some(command), request_id };
     match control.propose(&command, PROPOSE_WITHIN).await?.reply {
         Some(Reply::Done(_)) => Ok(None),

@@ -64,7 +64,7 @@ async fn tell(app: &App, whose: Whose) -> Result<Option<Duration>, Stopping> {
     let (Some(proposal), lsn) = app.core.peek(read)? else { return Ok(None) };
     app.core.durable(lsn).await?;
     let count = proposal.claims.len();
-    match control::propose(&app.control, Command::ClaimNames(proposal)).await {
+    match control::propose_again(&app.control, Command::ClaimNames(proposal)).await {
         Ok(_) => {
             tracing::debug!(count, "names are claimed");
             Ok(Some(PAUSE))
