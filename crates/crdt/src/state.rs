@@ -205,29 +205,44 @@ impl<M> State<M> {
     /// Joins another state into this one: a sibling stays if both sides have it, or one has it and
     /// the other's vector does not cover its dot.
     pub fn join(&mut self, other: Self) {
-        let other_vector = other.vector;
-        let others = other.slots;
-        let keys: BTreeSet<_> =
-            self.slots.range(&[]).chain(others.range(&[])).map(|(key, _)| key).collect();
+        self.join_observed(other, |_, _, _| {});
+    }
+
+    /// As [`Self::join`]; `observe` sees each slot that changes before and after, unless it does
+    /// not exist then.
+    pub fn join_observed(
+        &mut self,
+        other: Self,
+        mut observe: impl FnMut(Moment, &[u8], &[Sibling<M>]),
+    ) {
+        let same = |ours: &[Sibling<M>], theirs: &[Sibling<M>]| {
+            ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| a.dot == b.dot)
+        };
+        let theirs = other.slots.range(&[]);
+        let differ = theirs.filter(|(key, theirs)| !same(self.slots.get(key), theirs));
+        let mut keys: Vec<_> = differ.map(|(key, _)| key).collect();
+        let gone = |ours: &[Sibling<M>]| ours.iter().any(|one| covers(&other.vector, &one.dot));
+        let lost = self.slots.range(&[]).filter(|(_, ours)| gone(ours));
+        keys.extend(lost.map(|(key, _)| key).filter(|key| other.slots.get(key).is_empty()));
+        let ours = self.vector.clone();
         for key in keys {
-            let theirs = others.get(&key);
-            let ours = self.vector.clone();
-            self.change(&key, &mut |_, _, _| {}, |sides| {
+            let theirs = other.slots.get(&key);
+            self.change(&key, &mut observe, |sides| {
                 sides.edit(|siblings| {
                     let known = siblings.iter().map(|sibling| sibling.dot).collect::<Vec<_>>();
                     siblings.retain(|sibling| {
                         let both = theirs.iter().any(|other| other.dot == sibling.dot);
-                        both || !covers(&other_vector, &sibling.dot)
+                        both || !covers(&other.vector, &sibling.dot)
                     });
                     let new = theirs.iter().filter(|sibling| {
                         !known.contains(&sibling.dot) && !covers(&ours, &sibling.dot)
                     });
                     siblings.extend(new.cloned());
                     siblings.sort_by_key(|sibling| (sibling.dot.actor, sibling.dot.counter));
-                })
+                });
             });
         }
-        self.vector.merge(other_vector);
+        self.vector.merge(other.vector);
         // What either has forgotten is gone from both: its dot is covered, its sibling missing.
         self.collected = self.collected.max(other.collected);
     }

@@ -151,6 +151,12 @@ impl Identity {
         Some(self.keep_up_inbox())
     }
 
+    /// What a snapshot holds of it.
+    pub fn into_kept(self) -> (State<Meta>, v1::Doubts) {
+        let kept = self.keep();
+        (self.state, kept)
+    }
+
     /// Keeps the replicated state as it is for whoever copies it ([`State::freeze`]).
     pub fn freeze(&mut self) {
         self.state.freeze();

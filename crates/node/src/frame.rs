@@ -8,7 +8,9 @@
 use std::sync::Arc;
 
 use crdt::NodeId;
-use replication::{Digest, Frame, Heartbeat, Hello, Item, Progress, Subscribe};
+use replication::{
+    Digest, Fetch, Frame, Heartbeat, Hello, Item, Piece, Progress, Snapshot, Subscribe,
+};
 use thiserror::Error;
 use wire::{
     transaction::{self, DecodeError, Transaction, decode_vector, encode_vector},
@@ -49,6 +51,15 @@ pub(crate) fn to_message(frame: Frame<Arc<[u8]>>) -> v1::Frame {
             }),
             hlc,
         }),
+        Frame::Offer(Snapshot { hash, bytes }) => {
+            F::Offer(v1::Snapshot { hash: hash.to_vec(), bytes })
+        }
+        Frame::Fetch(Fetch { hash, offset, length }) => {
+            F::Fetch(v1::Fetch { hash: hash.to_vec(), offset, length })
+        }
+        Frame::Piece(Piece { hash, offset, bytes }) => {
+            F::Piece(v1::Piece { hash: hash.to_vec(), offset, bytes: bytes.to_vec() })
+        }
     };
     v1::Frame { frame: Some(frame) }
 }
@@ -86,6 +97,15 @@ pub(crate) fn from_message(
             digest: digest.map(digest_of).transpose()?,
             hlc,
         }),
+        F::Offer(v1::Snapshot { hash, bytes }) => {
+            Frame::Offer(Snapshot { hash: hash_of(hash)?, bytes })
+        }
+        F::Fetch(v1::Fetch { hash, offset, length }) => {
+            Frame::Fetch(Fetch { hash: hash_of(hash)?, offset, length })
+        }
+        F::Piece(v1::Piece { hash, offset, bytes }) => {
+            Frame::Piece(Piece { hash: hash_of(hash)?, offset, bytes: bytes.into() })
+        }
     }))
 }
 
@@ -93,6 +113,10 @@ pub(crate) fn from_message(
 pub(crate) fn item(bytes: Vec<u8>) -> Result<Item<Transaction>, FrameError> {
     let payload = transaction::decode(&bytes).map_err(FrameError::Transaction)?;
     Ok(Item { dot: payload.dot, deps: payload.deps.clone(), bytes: bytes.into(), payload })
+}
+
+fn hash_of(hash: Vec<u8>) -> Result<[u8; 32], FrameError> {
+    hash.try_into().map_err(|_| FrameError::Field("hash"))
 }
 
 fn progress_of(message: &v1::NodeProgress) -> (NodeId, Progress) {

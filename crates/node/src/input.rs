@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use crdt::{NodeId, VersionVector};
 use identity::{
-    Caller, Command, ConflictEvent, ControlChange, NewAccessKey, Reply, RequestContext,
+    Caller, Command, ConflictEvent, ControlChange, Identity, NewAccessKey, Reply, RequestContext,
 };
 use model::{AccountId, Entropy, Timestamp};
-use replication::{NodeWait, Outcome, Scope, Stage};
+use replication::{NodeWait, Outcome, Piece, Scope, Snapshot, Stage};
 use thiserror::Error;
 use wire::v1;
 
@@ -92,6 +92,48 @@ pub enum Input {
     CancelWait {
         /// The wait.
         ticket: u64,
+    },
+    /// The snapshots of this node that are kept, and how much of the log may be kept.
+    /// [`Effect::TrimLog`] and [`Effect::KeepFetched`] may follow.
+    Snapshots {
+        /// The newest, and up to which lsn it has the log's effect.
+        newest: (Snapshot, u64),
+        /// Up to which lsn all that are kept have it, once there are enough of them; else 0.
+        in_all: u64,
+        /// The first record in the log on the disk.
+        first_lsn: u64,
+        /// What members lack is kept in the log up to so many bytes; then they get a snapshot.
+        log_bytes_max: u64,
+    },
+    /// The answer to [`Effect::ReadSnapshot`].
+    SnapshotRead {
+        /// As in the effect.
+        peer: NodeId,
+        /// As in the effect.
+        session: u64,
+        /// Without bytes if the snapshot is not kept.
+        piece: Piece,
+    },
+    /// The answer to [`Effect::WriteSnapshot`].
+    SnapshotWritten {
+        /// Of which.
+        hash: [u8; 32],
+        /// Everything before is written.
+        upto: u64,
+    },
+    /// A good answer to [`Effect::FinishSnapshot`].
+    SnapshotFinished {
+        /// Of which.
+        hash: [u8; 32],
+        /// What it holds.
+        identity: Box<Identity>,
+    },
+    /// A bad answer to [`Effect::WriteSnapshot`] or [`Effect::FinishSnapshot`]: nothing is kept.
+    SnapshotFailed {
+        /// Of which.
+        hash: [u8; 32],
+        /// Why.
+        why: String,
     },
     /// Somebody copies the state: keep it as it is ([`crate::Node::frozen_slots`]) until
     /// [`Input::Thaw`].
@@ -181,6 +223,44 @@ pub enum Effect {
         from_lsn: u64,
         /// Stop after so many bytes.
         max_bytes: usize,
+    },
+    /// Read a piece of one of this node's snapshots; [`Input::SnapshotRead`] answers. A stream goes
+    /// on to read one that is not kept any more.
+    ReadSnapshot {
+        /// For whom.
+        peer: NodeId,
+        /// For which stream.
+        session: u64,
+        /// Which snapshot.
+        hash: [u8; 32],
+        /// From where.
+        offset: u64,
+        /// How many bytes.
+        length: u64,
+    },
+    /// Write a piece of a peer's snapshot; [`Input::SnapshotWritten`] answers.
+    WriteSnapshot {
+        /// Of which.
+        snapshot: Snapshot,
+        /// From where.
+        offset: u64,
+        /// The piece.
+        bytes: Arc<[u8]>,
+    },
+    /// Make a peer's snapshot durable and read it; [`Input::SnapshotFinished`] answers.
+    FinishSnapshot {
+        /// Which.
+        snapshot: Snapshot,
+    },
+    /// Peers' snapshots on the disk that are not among these are not needed any more.
+    KeepFetched {
+        /// Their hashes.
+        hashes: Vec<[u8; 32]>,
+    },
+    /// The log's records up to this lsn are not needed any more.
+    TrimLog {
+        /// The last of them.
+        upto: u64,
     },
     /// Close a stream.
     CloseStream {

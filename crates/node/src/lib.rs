@@ -17,14 +17,18 @@ mod names;
 mod node;
 mod scope;
 mod snapshot;
+mod start;
 mod status;
 pub mod token;
 
 pub use control::{ControlState, NodeState, Role, RosterEntry};
 pub use input::{Answer, Effect, Execute, Fence, Input, Refusal, WriterAddress};
-pub use node::{Node, ReplayError};
-pub use replication::{DigestState, NodeWait, Outcome as WaitOutcome, Scope, Stage};
+pub use node::Node;
+pub use replication::{
+    DigestState, NodeWait, Outcome as WaitOutcome, Piece, Scope, Snapshot, Stage,
+};
 pub use scope::{ScopeError, parse_scope};
 pub use snapshot::Frozen;
+pub use start::ReplayError;
 pub use status::NodeStatus;
 pub use token::{TokenError, Tokens};

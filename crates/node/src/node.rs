@@ -19,7 +19,6 @@ use model::{AccountId, Author, Credential, Entropy, Timestamp, UniqueId};
 use replication::{
     Digest, Frame, Item, Member, MemberState, Replication, Roster, Stability, WaitRequest,
 };
-use thiserror::Error;
 use wire::{
     transaction::{self, Meta, TRANSACTION_BYTES_MAX, Transaction, WRITES_MAX},
     v1,
@@ -49,26 +48,14 @@ pub struct Node {
     probe: Option<(u64, Digest)>,
     /// The state that is being copied.
     pub(crate) frozen: Option<Frozen>,
+    /// The peers' snapshots that the log tells to have been joined, by lsn.
+    pub(crate) joins: Vec<(u64, [u8; 32])>,
     /// What the last digest was taken of: what was applied, and by which barrier it was collected.
     noted: (VersionVector, u64),
     fence: Option<Fence>,
     /// What has not been told yet.
-    conflicts: Vec<ConflictEvent>,
+    pub(crate) conflicts: Vec<ConflictEvent>,
     pub(crate) first_input: Option<Timestamp>,
-}
-
-/// A log record that cannot be this node's.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum ReplayError {
-    /// It is no transaction.
-    #[error("record {0} of the log: {1}")]
-    Decode(u64, transaction::DecodeError),
-    /// It stands in the wrong place, or the log ends in the wrong place.
-    #[error(transparent)]
-    Order(#[from] replication::ReplayError),
-    /// What a snapshot holds is malformed.
-    #[error(transparent)]
-    Kept(#[from] identity::KeptError),
 }
 
 impl Node {
@@ -87,41 +74,12 @@ impl Node {
             hlc: Hlc::default(),
             probe: None,
             frozen: None,
+            joins: Vec::new(),
             noted: (VersionVector::new(), 0),
             fence: None,
             conflicts: Vec::new(),
             first_input: None,
         }
-    }
-
-    /// A record of the log at start-up: each, in order, before [`Self::started`].
-    ///
-    /// # Errors
-    /// When it cannot be a record of this log; the node must not start.
-    pub fn replay(&mut self, bytes: Arc<[u8]>) -> Result<(), ReplayError> {
-        let position = self.replication.applied_lsn().saturating_add(1);
-        let transaction =
-            transaction::decode(&bytes).map_err(|error| ReplayError::Decode(position, error))?;
-        let dot = transaction.dot;
-        let is_restored = self.replication.next_is_restored();
-        self.replication.replay(dot, &transaction.deps, bytes)?;
-        if !is_restored {
-            let applied = self.identity.apply(&transaction);
-            applied.map_err(|_| replication::ReplayError::Order(dot))?;
-        }
-        // What is in the log was believed before.
-        self.hlc = self.hlc.observe(transaction.meta.hlc, transaction.meta.hlc.ms());
-        Ok(())
-    }
-
-    /// All records were replayed; the last one's lsn, 0 if there is none.
-    ///
-    /// # Errors
-    /// When there were more.
-    pub fn started(&mut self, last_lsn: u64) -> Result<(), ReplayError> {
-        self.replication.started(last_lsn)?;
-        self.probe_digest();
-        Ok(())
     }
 
     /// Handles one input. The effects are to be carried out in their order.
@@ -142,6 +100,7 @@ impl Node {
     fn effects(&mut self, now: Timestamp, input: Input) -> Vec<Effect> {
         self.first_input.get_or_insert(now);
         let now_ms = now.ms();
+        let mut joined = None;
         let effects = match input {
             Input::Execute(execute) => return self.execute(now, *execute),
             Input::RootKey { ticket, account, entropy, request_id } => {
@@ -169,6 +128,23 @@ impl Node {
                 let believed = self.control.present().any(|entry| entry.node == by);
                 return if believed { self.fence(Fence::Removed) } else { Vec::new() };
             }
+            Input::Snapshots { newest, in_all, first_lsn, log_bytes_max } => {
+                return self.snapshots(now, newest, in_all, first_lsn, log_bytes_max);
+            }
+            Input::SnapshotRead { peer, session, piece } => {
+                self.replication.snapshot_read(now_ms, peer, session, piece)
+            }
+            Input::SnapshotWritten { hash, upto } => {
+                self.replication.snapshot_written(now_ms, hash, upto)
+            }
+            Input::SnapshotFailed { hash, why } => {
+                self.replication.snapshot_failed(now_ms, hash, &why)
+            }
+            Input::SnapshotFinished { hash, identity } => {
+                let (persist, effects) = self.join(now, hash, *identity);
+                joined = persist;
+                effects
+            }
             Input::Freeze => {
                 self.freeze();
                 Vec::new()
@@ -183,7 +159,8 @@ impl Node {
             }
             Input::Tick => self.replication.tick(now_ms),
         };
-        let mut out = self.perform(now, effects);
+        let mut out: Vec<_> = joined.into_iter().collect();
+        out.extend(self.perform(now, effects));
         let digest = self.probe_digest();
         out.extend(self.perform(now, digest));
         if self.replication.is_cut_off() {
@@ -419,7 +396,7 @@ impl Node {
         out
     }
 
-    fn perform(
+    pub(crate) fn perform(
         &mut self,
         now: Timestamp,
         effects: Vec<replication::Effect<Transaction>>,
@@ -444,6 +421,13 @@ impl Node {
                 R::ReadLog { peer, session, from_lsn, max_bytes } => {
                     Effect::ReadLog { peer, session, from_lsn, max_bytes }
                 }
+                R::ReadSnapshot { peer, session, hash, offset, length } => {
+                    Effect::ReadSnapshot { peer, session, hash, offset, length }
+                }
+                R::WriteSnapshot { snapshot, offset, bytes } => {
+                    Effect::WriteSnapshot { snapshot, offset, bytes }
+                }
+                R::FinishSnapshot { snapshot } => Effect::FinishSnapshot { snapshot },
                 R::CloseStream { peer, session, why } => Effect::CloseStream { peer, session, why },
                 R::WaitProgress { ticket, nodes } => Effect::WaitProgress { ticket, nodes },
                 R::WaitOutcome { ticket, outcome } => Effect::WaitOutcome { ticket, outcome },
@@ -457,7 +441,7 @@ impl Node {
 
     /// Takes the state's digest, if none is under way, and makes it known once that state is
     /// durable: under a steady load no state is ever durable at the moment when it is the newest.
-    fn probe_digest(&mut self) -> Vec<replication::Effect<Transaction>> {
+    pub(crate) fn probe_digest(&mut self) -> Vec<replication::Effect<Transaction>> {
         let state = self.identity.state();
         let is_news = (&self.noted.0, self.noted.1) != (state.vector(), state.collected());
         if self.probe.is_none() && is_news {
@@ -526,6 +510,11 @@ impl Node {
     /// The lsn up to which records are durable.
     pub fn durable_lsn(&self) -> u64 {
         self.replication.durable_lsn()
+    }
+
+    /// What is durable.
+    pub fn durable(&self) -> &VersionVector {
+        self.replication.durable()
     }
 
     /// What is applied, durable or not.

@@ -5,11 +5,22 @@
 //!
 //! **Must not know:** files.
 
+use std::sync::Arc;
+
 use crdt::{Slot, Summary};
 use identity::Identity;
-use wire::{snapshot::Restored, transaction::Meta, v1};
+use model::Timestamp;
+use replication::Snapshot;
+use wire::{
+    snapshot::encode_join,
+    transaction::{Meta, Transaction},
+    v1,
+};
 
-use crate::{Node, ReplayError};
+use crate::{Effect, Node};
+
+/// Records of the log that are let go of at a time.
+const TRIM_RECORDS_MAX: u64 = 4096;
 
 /// What is kept of a state that is being copied, besides its slots.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,27 +34,59 @@ pub struct Frozen {
 }
 
 impl Node {
-    /// The state of a snapshot, which has the effect of every record up to `lsn`; before any
-    /// record is replayed, of which `first_lsn` is the first that is kept.
-    ///
-    /// # Errors
-    /// When the log does not go on from the snapshot; the node must not start.
-    pub fn restore(
+    /// How much of a peer's snapshot is here, and how much there is, while one is fetched.
+    pub fn fetch_progress(&self) -> Option<(u64, u64)> {
+        self.replication.fetch_progress()
+    }
+
+    /// Joins what a peer's snapshot holds. The log says so in a record of its own, which names the
+    /// snapshot: it is durable once that record is.
+    pub(crate) fn join(
         &mut self,
-        restored: Restored,
-        lsn: u64,
-        first_lsn: u64,
-    ) -> Result<(), ReplayError> {
-        let Restored { state, doubts } = restored;
-        self.replication.restore(state.vector().clone(), lsn, first_lsn)?;
-        for (_, siblings) in state.range(&[]) {
-            for sibling in siblings {
-                // What is in a snapshot was believed before.
-                self.hlc = self.hlc.observe(sibling.meta.hlc, sibling.meta.hlc.ms());
+        now: Timestamp,
+        hash: [u8; 32],
+        other: Identity,
+    ) -> (Option<Effect>, Vec<replication::Effect<Transaction>>) {
+        let lsn = self.replication.join(now.ms(), hash, other.state().vector());
+        let persist = lsn.map(|lsn| {
+            self.thaw();
+            if self.identity.state().vector().is_empty() {
+                self.identity = other;
+                let names = Arc::clone(self.control.names());
+                self.conflicts.extend(self.identity.set_names(names));
+            } else {
+                let (state, kept) = other.into_kept();
+                let joined = self.identity.join(state, kept);
+                joined.expect("what an identity keeps is what it restores");
             }
+            self.joins.push((lsn, hash));
+            Effect::Persist { lsn, bytes: encode_join(&hash) }
+        });
+        (persist, self.replication.after_join(now.ms()))
+    }
+
+    /// What is kept on the disk changed, or may: offers the newest snapshot to who needs one, and
+    /// lets go of what nobody needs.
+    pub(crate) fn snapshots(
+        &mut self,
+        now: Timestamp,
+        (newest, lsn): (Snapshot, u64),
+        in_all: u64,
+        first_lsn: u64,
+        log_bytes_max: u64,
+    ) -> Vec<Effect> {
+        let effects = self.replication.set_snapshot(now.ms(), newest, lsn);
+        let mut out = self.perform(now, effects);
+        let base = self.replication.trim(in_all, log_bytes_max, TRIM_RECORDS_MAX);
+        let upto = base.min(in_all).min(first_lsn.saturating_add(TRIM_RECORDS_MAX));
+        if upto >= first_lsn {
+            out.push(Effect::TrimLog { upto });
         }
-        self.identity = Identity::restore(state, doubts)?;
-        Ok(())
+        self.joins.retain(|(lsn, _)| *lsn >= first_lsn);
+        let joined = self.joins.iter().map(|(_, hash)| *hash);
+        let fetched = self.replication.fetched().map(|snapshot| snapshot.hash);
+        out.push(Effect::KeepFetched { hashes: joined.chain(fetched).collect() });
+        out
     }
 
     pub(crate) fn freeze(&mut self) {

@@ -37,6 +37,43 @@ pub enum Frame<T> {
     Batch(Vec<T>),
     /// What is known of everybody's progress.
     Heartbeat(Heartbeat),
+    /// The log does not hold what the subscriber lacks; this snapshot does.
+    Offer(Snapshot),
+    /// A request for a piece of a snapshot.
+    Fetch(Fetch),
+    /// A piece of a snapshot.
+    Piece(Piece),
+}
+
+/// A snapshot of a node's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The SHA-256 of its bytes, which names it.
+    pub hash: [u8; 32],
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// A request for a piece of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    /// Of which.
+    pub hash: [u8; 32],
+    /// From where.
+    pub offset: u64,
+    /// How many bytes.
+    pub length: u64,
+}
+
+/// A piece of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Of which.
+    pub hash: [u8; 32],
+    /// From where.
+    pub offset: u64,
+    /// As many as were asked for; none if the snapshot is gone.
+    pub bytes: Arc<[u8]>,
 }
 
 /// Who speaks.

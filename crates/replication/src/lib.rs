@@ -18,6 +18,7 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
 
+mod bootstrap;
 mod early;
 mod frame;
 mod gap;
@@ -32,9 +33,12 @@ mod stability;
 mod stream;
 mod wait;
 
+pub use bootstrap::{FETCH_BYTES, FETCHES_AHEAD_MAX, FETCHES_MAX};
 pub use crdt::NodeId;
 pub use early::{EARLY_BYTES_MAX, EARLY_ITEMS_MAX};
-pub use frame::{Digest, Frame, Heartbeat, Hello, Item, Progress, Subscribe};
+pub use frame::{
+    Digest, Fetch, Frame, Heartbeat, Hello, Item, Piece, Progress, Snapshot, Subscribe,
+};
 pub use heartbeat::{DigestState, HEARTBEAT_COALESCE_MS, HEARTBEAT_IDLE_MS};
 pub use log::{RECENT_BYTES_MAX, RECENT_ITEMS_MAX};
 pub use replication::{Effect, PeerStatus, ReplayError, Replication};

@@ -13,7 +13,7 @@ use std::{
 
 use crdt::{Dot, VersionVector, advance, covers};
 
-use crate::NodeId;
+use crate::{NodeId, join};
 
 /// Records whose bytes are kept in memory for peers that are caught up, at most.
 pub const RECENT_ITEMS_MAX: usize = 16_384;
@@ -36,7 +36,7 @@ pub(crate) struct Log {
     durable_lsn: u64,
     durable: VersionVector,
     /// What is applied and not durable.
-    pending: VecDeque<(u64, Dot)>,
+    pending: VecDeque<(u64, Pending)>,
     /// At start-up: what the snapshot has the effect of.
     restored_lsn: u64,
 }
@@ -45,6 +45,12 @@ pub(crate) struct Log {
 struct Record {
     dot: Dot,
     bytes: usize,
+}
+
+#[derive(Debug)]
+enum Pending {
+    Record(Dot),
+    Joined(VersionVector),
 }
 
 impl Log {
@@ -80,6 +86,31 @@ impl Log {
         advance(&mut self.applied, dot);
     }
 
+    /// The next record says that a snapshot was joined: what came before is known, and not kept.
+    fn rebase(&mut self) {
+        self.base_lsn = self.applied_lsn().saturating_add(1);
+        self.kept.clear();
+        self.lsns.clear();
+        self.recent.clear();
+        self.recent_bytes = 0;
+        self.base.clone_from(&self.applied);
+    }
+
+    /// Takes up all that a joined snapshot covers; the lsn of the record that says so.
+    pub(crate) fn join(&mut self, vector: &VersionVector) -> u64 {
+        join(&mut self.applied, vector);
+        self.rebase();
+        self.pending.push_back((self.base_lsn, Pending::Joined(self.applied.clone())));
+        self.base_lsn
+    }
+
+    /// A record, read back from disk, that says that a snapshot was joined; nothing of it is needed
+    /// if it is in the snapshot that was restored.
+    pub(crate) fn replay_join(&mut self, vector: &VersionVector) {
+        join(&mut self.applied, vector);
+        self.rebase();
+    }
+
     /// Everything was read back from disk; the last record's lsn is `last_lsn`.
     ///
     /// # Errors
@@ -113,7 +144,7 @@ impl Log {
         self.push(dot, bytes);
         advance(&mut self.applied, dot);
         let lsn = self.applied_lsn();
-        self.pending.push_back((lsn, dot));
+        self.pending.push_back((lsn, Pending::Record(dot)));
         lsn
     }
 
@@ -139,16 +170,18 @@ impl Log {
         let before = self.durable_lsn;
         while let Some((next, _)) = self.pending.front()
             && *next <= lsn
-            && let Some((next, dot)) = self.pending.pop_front()
+            && let Some((next, pending)) = self.pending.pop_front()
         {
-            advance(&mut self.durable, dot);
+            match pending {
+                Pending::Record(dot) => advance(&mut self.durable, dot),
+                Pending::Joined(vector) => join(&mut self.durable, &vector),
+            }
             self.durable_lsn = next;
         }
         self.durable_lsn > before
     }
 
     /// Forgets where the durable records up to `lsn` stand: they are not kept any more.
-    #[cfg(test)]
     pub(crate) fn trim(&mut self, lsn: u64) {
         while self.base_lsn < lsn.min(self.durable_lsn)
             && let Some(Record { dot, .. }) = self.kept.pop_front()
@@ -181,7 +214,6 @@ impl Log {
     }
 
     /// The lsn before the first record that is kept.
-    #[cfg(test)]
     pub(crate) fn base_lsn(&self) -> u64 {
         self.base_lsn
     }
@@ -193,8 +225,19 @@ impl Log {
         self.kept.range(from..).map(|record| record.bytes as u64).sum()
     }
 
+    /// The first lsn up to which the records that are kept have at least so many bytes; the base's
+    /// for none.
+    pub(crate) fn lsn_behind_bytes(&self, bytes: u64) -> u64 {
+        let mut left = bytes;
+        let records = self.kept.iter().take_while(|record| {
+            let goes = left > 0;
+            left = left.saturating_sub(record.bytes as u64);
+            goes
+        });
+        self.base_lsn + records.count() as u64
+    }
+
     /// The greatest lsn, at most `lsn_max`, up to which all are covered.
-    #[cfg(test)]
     pub(crate) fn covered_lsn(&self, by: &VersionVector, lsn_max: u64) -> u64 {
         let lsns = self.base_lsn.saturating_add(1)..=lsn_max;
         let covered = lsns.zip(&self.kept).take_while(|(_, record)| covers(by, &record.dot));
@@ -203,7 +246,6 @@ impl Log {
 
     /// Whether some of what the base covers, of origins that are not excluded, is missing from
     /// `have`: it is not to be had from this log.
-    #[cfg(test)]
     pub(crate) fn lacks_base(&self, have: &VersionVector, exclude: &BTreeSet<NodeId>) -> bool {
         let mut base = self.base.dots.iter().filter(|(origin, _)| !exclude.contains(origin));
         base.any(|(origin, seq)| have.get(origin) < *seq)

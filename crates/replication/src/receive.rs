@@ -86,9 +86,7 @@ impl<P> Replication<P> {
         }
         if self.log.admits(&item.dot, &item.deps) {
             self.deliver(item);
-            while let Some(item) = self.early.take_admitted(&self.log) {
-                self.deliver(item);
-            }
+            self.deliver_early();
             return true;
         }
         match self.early.keep(item) {
@@ -100,6 +98,12 @@ impl<P> Replication<P> {
             }
         }
         false
+    }
+
+    pub(crate) fn deliver_early(&mut self) {
+        while let Some(item) = self.early.take_admitted(&self.log) {
+            self.deliver(item);
+        }
     }
 
     fn deliver(&mut self, item: Item<P>) {

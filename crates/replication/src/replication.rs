@@ -11,7 +11,8 @@ use crdt::{Dot, VersionVector};
 use thiserror::Error;
 
 use crate::{
-    Digest, DigestState, Frame, Item, NodeId, NodeWait, Outcome, Progress, Roster,
+    Digest, DigestState, Frame, Item, NodeId, NodeWait, Outcome, Progress, Roster, Snapshot,
+    bootstrap::Bootstrap,
     early::Early,
     gap::Gaps,
     heartbeat::Digests,
@@ -33,6 +34,7 @@ pub struct Replication<P> {
     pub(crate) progress: BTreeMap<NodeId, Progress>,
     pub(crate) digests: Digests,
     pub(crate) gaps: Gaps,
+    pub(crate) bootstrap: Bootstrap,
     pub(crate) waits: Waits,
     /// What is agreed to be at every member.
     pub(crate) stable: VersionVector,
@@ -73,6 +75,36 @@ pub enum Effect<P> {
         from_lsn: u64,
         /// Stop after so many bytes.
         max_bytes: usize,
+    },
+    /// Read a piece of a snapshot of this node, whole; answer with
+    /// [`Replication::snapshot_read`]. One that a stream has begun to read stays readable for it.
+    ReadSnapshot {
+        /// For whom.
+        peer: NodeId,
+        /// For which stream.
+        session: u64,
+        /// Which snapshot.
+        hash: [u8; 32],
+        /// From where.
+        offset: u64,
+        /// How many bytes.
+        length: u64,
+    },
+    /// Write a piece of a peer's snapshot to disk; answer with
+    /// [`Replication::snapshot_written`]. In order, with the next effect.
+    WriteSnapshot {
+        /// Of which. What is there of another is not needed.
+        snapshot: Snapshot,
+        /// From where.
+        offset: u64,
+        /// The piece.
+        bytes: Arc<[u8]>,
+    },
+    /// A peer's snapshot is written: see that it is durable, that its hash is right and that it is
+    /// a state; answer with [`Replication::join`] or [`Replication::snapshot_failed`].
+    FinishSnapshot {
+        /// Which.
+        snapshot: Snapshot,
     },
     /// Close the stream; it is forgotten here.
     CloseStream {
@@ -142,6 +174,7 @@ impl<P> Replication<P> {
             progress: BTreeMap::new(),
             digests: Digests::default(),
             gaps: Gaps::default(),
+            bootstrap: Bootstrap::default(),
             waits: Waits::default(),
             stable: VersionVector::new(),
             hlc: 0,
@@ -189,6 +222,12 @@ impl<P> Replication<P> {
             return Err(ReplayError::Order(dot));
         }
         Ok(())
+    }
+
+    /// A record of the log at start-up that says that a snapshot which covers `vector` was joined;
+    /// in order, before [`Self::started`].
+    pub fn replay_join(&mut self, vector: &VersionVector) {
+        self.log.replay_join(vector);
     }
 
     /// All records were replayed; the last one's lsn is `last_lsn`, 0 if there is none.
@@ -252,6 +291,7 @@ impl<P> Replication<P> {
         for stream in self.streams.values_mut() {
             stream.sender.retry_read();
         }
+        self.fetch_on();
         self.pump_all();
         self.send_due_heartbeats();
         self.check_waits();

@@ -10,7 +10,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use crdt::{Dot, VersionVector, covers};
 
-use crate::{Subscribe, log::Log};
+use crate::{Snapshot, Subscribe, join, log::Log};
 
 /// Transactions in a batch, at most.
 pub const BATCH_ITEMS_MAX: usize = 128;
@@ -29,6 +29,10 @@ pub(crate) struct Sender {
     unacked: VecDeque<(Dot, usize)>,
     unacked_bytes: usize,
     read: Read,
+    /// What the peer is known to have on its disk.
+    durable: VersionVector,
+    /// The snapshot that was offered for this subscription.
+    offered: Option<Snapshot>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +49,11 @@ enum Read {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Send(Vec<Arc<[u8]>>),
-    ReadFrom { lsn: u64 },
+    ReadFrom {
+        lsn: u64,
+    },
+    /// The peer lacks what the log does not hold.
+    Offer,
     Rest,
 }
 
@@ -61,6 +69,10 @@ impl Sender {
             return;
         }
         self.cursor = log.rewind(&subscribe.have, &subscribe.exclude);
+        if log.lacks_base(&subscribe.have, &subscribe.exclude) {
+            self.cursor = 0;
+        }
+        self.offered = None;
         self.unacked.clear();
         self.unacked_bytes = 0;
         self.wanted = Some(subscribe);
@@ -68,6 +80,7 @@ impl Sender {
 
     /// The peer has these on its disk.
     pub(crate) fn acknowledge(&mut self, durable: &VersionVector) {
+        self.durable.clone_from(durable);
         while let Some((dot, bytes)) = self.unacked.front() {
             if !covers(durable, dot) {
                 break;
@@ -83,8 +96,26 @@ impl Sender {
         }
     }
 
+    /// Whether a snapshot was not offered for this subscription before.
+    pub(crate) fn offers(&mut self, snapshot: Snapshot) -> bool {
+        self.offered.replace(snapshot) != Some(snapshot)
+    }
+
+    /// Whether what comes next is not kept in the log any more.
+    fn is_behind(&self, wanted: &Subscribe, log: &Log) -> bool {
+        if self.cursor > log.base_lsn() {
+            return false;
+        }
+        let mut have = wanted.have.clone();
+        join(&mut have, &self.durable);
+        log.lacks_base(&have, &wanted.exclude)
+    }
+
     pub(crate) fn step(&mut self, log: &Log) -> Step {
         let Some(wanted) = &self.wanted else { return Step::Rest };
+        if self.is_behind(wanted, log) {
+            return Step::Offer;
+        }
         if self.unacked_bytes >= WINDOW_BYTES_MAX {
             return Step::Rest;
         }
@@ -125,6 +156,10 @@ impl Sender {
         let mut batches: Vec<Vec<Arc<[u8]>>> = Vec::new();
         let mut room = 0;
         let Some(wanted) = &self.wanted else { return batches };
+        if self.is_behind(wanted, log) {
+            self.read = Read::None;
+            return batches;
+        }
         let stale = self.read != Read::Asked(wanted.generation);
         self.read = Read::Failed;
         for (lsn, record) in records {

@@ -35,6 +35,8 @@ pub(crate) struct Stream {
     pub(crate) beat_ms: u64,
     /// Whether transactions from it were dropped, so that it must be asked again.
     pub(crate) dropped: bool,
+    /// Pieces of a snapshot that the peer asked for and did not get.
+    pub(crate) fetches: usize,
 }
 
 impl Stream {
@@ -80,6 +82,7 @@ impl<P> Replication<P> {
             dirty: true,
             beat_ms: now_ms,
             dropped: false,
+            fetches: 0,
         };
         self.streams.insert(peer, stream);
         self.send_hello(peer);
@@ -115,7 +118,14 @@ impl<P> Replication<P> {
         let greeted = stream.epoch.is_some();
         match frame {
             Frame::Hello(hello) => self.hello(peer, hello),
-            Frame::Subscribe(_) | Frame::Batch(_) | Frame::Heartbeat(_) if !greeted => {
+            Frame::Subscribe(_)
+            | Frame::Batch(_)
+            | Frame::Heartbeat(_)
+            | Frame::Offer(_)
+            | Frame::Fetch(_)
+            | Frame::Piece(_)
+                if !greeted =>
+            {
                 self.close(peer, "the first frame was not a hello");
             }
             Frame::Subscribe(subscribe) => {
@@ -126,6 +136,9 @@ impl<P> Replication<P> {
             }
             Frame::Batch(items) => self.batch(peer, items),
             Frame::Heartbeat(heartbeat) => self.heartbeat(peer, heartbeat),
+            Frame::Offer(snapshot) => self.offered(peer, snapshot),
+            Frame::Fetch(fetch) => self.fetch(peer, fetch),
+            Frame::Piece(piece) => self.piece(peer, piece),
         }
         self.take()
     }
@@ -215,6 +228,7 @@ impl<P> Replication<P> {
 
     fn forget(&mut self, peer: NodeId) -> Option<u64> {
         let stream = self.streams.remove(&peer)?;
+        self.stop_fetching_from(peer);
         if stream.epoch.is_some() {
             self.links.entry(peer).or_default().down_since_ms = Some(self.now_ms);
         }
@@ -305,6 +319,7 @@ impl<P> Replication<P> {
         if !self.is_open(peer) {
             return;
         }
+        let offer = self.offer();
         let Some(stream) = self.streams.get_mut(&peer) else { return };
         let session = stream.session;
         loop {
@@ -320,6 +335,12 @@ impl<P> Replication<P> {
                         from_lsn: lsn,
                         max_bytes: READ_BYTES_MAX,
                     });
+                    return;
+                }
+                Step::Offer => {
+                    let news = offer.filter(|offer| stream.sender.offers(*offer));
+                    let frame = news.map(Frame::Offer);
+                    self.out.extend(frame.map(|frame| Effect::Send { peer, session, frame }));
                     return;
                 }
                 Step::Rest => return,

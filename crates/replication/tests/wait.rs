@@ -70,6 +70,9 @@ mod tests {
             Effect::Apply { .. }
             | Effect::Send { .. }
             | Effect::ReadLog { .. }
+            | Effect::ReadSnapshot { .. }
+            | Effect::WriteSnapshot { .. }
+            | Effect::FinishSnapshot { .. }
             | Effect::CloseStream { .. }
             | Effect::WaitProgress { .. }
             | Effect::Alarm { .. } => None,

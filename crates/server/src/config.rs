@@ -152,11 +152,14 @@ pub struct Snapshots {
     pub every_records: u64,
     /// or by so many bytes.
     pub every_bytes: u64,
+    /// What members lack is kept in the log, up to so many bytes; who is further behind gets a
+    /// snapshot.
+    pub log_bytes_max: u64,
 }
 
 impl Default for Snapshots {
     fn default() -> Self {
-        Self { every_records: 100_000, every_bytes: 64 << 20 }
+        Self { every_records: 100_000, every_bytes: 64 << 20, log_bytes_max: 512 << 20 }
     }
 }
 
@@ -289,6 +292,9 @@ pub struct Flags {
     /// Take a snapshot after so many bytes of records.
     #[arg(long, env = "WRIT_SNAPSHOT_EVERY_BYTES")]
     pub snapshot_every_bytes: Option<u64>,
+    /// Keep so many bytes of records for members that lack them.
+    #[arg(long, env = "WRIT_SNAPSHOT_LOG_BYTES_MAX")]
+    pub snapshot_log_bytes_max: Option<u64>,
     /// Human or JSON log lines.
     #[arg(long, env = "WRIT_LOG_FORMAT")]
     pub log_format: Option<LogFormat>,
@@ -361,6 +367,7 @@ impl Config {
         set(&mut self.cluster.evict_after_s, flags.evict_after_s);
         set(&mut self.snapshots.every_records, flags.snapshot_every_records);
         set(&mut self.snapshots.every_bytes, flags.snapshot_every_bytes);
+        set(&mut self.snapshots.log_bytes_max, flags.snapshot_log_bytes_max);
         set(&mut self.log.format, flags.log_format);
         set(&mut self.log.filter, flags.log);
         self.otlp.endpoint = flags.otlp_endpoint.or(self.otlp.endpoint.take());
@@ -434,11 +441,13 @@ impl Config {
         let doc = "Remove who is silent so long; 0: never. WRIT_EVICT_AFTER_S";
         page.set(doc, "evict_after_s", evict);
         page.table("snapshots");
-        let Snapshots { every_records, every_bytes } = snapshots;
+        let Snapshots { every_records, every_bytes, log_bytes_max } = snapshots;
         let doc = "Take one after so many records, WRIT_SNAPSHOT_EVERY_RECORDS";
         page.set(doc, "every_records", number(*every_records));
         let doc = "or so many bytes of them. WRIT_SNAPSHOT_EVERY_BYTES";
         page.set(doc, "every_bytes", number(*every_bytes));
+        let doc = "Keep so many bytes for who is behind. WRIT_SNAPSHOT_LOG_BYTES_MAX";
+        page.set(doc, "log_bytes_max", number(*log_bytes_max));
         page.table("log");
         page.set("human or json. WRIT_LOG_FORMAT", "format", log.format.as_str());
         page.set("EnvFilter directives. WRIT_LOG", "filter", log.filter.as_str());

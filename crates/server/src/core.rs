@@ -10,6 +10,7 @@
 //!
 //! Start reading at [`Task::run`].
 
+mod files;
 mod journal;
 mod task;
 
@@ -370,6 +371,11 @@ impl Core {
             | Input::Control { .. }
             | Input::Wait { .. }
             | Input::CancelWait { .. }
+            | Input::Snapshots { .. }
+            | Input::SnapshotRead { .. }
+            | Input::SnapshotWritten { .. }
+            | Input::SnapshotFinished { .. }
+            | Input::SnapshotFailed { .. }
             | Input::Freeze
             | Input::Copied { .. }
             | Input::Thaw

@@ -125,6 +125,8 @@ pub struct Metrics {
     pub snapshot_lsn: Count,
     /// The newest snapshot's length.
     pub snapshot_bytes: Count,
+    /// Seconds since it was taken.
+    pub snapshot_age: Seconds,
     /// Transactions that are not agreed to be stable.
     pub unstable: Count,
     /// Raft's term.
@@ -179,6 +181,7 @@ impl Default for Metrics {
             log_first: Gauge::default(),
             snapshot_lsn: Gauge::default(),
             snapshot_bytes: Gauge::default(),
+            snapshot_age: Gauge::default(),
             unstable: Gauge::default(),
             raft_term: Gauge::default(),
             raft_leader: Gauge::default(),
@@ -223,6 +226,7 @@ impl Metrics {
         add(r, "log_first", "The log's first transaction", &self.log_first);
         add(r, "snapshot_lsn", "The last transaction in a snapshot", &self.snapshot_lsn);
         add(r, "snapshot_bytes", "The newest snapshot's bytes", &self.snapshot_bytes);
+        add(r, "snapshot_age_seconds", "Since it was taken", &self.snapshot_age);
         add(r, "transactions_unstable", "Not agreed to be everywhere", &self.unstable);
         add(r, "raft_term", "Raft's term", &self.raft_term);
         add(r, "raft_leader", "The leader's node, 0: none", &self.raft_leader);

@@ -199,20 +199,8 @@ fn replay(home: &crate::home::Home, store: &Store) -> Result<Node, ServerError> 
     };
     let mut node = Node::new(crdt::NodeId(home.node), home.cluster_id.clone(), role);
     let restored = snapshots::restore(&mut node, store);
-    restored.map_err(|error| ServerError::Replay(error.to_string()))?;
-    let mut failed = None;
-    let read = store.replay(|lsn, bytes| {
-        if failed.is_none()
-            && let Err(error) = node.replay(bytes)
-        {
-            failed = Some(format!("record {lsn}: {error}"));
-        }
-    });
-    read.map_err(|error| ServerError::Bootstrap(error.into()))?;
-    if let Some(failed) = failed {
-        return Err(ServerError::Replay(failed));
-    }
-    node.started(store.last_lsn()).map_err(|error| ServerError::Replay(error.to_string()))?;
+    let replayed = restored.and_then(|()| snapshots::replay(&mut node, store));
+    replayed.map_err(|error| ServerError::Replay(error.to_string()))?;
     Ok(node)
 }
 
@@ -427,6 +415,7 @@ fn refresh_gauges(app: &App, store: &StoreHandle) {
     if let Some(newest) = store.snapshots().first() {
         metrics.snapshot_lsn.set(newest.lsn);
         metrics.snapshot_bytes.set(newest.bytes);
+        metrics.snapshot_age.set(store.snapshot_age().unwrap_or_default().as_secs_f64());
     }
     let raft = app.control.metrics();
     metrics.raft_term.set(raft.term);

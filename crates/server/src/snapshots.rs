@@ -6,13 +6,16 @@
 //!
 //! **Must not know:** what the state means, where files lie.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use node::{Frozen, Input, Node};
-use store::{Error, SnapshotInfo, SnapshotWriter, Store, StoreHandle};
+use store::{Error, Incoming, SNAPSHOTS_KEPT, SnapshotInfo, SnapshotWriter, Store, StoreHandle};
 use thiserror::Error as ThisError;
 use tokio::time::{MissedTickBehavior, interval};
-use wire::snapshot::{DecodeError, Decoder, Encoder};
+use wire::snapshot::{DecodeError, Decoder, Encoder, decode_join};
 
 use crate::{
     config,
@@ -82,6 +85,38 @@ pub fn restore(node: &mut Node, store: &Store) -> Result<(), SnapshotError> {
     Ok(())
 }
 
+/// Replays the log behind that; peers' snapshots that were joined are joined again.
+///
+/// # Errors
+/// When a record cannot stand where it does, or a snapshot that was joined is gone.
+pub fn replay(node: &mut Node, store: &Store) -> Result<(), SnapshotError> {
+    let mut outcome = Ok(());
+    store.replay(|_, bytes| {
+        if outcome.is_ok() {
+            outcome = replay_one(node, store, bytes);
+        }
+    })?;
+    outcome?;
+    node.started(store.last_lsn())?;
+    let begun = store.incoming()?.into_iter().filter(|incoming| !node.has_joined(incoming.hash));
+    // Of several the one with the most.
+    if let Some(Incoming { hash, bytes, written }) = begun.max_by_key(|one| one.written) {
+        node.set_partial(node::Snapshot { hash, bytes }, written);
+    }
+    Ok(())
+}
+
+fn replay_one(node: &mut Node, store: &Store, bytes: Arc<[u8]>) -> Result<(), SnapshotError> {
+    match decode_join(&bytes) {
+        None => Ok(node.replay(bytes)?),
+        Some(hash) => node.replay_join(hash, || {
+            let mut decoder = Decoder::default();
+            store.read_incoming(&hash, |piece| Ok::<_, SnapshotError>(decoder.push(piece)?))?;
+            Ok(decoder.finish()?)
+        }),
+    }
+}
+
 /// Takes snapshots, until told to stop.
 pub async fn take(core: Core, store: StoreHandle, config: config::Snapshots, mut stop: Stop) {
     let mut ticks = interval(LOOK_EVERY);
@@ -91,12 +126,15 @@ pub async fn take(core: Core, store: StoreHandle, config: config::Snapshots, mut
             () = stop.stopped() => return,
             _ = ticks.tick() => {}
         }
+        if tell(&core, &store, config).await.is_err() {
+            return stop.stopped().await;
+        }
         let last = store.snapshots().first().map_or(0, |info| info.lsn);
         let due = core.peek(|node| {
             let records = node.durable_lsn().saturating_sub(last);
             let grown =
                 records >= config.every_records || node.bytes_behind(last) >= config.every_bytes;
-            records > 0 && grown
+            records > 0 && (grown || node.joined_behind(last))
         });
         match due {
             Ok(true) => {}
@@ -124,6 +162,17 @@ pub async fn take(core: Core, store: StoreHandle, config: config::Snapshots, mut
             }
         }
     }
+}
+
+/// Tells the node what is kept on the disk.
+async fn tell(core: &Core, store: &StoreHandle, config: config::Snapshots) -> Result<(), Stopping> {
+    let kept = store.snapshots();
+    let Some(SnapshotInfo { lsn, bytes, hash }) = kept.first().copied() else { return Ok(()) };
+    let in_all = kept.get(SNAPSHOTS_KEPT - 1).map_or(0, |oldest| oldest.lsn);
+    let newest = (node::Snapshot { hash, bytes }, lsn);
+    let first_lsn = store.first_lsn();
+    let log_bytes_max = config.log_bytes_max;
+    core.input(Input::Snapshots { newest, in_all, first_lsn, log_bytes_max }).await
 }
 
 async fn take_one(core: &Core, store: &StoreHandle) -> Result<SnapshotInfo, SnapshotError> {

@@ -103,6 +103,9 @@ impl History {
                 let digest = if digest { "with" } else { "without" };
                 format!("heartbeat with news, {digest} a digest")
             }
+            F::Offer(snapshot) => format!("offer of a snapshot of {} bytes", snapshot.bytes),
+            F::Fetch(fetch) => format!("fetch {} bytes from {}", fetch.length, fetch.offset),
+            F::Piece(piece) => format!("{} bytes from {}", piece.bytes.len(), piece.offset),
         })
     }
 }

@@ -405,6 +405,13 @@ impl World {
                 let read = Event::Read { at, run, peer, session, from_lsn, max_bytes };
                 self.later(1, read);
             }
+            Effect::ReadSnapshot { .. }
+            | Effect::WriteSnapshot { .. }
+            | Effect::FinishSnapshot { .. }
+            | Effect::KeepFetched { .. }
+            | Effect::TrimLog { .. } => {
+                self.violate("whose log is whole needs no snapshot", format!("host {at}"));
+            }
             Effect::CloseStream { peer, session, .. } => self.close(at, peer, session),
             Effect::WaitProgress { ticket, .. } => {
                 if !self.waits.contains_key(&ticket) {
@@ -535,6 +542,11 @@ impl World {
             Effect::WaitOutcome { ticket, .. } => ticket << 16,
             Effect::Control { .. }
             | Effect::ReadLog { .. }
+            | Effect::ReadSnapshot { .. }
+            | Effect::WriteSnapshot { .. }
+            | Effect::FinishSnapshot { .. }
+            | Effect::KeepFetched { .. }
+            | Effect::TrimLog { .. }
             | Effect::CloseStream { .. }
             | Effect::WaitProgress { .. }
             | Effect::Fence { .. }

@@ -15,6 +15,7 @@ mod committer;
 mod engine;
 mod error;
 mod frame;
+mod incoming;
 mod manifest;
 mod plan;
 mod queue;
@@ -27,6 +28,7 @@ pub use batch::{
 };
 pub use engine::FREE_BYTES_MIN;
 pub use error::Error;
+pub use incoming::Incoming;
 pub use manifest::{CLUSTER_ID_CHARACTERS_MAX, StoreIdentity};
 pub use queue::QUEUE_MAX;
 pub use snapshot::{

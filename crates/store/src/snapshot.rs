@@ -22,6 +22,7 @@ use std::{
     os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use sha2::{Digest, Sha256};
@@ -221,6 +222,17 @@ impl Snapshots {
             )));
         }
         Ok(snapshots)
+    }
+
+    /// Where they lie.
+    pub(crate) fn dir(&self) -> PathBuf {
+        self.dir.clone()
+    }
+
+    /// How old the newest is.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        let (_, file) = self.kept.first()?;
+        file.metadata().ok()?.modified().ok()?.elapsed().ok()
     }
 
     /// Those that are kept, newest first.

@@ -12,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock, mpsc},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
     committer::Committer,
     engine::{self, Assembler, Engine, broken},
     frame::{self, Space, State, Stem},
+    incoming::{self, Incoming},
     manifest::{HighWater, Manifest, MarkFile, sync_directory},
     plan::number_range,
     queue::{Queue, Submission},
@@ -359,6 +361,11 @@ impl StoreHandle {
         self.shared.with_snapshots(|snapshots| snapshots.kept().collect())
     }
 
+    /// How long ago the newest snapshot was written, as the wall clock tells.
+    pub fn snapshot_age(&self) -> Option<Duration> {
+        self.shared.with_snapshots(Snapshots::age)
+    }
+
     /// Reads a snapshot; `None` if there is none of that name any more.
     pub fn snapshot(&self, hash: &SnapshotHash) -> Option<SnapshotReader> {
         self.shared.with_snapshots(|snapshots| snapshots.reader(hash))
@@ -384,6 +391,47 @@ impl StoreHandle {
     /// Keeps a written snapshot; it is on the disk on return. The oldest is let go of.
     pub fn commit_snapshot(&self, writer: SnapshotWriter) -> Result<SnapshotInfo, Error> {
         self.shared.with_snapshots_changing(|snapshots| snapshots.commit(writer))
+    }
+
+    /// What is here of peers' snapshots.
+    pub fn incoming(&self) -> Result<Vec<Incoming>, Error> {
+        incoming::list(&self.snapshots_dir())
+    }
+
+    /// Writes a piece of a peer's snapshot, named by the hash and the length of the whole, behind
+    /// what is there of it. Everything before what this gives is written then.
+    pub fn write_incoming(
+        &self,
+        hash: &SnapshotHash,
+        bytes: u64,
+        offset: u64,
+        piece: &[u8],
+    ) -> Result<u64, Error> {
+        incoming::write(&self.snapshots_dir(), (hash, bytes), offset, piece)
+    }
+
+    /// Makes a peer's snapshot durable. What it holds is checked by `read_incoming`.
+    pub fn sync_incoming(&self, hash: &SnapshotHash, bytes: u64) -> Result<(), Error> {
+        incoming::sync(&self.snapshots_dir(), hash, bytes)
+    }
+
+    /// Gives all bytes of a peer's snapshot, in order; what was given is good only if this does not
+    /// fail.
+    pub fn read_incoming<E: From<Error>>(
+        &self,
+        hash: &SnapshotHash,
+        each: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        incoming::read_all(&self.snapshots_dir(), hash, each)
+    }
+
+    /// Removes all peers' snapshots but those named.
+    pub fn keep_incoming(&self, hashes: &[SnapshotHash]) -> Result<(), Error> {
+        incoming::keep(&self.snapshots_dir(), hashes)
+    }
+
+    fn snapshots_dir(&self) -> PathBuf {
+        self.shared.with_snapshots(Snapshots::dir)
     }
 
     /// Puts a snapshot aside whose bytes turned out to be damaged.

@@ -160,6 +160,44 @@ fn one_that_the_log_does_not_reach_back_to_is_removed() {
     assert!(store.begin_snapshot(4).is_ok() && store.begin_snapshot(5).is_ok());
 }
 
+#[test]
+fn a_peer_s_snapshot_grows_is_checked_and_goes() {
+    let (dir, store) = filled(1);
+    let (content, other) = (sample(600_000), sample(10));
+    let (hash, bytes) = (sha256(&content), content.len() as u64);
+    assert_eq!(store.write_incoming(&hash, bytes, 0, &content[..400_000]).unwrap(), 400_000);
+    assert!(store.write_incoming(&hash, bytes, 400_001, b"x").is_err(), "a hole");
+    store.close().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let there = store::Incoming { hash, bytes, written: 400_000 };
+    assert_eq!(store.incoming().unwrap(), [there]);
+    let read = || {
+        let mut read: Vec<u8> = Vec::new();
+        let whole = store.read_incoming(&hash, |piece| {
+            read.extend(piece);
+            Ok::<_, Error>(())
+        });
+        whole.map(|()| read)
+    };
+    assert!(matches!(read(), Err(Error::Damaged { .. })), "cut off");
+    let rest = &content[300_000..];
+    assert_eq!(store.write_incoming(&hash, bytes, 300_000, rest).unwrap(), bytes);
+    assert!(store.write_incoming(&hash, bytes, bytes, b"x").is_err(), "surplus");
+    store.sync_incoming(&hash, bytes).unwrap();
+    assert_eq!(read().unwrap(), content);
+    store.write_incoming(&hash, bytes, 70_000, b"flip").unwrap();
+    assert!(matches!(read(), Err(Error::Damaged { .. })), "changed");
+    store.write_incoming(&sha256(&other), 10, 0, &other).unwrap();
+    store.keep_incoming(&[sha256(&other)]).unwrap();
+    assert_eq!(store.incoming().unwrap().len(), 1);
+    assert!(matches!(read(), Err(Error::Damaged { .. })), "gone");
+}
+
+fn sha256(bytes: &[u8]) -> store::SnapshotHash {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(bytes).into()
+}
+
 fn filled(last: u64) -> (TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let identity = StoreIdentity { cluster_id: "test".into(), node_id: 1 };

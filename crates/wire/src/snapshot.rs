@@ -39,6 +39,8 @@ const MAGIC: &[u8] = b"writ state";
 const FORMAT: u8 = 1;
 /// Bytes of a part of the doubts.
 const PART_BYTES: usize = 1 << 20;
+/// No message begins with a zero.
+const JOIN: &[u8] = b"\0join\x01";
 /// Bytes of the head, or of one slot, that are accepted.
 pub const PIECE_BYTES_MAX: usize = 64 << 20;
 
@@ -157,6 +159,16 @@ pub fn decode(bytes: &[u8]) -> Result<Restored, DecodeError> {
     let mut decoder = Decoder::default();
     decoder.push(bytes)?;
     decoder.finish()
+}
+
+/// The record of a node's log that says that a snapshot of a peer was joined at this place.
+pub fn encode_join(hash: &[u8; 32]) -> Arc<[u8]> {
+    [JOIN, hash].concat().into()
+}
+
+/// The snapshot that a record of a node's log names; `None` for a transaction.
+pub fn decode_join(record: &[u8]) -> Option<[u8; 32]> {
+    record.strip_prefix(JOIN)?.try_into().ok()
 }
 
 fn put_number(out: &mut Vec<u8>, number: u64) {
@@ -497,6 +509,15 @@ mod tests {
         let decoded = decode(&encode(&empty, &v1::Doubts::default())).unwrap();
         assert_eq!(decoded.state.canonical_bytes(), empty.canonical_bytes());
         assert_eq!(decoded.doubts, v1::Doubts::default());
+    }
+
+    #[test]
+    fn a_record_of_a_join_is_no_transaction() {
+        let record = encode_join(&[7; 32]);
+        assert_eq!(decode_join(&record), Some([7; 32]));
+        assert!(crate::transaction::decode(&record).is_err());
+        let short = record.get(..record.len() - 1).unwrap_or_default();
+        assert_eq!((decode_join(short), decode_join(b"")), (None, None));
     }
 
     #[test]

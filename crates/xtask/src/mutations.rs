@@ -39,7 +39,7 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "a join keeps what the other side overwrote",
         file: "crates/crdt/src/state.rs",
-        from: "both || !covers(&other_vector, &sibling.dot)",
+        from: "both || !covers(&other.vector, &sibling.dot)",
         to: "both || sibling.dot.counter > 0",
         caught_by: "-p crdt --test laws joining_two_states_equals_applying_both_logs",
     },

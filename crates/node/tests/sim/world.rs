@@ -6,11 +6,11 @@ use std::{
 };
 
 use crdt::{NodeId, VersionVector, advance, dominates};
-use identity::{Caller, Command, Principal, Reply, RequestContext, user};
+use identity::{Caller, Command, Identity, Principal, Reply, RequestContext, user};
 use model::{Credential, Entropy, Timestamp};
 use node::{
-    Answer, ControlState, Effect, Execute, Frozen, Input, Node, Refusal, Role, Scope, Stage,
-    WaitOutcome,
+    Answer, ControlState, Effect, Execute, Frozen, Input, Node, Piece, Refusal, Role, Scope,
+    Snapshot, Stage, WaitOutcome,
 };
 use wire::{snapshot, transaction, v1};
 
@@ -41,8 +41,14 @@ enum Event {
 struct Host {
     node: Node,
     disk: Vec<Arc<[u8]>>,
-    /// The newest snapshot, and what it has the effect of.
-    snapshot: Option<(u64, Vec<u8>)>,
+    /// The lsn of the first record on the disk.
+    first_lsn: u64,
+    /// The newest last.
+    snapshots: Vec<Kept>,
+    /// Peers' snapshots, as far as they are here.
+    incoming: BTreeMap<[u8; 32], Incoming>,
+    /// A peer's snapshot that is whole and is to be read.
+    finishing: Option<[u8; 32]>,
     on_disk: VersionVector,
     unsynced: VecDeque<Arc<[u8]>>,
     /// Replies that wait for their lsn, with what their token covers.
@@ -50,6 +56,21 @@ struct Host {
     downs: VecDeque<(usize, u64)>,
     ahead_ms: u64,
 }
+
+struct Kept {
+    lsn: u64,
+    hash: [u8; 32],
+    bytes: Vec<u8>,
+}
+
+struct Incoming {
+    total: u64,
+    bytes: Vec<u8>,
+    synced: bool,
+}
+
+/// What is asked for at a time: snapshots here are small.
+const FETCH_BYTES: u64 = 3_000;
 
 struct Wait {
     at: usize,
@@ -75,6 +96,8 @@ pub(crate) struct World {
     waits: BTreeMap<u64, Wait>,
     propagated: usize,
     snapshots: usize,
+    trims: usize,
+    joins: usize,
     answers: BTreeMap<u64, Answered>,
     alarms: Vec<String>,
     sent: Vec<v1::Frame>,
@@ -141,12 +164,52 @@ impl Host {
     /// What the node is after a restart.
     fn restarted(&self, at: usize) -> Node {
         let mut node = Node::new(id(at), "sim".into(), role(at));
-        if let Some((lsn, bytes)) = &self.snapshot {
-            node.restore(snapshot::decode(bytes).unwrap(), *lsn, 1).unwrap();
+        if let Some(Kept { lsn, bytes, .. }) = self.snapshots.last() {
+            node.restore(snapshot::decode(bytes).unwrap(), *lsn, self.first_lsn).unwrap();
         }
-        self.disk.iter().for_each(|bytes| node.replay(bytes.clone()).unwrap());
-        node.started(self.disk.len() as u64).unwrap();
+        for record in &self.disk {
+            match snapshot::decode_join(record) {
+                None => node.replay(record.clone()).unwrap(),
+                Some(hash) => {
+                    let load = || Ok::<_, node::ReplayError>(self.joined(&hash));
+                    node.replay_join(hash, load).unwrap();
+                }
+            }
+        }
+        node.started(self.last_lsn()).unwrap();
+        node.set_fetch_bytes(FETCH_BYTES);
+        let begun = self.incoming.iter().find(|(hash, _)| !node.has_joined(**hash));
+        if let Some((hash, Incoming { total, bytes, .. })) = begun {
+            let snapshot = Snapshot { hash: *hash, bytes: *total };
+            node.set_partial(snapshot, bytes.len() as u64);
+        }
         node
+    }
+
+    fn last_lsn(&self) -> u64 {
+        self.first_lsn + self.disk.len() as u64 - 1
+    }
+
+    fn newest_lsn(&self) -> u64 {
+        self.snapshots.last().map_or(0, |kept| kept.lsn)
+    }
+
+    fn joined(&self, hash: &[u8; 32]) -> snapshot::Restored {
+        let Incoming { bytes, synced, .. } = &self.incoming[hash];
+        assert!(synced, "what the log names is durable");
+        snapshot::decode(bytes).unwrap()
+    }
+
+    /// What a record covers.
+    fn cover(&mut self, record: &[u8]) {
+        match snapshot::decode_join(record) {
+            None => advance(&mut self.on_disk, transaction::decode(record).unwrap().dot),
+            Some(hash) => {
+                for (node, seq) in &self.joined(&hash).state.vector().dots {
+                    advance(&mut self.on_disk, crdt::Dot::new(*node, *seq));
+                }
+            }
+        }
     }
 }
 
@@ -156,7 +219,10 @@ impl World {
         let hosts = (0..SIZE).map(|at| Host {
             node: Node::new(id(at), "sim".into(), role(at)),
             disk: Vec::new(),
-            snapshot: None,
+            first_lsn: 1,
+            snapshots: Vec::new(),
+            incoming: BTreeMap::new(),
+            finishing: None,
             on_disk: VersionVector::new(),
             unsynced: VecDeque::new(),
             held: Vec::new(),
@@ -178,6 +244,8 @@ impl World {
             waits: BTreeMap::new(),
             propagated: 0,
             snapshots: 0,
+            trims: 0,
+            joins: 0,
             answers: BTreeMap::new(),
             alarms: Vec::new(),
             sent: Vec::new(),
@@ -190,10 +258,7 @@ impl World {
     fn start(&mut self, at: usize) {
         let host = &mut self.hosts[at];
         host.node = host.restarted(at);
-        host.on_disk = VersionVector::new();
-        for bytes in &host.disk {
-            advance(&mut host.on_disk, transaction::decode(bytes).unwrap().dot);
-        }
+        host.on_disk = host.node.durable().clone();
         self.tell_control(at);
     }
 
@@ -217,13 +282,27 @@ impl World {
         self.perform(at, effects);
     }
 
+    /// Reads a peer's snapshot that is whole.
+    fn finish(&mut self, at: usize) {
+        let host = &mut self.hosts[at];
+        let Some(hash) = host.finishing.take() else { return };
+        let Some(incoming) = host.incoming.get_mut(&hash) else { return };
+        assert_eq!(incoming.bytes.len() as u64, incoming.total);
+        incoming.synced = true;
+        let snapshot::Restored { state, doubts } = snapshot::decode(&incoming.bytes).unwrap();
+        let identity = Box::new(Identity::restore(state, doubts).unwrap());
+        let before = host.node.applied_lsn();
+        self.handle(at, Input::SnapshotFinished { hash, identity });
+        self.joins += usize::from(self.hosts[at].node.joined_behind(before));
+    }
+
     fn freeze(&mut self, at: usize) {
         self.handle(at, Input::Freeze);
         assert_eq!(self.hosts[at].node.frozen().unwrap().lsn, self.hosts[at].node.applied_lsn());
     }
 
     /// Finishes the copy of what is frozen, if that is durable, after whatever happened since.
-    fn snapshot(&mut self, at: usize) {
+    fn snapshot(&mut self, at: usize, busy: bool) {
         let Some(frozen) = self.hosts[at].node.frozen() else { return };
         let Frozen { lsn, summary, doubts } = frozen.clone();
         if lsn > self.hosts[at].node.durable_lsn() {
@@ -239,18 +318,42 @@ impl World {
             if self.rng.below(2) == 0 {
                 self.handle(at, Input::Copied { upto: last.clone() });
             }
-            self.some_command(at);
+            if busy && self.rng.below(8) == 0 {
+                self.some_command(at);
+            }
         }
         encoder.doubts(&doubts, &mut bytes);
         encoder.finish(&mut bytes);
         self.handle(at, Input::Thaw);
-        self.hosts[at].snapshot = Some((lsn, bytes));
         self.snapshots += 1;
+        let mut hash = [0; 32];
+        hash[..8].copy_from_slice(&(self.snapshots as u64).to_be_bytes());
+        let snapshots = &mut self.hosts[at].snapshots;
+        snapshots.retain(|kept| kept.lsn != lsn);
+        snapshots.push(Kept { lsn, hash, bytes });
+        if snapshots.len() > 2 {
+            snapshots.remove(0);
+        }
+        self.tell_snapshots(at);
+    }
+
+    fn tell_snapshots(&mut self, at: usize) {
+        let log_bytes_max = if self.rng.below(2) == 0 { u64::MAX } else { self.rng.next() % 3_000 };
+        let host = &self.hosts[at];
+        let Some(Kept { lsn, hash, bytes }) = host.snapshots.last() else { return };
+        let newest = (Snapshot { hash: *hash, bytes: bytes.len() as u64 }, *lsn);
+        let in_all = if host.snapshots.len() == 2 { host.snapshots[0].lsn } else { 0 };
+        let first_lsn = host.first_lsn;
+        self.handle(at, Input::Snapshots { newest, in_all, first_lsn, log_bytes_max });
     }
 
     fn crash(&mut self, at: usize) {
         self.hosts[at].unsynced.clear();
         self.hosts[at].held.clear();
+        self.hosts[at].finishing = None;
+        for incoming in self.hosts[at].incoming.values_mut().filter(|incoming| !incoming.synced) {
+            incoming.bytes.truncate(self.rng.below(incoming.bytes.len() + 1));
+        }
         self.waits.retain(|_, wait| wait.at != at);
         (0..SIZE).for_each(|other| self.disconnect(at, other));
         self.hosts[at].downs.clear();
@@ -260,7 +363,8 @@ impl World {
     /// A disk that forgets its last record though it said that it was durable.
     pub(crate) fn lose_tail(&mut self, at: usize) {
         self.hosts[at].disk.pop();
-        self.hosts[at].snapshot = None;
+        assert_eq!(self.hosts[at].first_lsn, 1);
+        self.hosts[at].snapshots.clear();
         self.crash(at);
     }
 
@@ -312,10 +416,10 @@ impl World {
         let host = &mut self.hosts[at];
         for _ in 0..count.min(host.unsynced.len()) {
             let bytes = host.unsynced.pop_front().unwrap();
-            advance(&mut host.on_disk, transaction::decode(&bytes).unwrap().dot);
+            host.cover(&bytes);
             host.disk.push(bytes);
         }
-        let lsn = host.disk.len() as u64;
+        let lsn = host.last_lsn();
         let (released, held) = std::mem::take(&mut host.held).into_iter().partition(|h| h.0 <= lsn);
         host.held = held;
         for (_, covers) in released {
@@ -334,7 +438,7 @@ impl World {
             match effect {
                 Effect::Persist { lsn, bytes } => {
                     host.unsynced.push_back(bytes);
-                    assert_eq!(lsn, (host.disk.len() + host.unsynced.len()) as u64);
+                    assert_eq!(lsn, host.last_lsn() + host.unsynced.len() as u64);
                 }
                 Effect::Reply { ticket, result } => {
                     if let Ok(answer) = &result {
@@ -354,9 +458,26 @@ impl World {
                     self.leave(at, index(peer), session, frame);
                 }
                 Effect::ReadLog { peer, session, from_lsn, .. } => {
-                    let from = usize::try_from(from_lsn).unwrap();
-                    let items = (from_lsn..).zip(host.disk[from - 1..].iter().cloned()).collect();
+                    let skipped = from_lsn.checked_sub(host.first_lsn);
+                    let kept = skipped.map_or(&[][..], |skipped| &host.disk[skipped as usize..]);
+                    let items = (from_lsn..).zip(kept.iter().cloned()).collect();
                     self.handle(at, Input::LogRead { peer, session, items });
+                }
+                Effect::ReadSnapshot { peer, session, hash, offset, length } => {
+                    self.read_snapshot(at, (peer, session), hash, offset, length);
+                }
+                Effect::WriteSnapshot { snapshot, offset, bytes } => {
+                    self.write_snapshot(at, snapshot, offset, &bytes);
+                }
+                Effect::FinishSnapshot { snapshot } => host.finishing = Some(snapshot.hash),
+                Effect::KeepFetched { hashes } => {
+                    host.incoming.retain(|hash, _| hashes.contains(hash));
+                }
+                Effect::TrimLog { upto } => {
+                    assert!(upto <= host.snapshots[0].lsn && host.snapshots.len() == 2);
+                    host.disk.drain(..(upto + 1 - host.first_lsn) as usize);
+                    host.first_lsn = upto + 1;
+                    self.trims += 1;
                 }
                 Effect::CloseStream { peer, session, .. } => {
                     if self.connections.get(&pair(at, index(peer))) == Some(&session) {
@@ -370,6 +491,32 @@ impl World {
                 Effect::Conflicts { .. } => {}
             }
         }
+    }
+
+    fn read_snapshot(
+        &mut self,
+        at: usize,
+        (peer, session): (NodeId, u64),
+        hash: [u8; 32],
+        offset: u64,
+        length: u64,
+    ) {
+        let kept = self.hosts[at].snapshots.iter().find(|kept| kept.hash == hash);
+        let (from, upto) = (offset as usize, (offset + length) as usize);
+        let bytes = kept.map_or(&[][..], |kept| &kept.bytes[from..upto]).into();
+        let piece = Piece { hash, offset, bytes };
+        self.handle(at, Input::SnapshotRead { peer, session, piece });
+    }
+
+    fn write_snapshot(&mut self, at: usize, snapshot: Snapshot, offset: u64, piece: &[u8]) {
+        let Snapshot { hash, bytes: total } = snapshot;
+        let new = || Incoming { total, bytes: Vec::new(), synced: false };
+        let incoming = self.hosts[at].incoming.entry(hash).or_insert_with(new);
+        assert!(incoming.bytes.len() as u64 >= offset, "a hole");
+        incoming.bytes.truncate(offset as usize);
+        incoming.bytes.extend(piece);
+        let upto = incoming.bytes.len() as u64;
+        self.handle(at, Input::SnapshotWritten { hash, upto });
     }
 
     /// A dot that leaves a node is the same transaction for ever, and durable there.
@@ -502,13 +649,27 @@ impl World {
                 89 => self.disconnect(a, b),
                 90 if self.rng.below(3) == 0 => self.crash(a),
                 96 => self.freeze(a),
-                97 => self.snapshot(a),
+                97 => self.snapshot(a, true),
+                98 => self.finish(a),
                 91..94 => self.some_wait(a),
                 94 => self.garbage(a, b),
                 95 => self.now_ms += 1_000,
                 _ => self.downs(a),
             }
             self.now_ms += self.rng.next() % 20;
+        }
+    }
+
+    /// As [`Self::run`], with snapshots all the time and logs that are soon cut short.
+    pub(crate) fn run_cut_short(&mut self, steps: usize) {
+        for _ in 0..steps / 5 {
+            self.run(5);
+            let at = self.rng.below(SIZE);
+            self.freeze(at);
+            self.sync(at, usize::MAX);
+            self.snapshot(at, true);
+            let at = self.rng.below(SIZE);
+            self.tell_snapshots(at);
         }
     }
 
@@ -587,6 +748,11 @@ impl World {
                     self.connect(a, b);
                     self.deliver(a, b);
                 }
+                self.finish(a);
+                if self.hosts[a].node.joined_behind(self.hosts[a].newest_lsn()) {
+                    self.freeze(a);
+                    self.snapshot(a, false);
+                }
                 if !self.hosts[a].unsynced.is_empty() || !self.hosts[a].held.is_empty() {
                     self.sync(a, usize::MAX);
                 }
@@ -616,7 +782,8 @@ impl World {
         let first = self.hosts[0].node.identity().state();
         for (at, host) in self.hosts.iter().enumerate() {
             let state = host.node.identity().state();
-            assert_eq!(state.canonical_bytes(), first.canonical_bytes());
+            assert_eq!(state.vector(), first.vector(), "node {at} is behind");
+            assert!(state.canonical_bytes() == first.canonical_bytes(), "node {at} differs");
             assert_eq!(state.digest(), first.digest());
             let restarted = host.restarted(at);
             let replayed = restarted.identity().state().canonical_bytes();
@@ -643,8 +810,9 @@ impl World {
         self.propagated
     }
 
-    pub(crate) fn snapshots(&self) -> usize {
-        self.snapshots
+    /// Snapshots that were taken, logs that were trimmed, snapshots of peers that were joined.
+    pub(crate) fn snapshots(&self) -> [usize; 3] {
+        [self.snapshots, self.trims, self.joins]
     }
 
     pub(crate) fn alarms(&self) -> &[String] {

@@ -268,6 +268,9 @@ impl World {
             Frame::Hello(hello) => Frame::Hello(hello),
             Frame::Subscribe(subscribe) => Frame::Subscribe(subscribe),
             Frame::Heartbeat(heartbeat) => Frame::Heartbeat(heartbeat),
+            Frame::Offer(snapshot) => Frame::Offer(snapshot),
+            Frame::Fetch(fetch) => Frame::Fetch(fetch),
+            Frame::Piece(piece) => Frame::Piece(piece),
             Frame::Batch(batch) => {
                 self.arrivals += batch.len();
                 let items = batch.into_iter().map(|bytes| {
@@ -307,6 +310,9 @@ impl World {
                     let effects = node.log_read(now_ms, peer, session, records);
                     self.perform(at, effects);
                 }
+                Effect::ReadSnapshot { .. }
+                | Effect::WriteSnapshot { .. }
+                | Effect::FinishSnapshot { .. } => panic!("every log here is whole"),
                 Effect::CloseStream { peer, session, .. } => {
                     if self.connections.get(&pair(at, index(peer))) == Some(&session) {
                         self.disconnect(at, index(peer));

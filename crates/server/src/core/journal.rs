@@ -23,6 +23,11 @@ pub trait Journal: Send + Sync + 'static {
         records_max: usize,
         bytes_max: usize,
     ) -> Result<Vec<LogRecord>, Error>;
+
+    /// The store with its snapshots; none where only the log is of interest.
+    fn store(&self) -> Option<StoreHandle> {
+        None
+    }
 }
 
 impl Journal for StoreHandle {
@@ -37,5 +42,9 @@ impl Journal for StoreHandle {
         bytes_max: usize,
     ) -> Result<Vec<LogRecord>, Error> {
         self.read_log(from_lsn, records_max, bytes_max)
+    }
+
+    fn store(&self) -> Option<StoreHandle> {
+        Some(self.clone())
     }
 }

@@ -27,6 +27,7 @@ use wire::v1;
 
 use super::{
     Executed, Journal, Message, Progress, Room, Shared, WaitSender, count, execute_input,
+    files::{Files, Job},
     root_key_input, wait_input,
 };
 
@@ -116,6 +117,7 @@ pub struct Task {
     waits: BTreeMap<u64, WaitSender>,
     streams: BTreeMap<(NodeId, u64), mpsc::Sender<v1::Frame>>,
     reads: JoinSet<LogRead>,
+    files: Files,
     /// Inputs that effects led to.
     next: Vec<Input>,
 }
@@ -125,6 +127,7 @@ enum Woken {
     Messages(usize),
     Durable,
     Read(LogRead),
+    File(Option<Input>),
     Time,
 }
 
@@ -137,6 +140,7 @@ impl Task {
         let durable_lsn = shared.progress.borrow().durable_lsn;
         Self {
             limits: LIMITS,
+            files: Files::new(journal.store()),
             shared,
             receiver,
             journal,
@@ -176,6 +180,7 @@ impl Task {
                 Some(read) = self.reads.join_next() => {
                     Woken::Read(read.expect("what it does is to wait for another task"))
                 }
+                Some(input) = self.files.next() => Woken::File(input),
                 count = self.receiver.recv_many(&mut messages, BATCH_MAX), if takes_in => {
                     Woken::Messages(count)
                 }
@@ -200,6 +205,7 @@ impl Task {
                     self.appending = None;
                 }
                 Woken::Read(read) => inputs.push(self.log_read(read)),
+                Woken::File(input) => inputs.extend(input),
                 Woken::Time => {}
             }
             self.handle(inputs);
@@ -241,6 +247,7 @@ impl Task {
                 }
                 if let Input::PeerDown { peer, session } = input {
                     self.streams.remove(&(peer, session));
+                    self.files.forget(peer, session);
                 }
                 (input, room)
             }
@@ -348,9 +355,19 @@ impl Task {
             Effect::ReadLog { peer, session, from_lsn, max_bytes } => {
                 self.read_log(peer, session, from_lsn, max_bytes);
             }
+            Effect::ReadSnapshot { peer, session, hash, offset, length } => {
+                self.files.read((peer, session), hash, offset, length);
+            }
+            Effect::WriteSnapshot { snapshot, offset, bytes } => {
+                self.files.push(Job::Write { snapshot, offset, bytes });
+            }
+            Effect::FinishSnapshot { snapshot } => self.files.push(Job::Finish { snapshot }),
+            Effect::KeepFetched { hashes } => self.files.push(Job::Keep { hashes }),
+            Effect::TrimLog { upto } => self.files.push(Job::Trim { upto }),
             Effect::CloseStream { peer, session, why } => {
                 tracing::info!(peer = peer.0, why, "closing a stream");
                 self.streams.remove(&(peer, session));
+                self.files.forget(peer, session);
             }
             Effect::WaitProgress { ticket, nodes } => {
                 if let Some(wait) = self.waits.get(&ticket) {
@@ -399,6 +416,8 @@ impl Task {
         });
         self.reads.spawn(async move {
             let records = match read.await {
+                // It was trimmed meanwhile: the node knows, and offers a snapshot.
+                Ok(Err(store::Error::Trimmed { .. })) => Ok(Vec::new()),
                 Ok(read) => read.map_err(|error| format!("record {from_lsn}: {error}")),
                 Err(error) => Err(format!("record {from_lsn}: {error}")),
             };
@@ -463,6 +482,11 @@ fn persisted_bytes(effects: &[Effect]) -> usize {
         | Effect::Control { .. }
         | Effect::Send { .. }
         | Effect::ReadLog { .. }
+        | Effect::ReadSnapshot { .. }
+        | Effect::WriteSnapshot { .. }
+        | Effect::FinishSnapshot { .. }
+        | Effect::KeepFetched { .. }
+        | Effect::TrimLog { .. }
         | Effect::CloseStream { .. }
         | Effect::WaitProgress { .. }
         | Effect::WaitOutcome { .. }
