@@ -38,8 +38,13 @@ def test_what_is_everywhere_becomes_stable_and_what_is_not_does_not(cluster):
 
     # While a member is away, what it may not have seen is remembered for it.
     cluster.kill(3)
-    iam.create_user(UserName="cat")
+    made = iam.create_user(UserName="cat")
     iam.delete_user(UserName="cat")
+    # Who waits for a write hears what became of it.
+    waited = cluster.writ("wait", "--token", token_of(made), "--scope", f"node:{cluster.node(1).id}")
+    assert waited.returncode == 0, waited.stdout + waited.stderr
+    assert waited.stdout.startswith("propagated\nsuperseded: user "), waited.stdout
+    assert "  DeleteUser by " in waited.stdout, waited.stdout
     last = iam.delete_user(UserName="ann")
     cluster.wait("--token", token_of(last), "--scope", "node:2")
     assert unstable(cluster, 1) >= 3

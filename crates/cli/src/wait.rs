@@ -9,7 +9,9 @@ use std::{fmt::Write as _, time::Duration};
 
 use rpc::v1::propagation_client::PropagationClient;
 use wire::v1::{
-    NodeWait, Stage, WaitEvent, WaitOutcome, WaitRequest, wait_event::Event,
+    NodeWait, Stage, WaitEvent, WaitOutcome, WaitRequest,
+    survival::{Fate, fate::State},
+    wait_event::Event,
     wait_outcome::Result as WaitResult,
 };
 
@@ -134,6 +136,23 @@ fn node_text(node: &NodeWait) -> String {
 }
 
 fn render(outcome: &WaitOutcome) -> (String, Exit) {
+    let (mut text, exit) = render_result(outcome);
+    for fate in outcome.survival.iter().flat_map(|survival| &survival.fates) {
+        let Fate { state: _, what, by } = fate;
+        let word = match fate.state() {
+            State::Contested => "contested",
+            State::Superseded => "superseded",
+            State::Unspecified => "not in effect",
+        };
+        writeln!(text, "{word}: {what}").expect("a String takes any text");
+        for by in by {
+            writeln!(text, "  {by}").expect("a String takes any text");
+        }
+    }
+    (text, exit)
+}
+
+fn render_result(outcome: &WaitOutcome) -> (String, Exit) {
     let heading = match outcome.result() {
         WaitResult::Propagated => return ("propagated\n".to_owned(), Exit::Ok),
         WaitResult::TimedOut if outcome.missing.is_empty() => {
@@ -152,6 +171,8 @@ fn render(outcome: &WaitOutcome) -> (String, Exit) {
 
 #[cfg(test)]
 mod tests {
+    use wire::v1::Survival;
+
     use super::*;
 
     fn node(node: u32, reached: bool) -> NodeWait {
@@ -164,7 +185,7 @@ mod tests {
         let outcome = WaitOutcome {
             result: WaitResult::TimedOut.into(),
             missing: vec![node(3, false)],
-            reason: String::new(),
+            ..WaitOutcome::default()
         };
         let expected = "timed out; missing:\n  node 3: 2 transactions behind\n".to_owned();
         assert_eq!(render(&outcome), (expected, Exit::NotPropagated));
@@ -172,11 +193,29 @@ mod tests {
             result: WaitResult::TimedOut.into(),
             missing: Vec::new(),
             reason: "names are not confirmed yet".to_owned(),
+            ..WaitOutcome::default()
         };
         let expected = "timed out: names are not confirmed yet\n".to_owned();
         assert_eq!(render(&outcome), (expected, Exit::NotPropagated));
         let nodes = [node(1, true), node(3, false)];
         assert_eq!(progress_line(&nodes), "1 of 2 nodes; node 3: 2 transactions behind\n");
+    }
+
+    #[test]
+    fn what_is_not_in_effect_is_told_with_who_says_otherwise() {
+        let fate = Fate {
+            state: State::Contested.into(),
+            what: "user bob, inline policy `i`".to_owned(),
+            by: vec!["DeleteUserPolicy by A at node 3: removed".to_owned()],
+        };
+        let outcome = WaitOutcome {
+            result: WaitResult::Propagated.into(),
+            survival: Some(Survival { fates: vec![fate] }),
+            ..WaitOutcome::default()
+        };
+        let expected = "propagated\ncontested: user bob, inline policy `i`\n  DeleteUserPolicy by A \
+                        at node 3: removed\n";
+        assert_eq!(render(&outcome), (expected.to_owned(), Exit::Ok));
     }
 
     #[test]

@@ -173,6 +173,12 @@ impl<M> Past<M> {
         self.slots.entry(key.into()).or_default().doubt(name(dot), doubter)
     }
 
+    /// What was overwritten in a slot.
+    pub fn gone(&self, key: &[u8]) -> impl Iterator<Item = &Sibling<M>> + use<'_, M> {
+        let gone = self.slots.get(key).map_or(&[][..], |slot| slot.gone.as_slice());
+        gone.iter().map(|gone| &gone.sibling)
+    }
+
     /// Who doubts what a transaction wrote in a slot, by ascending dot.
     pub fn doubters(&self, key: &[u8], dot: &Dot) -> &[Doubter<M>] {
         let doubted = self.slots.get(key).map(|slot| &slot.doubted);

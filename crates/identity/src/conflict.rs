@@ -12,6 +12,7 @@
 
 mod inbox;
 mod show;
+mod survival;
 mod ways;
 
 use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
@@ -20,6 +21,7 @@ use crdt::NodeId;
 use model::{AccountId, Key, Timestamp, UniqueId};
 
 pub(crate) use self::inbox::Inbox;
+pub use self::survival::{Fate, Survival, Written};
 use self::{inbox::Subject, ways::Slot};
 use crate::{
     Ctx, Error, Identity, Listing, Outcome, Page, Reply,

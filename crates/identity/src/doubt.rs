@@ -85,6 +85,22 @@ impl Doubts {
         self.views.get(key)
     }
 
+    /// The keys that a transaction wrote, if it is not settled.
+    pub(crate) fn keys(&self, dot: &Dot) -> Option<&[Box<[u8]>]> {
+        self.unsettled.get(&name(dot)).map(|transaction| transaction.keys.as_slice())
+    }
+
+    /// What a transaction wrote in a slot, as long as it stands or its overwriter is not settled.
+    pub(crate) fn written<'a>(
+        &'a self,
+        key: &[u8],
+        siblings: &'a [Sibling<Meta>],
+        dot: &Dot,
+    ) -> Option<&'a Sibling<Meta>> {
+        let mut all = siblings.iter().chain(self.past.gone(key));
+        all.find(|sibling| sibling.dot == *dot)
+    }
+
     /// Who first doubts what a transaction wrote in a slot.
     pub(crate) fn doubter(&self, key: &[u8], dot: &Dot) -> Option<&Doubter<Meta>> {
         self.past.doubters(key, dot).first()

@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crdt::{ApplyError, Barrier, Dot, Doubter, Fate, Moment, Sibling, State};
+use crdt::{ApplyError, Barrier, Dot, Doubter, Fate, Moment, Sibling, State, Write};
 use model::{AccountId, Key, UniqueId, UniqueIdKind};
 use wire::{
     Message,
@@ -215,6 +215,16 @@ impl Identity {
 
     pub(crate) fn undecided_mut(&mut self) -> &mut Undecided {
         &mut self.undecided
+    }
+
+    /// What a transaction that is not settled wrote.
+    pub(crate) fn unsettled_writes(&self, dot: &Dot) -> Option<Vec<Write>> {
+        let keys = self.doubts.keys(dot)?.iter();
+        let writes = keys.map(|key| {
+            let sibling = self.doubts.written(key, self.state.get(key), dot)?;
+            Some(Write { key: key.clone(), value: sibling.value.clone() })
+        });
+        writes.collect()
     }
 
     /// Who first doubts what a transaction wrote in a slot.

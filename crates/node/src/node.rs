@@ -11,7 +11,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crdt::{Hlc, NodeId, VersionVector, Write};
+use crdt::{Dot, Hlc, NodeId, VersionVector, Write};
 use identity::{
     AccountInfo, Accounts, ConflictEvent, Ctx, Identity, KeyRing, NewAccessKey, Outcome,
 };
@@ -213,7 +213,7 @@ impl Node {
                 let action = command.action();
                 match self.commit(now, caller.author(), request_id, action, writes) {
                     Ok(persist) => {
-                        let result = Ok(self.answer(reply));
+                        let result = Ok(self.answer(reply, persist.is_some()));
                         persist.into_iter().chain([Effect::Reply { ticket, result }]).collect()
                     }
                     Err(refusal) => refused(refusal),
@@ -232,7 +232,7 @@ impl Node {
     ) -> Vec<Effect> {
         match self.write_root_key(now, account, entropy, request_id) {
             Ok((persist, key)) => {
-                let result = Ok(self.answer(key));
+                let result = Ok(self.answer(key, persist.is_some()));
                 persist.into_iter().chain([Effect::RootKeyReply { ticket, result }]).collect()
             }
             Err(refusal) => vec![Effect::RootKeyReply { ticket, result: Err(refusal) }],
@@ -331,10 +331,13 @@ impl Node {
         Ok(Some(Effect::Persist { lsn, bytes }))
     }
 
-    fn answer<T>(&self, reply: T) -> Answer<T> {
+    fn answer<T>(&self, reply: T, wrote: bool) -> Answer<T> {
         let applied = self.applied_lsn();
         let lsn = if applied <= self.durable_lsn() { 0 } else { applied };
-        Answer { reply, token: self.token(), lsn }
+        let vector = self.vector();
+        let write = Dot::new(self.me, vector.get(&self.me));
+        let token = if wrote { self.tokens.seal_write(write, vector) } else { None };
+        Answer { reply, token: token.unwrap_or_else(|| self.token()), lsn }
     }
 
     fn peer_frame(
@@ -492,6 +495,14 @@ impl Node {
     /// The cluster's tokens, for merging and comparing.
     pub fn tokens(&self) -> &Tokens {
         &self.tokens
+    }
+
+    /// The write whose answer carried a token.
+    ///
+    /// # Errors
+    /// When it is not a token of this cluster.
+    pub fn write_of(&self, text: &str) -> Result<Option<Dot>, TokenError> {
+        self.tokens.write_of(text)
     }
 
     /// What a client's token covers.

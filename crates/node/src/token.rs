@@ -1,7 +1,8 @@
 //! Consistency tokens: version vectors that clients carry and cannot forge.
 //!
-//! Base64url without padding of: version (1 byte), cluster tag (4), pairs of node and seq as
-//! varints, nodes ascending, then HMAC-SHA256 of all that, truncated to 16 bytes.
+//! Base64url without padding of: version (1 byte), cluster tag (4), in version 2 the node and seq
+//! of the write that was answered, pairs of node and seq as varints, nodes ascending, then
+//! HMAC-SHA256 of all that, truncated to 16 bytes. Version 1 is of an answer to a read.
 //!
 //! **Invariants.** A token has one text; any other text is refused. The vector of a token that
 //! opens was put in by a node of this cluster.
@@ -16,7 +17,8 @@ use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-const VERSION: u8 = 1;
+const READ: u8 = 1;
+const WRITE: u8 = 2;
 const TAG_BYTES: usize = 4;
 const MAC_BYTES: usize = 16;
 /// The longest token that is looked at, in characters; room for hundreds of nodes.
@@ -58,8 +60,21 @@ impl Tokens {
 
     /// The token of a version vector; `None` without a key.
     pub fn seal(&self, vector: &VersionVector) -> Option<String> {
-        let mut bytes = vec![VERSION];
+        self.seal_answer(None, vector)
+    }
+
+    /// The token of the answer to a write, which the vector covers; `None` without a key.
+    pub fn seal_write(&self, write: Dot, vector: &VersionVector) -> Option<String> {
+        self.seal_answer(Some(write), vector)
+    }
+
+    fn seal_answer(&self, write: Option<Dot>, vector: &VersionVector) -> Option<String> {
+        let mut bytes = vec![if write.is_some() { WRITE } else { READ }];
         bytes.extend(self.tag);
+        if let Some(Dot { actor: NodeId(node), counter }) = write {
+            put_varint(&mut bytes, node.into());
+            put_varint(&mut bytes, counter);
+        }
         for dot in vector.iter() {
             put_varint(&mut bytes, u64::from(dot.actor.0));
             put_varint(&mut bytes, dot.counter);
@@ -74,6 +89,18 @@ impl Tokens {
     /// # Errors
     /// When it is not a token of this cluster, to the bit.
     pub fn open(&self, text: &str) -> Result<VersionVector, TokenError> {
+        self.open_answer(text).map(|(_, vector)| vector)
+    }
+
+    /// Of the token of the answer to a write, which write that was.
+    ///
+    /// # Errors
+    /// When it is not a token of this cluster, to the bit.
+    pub fn write_of(&self, text: &str) -> Result<Option<Dot>, TokenError> {
+        self.open_answer(text).map(|(write, _)| write)
+    }
+
+    fn open_answer(&self, text: &str) -> Result<(Option<Dot>, VersionVector), TokenError> {
         let key = self.key.clone().ok_or(TokenError::NoKey)?;
         if text.len() > TOKEN_CHARS_MAX {
             return Err(TokenError::Invalid);
@@ -81,7 +108,7 @@ impl Tokens {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| TokenError::Invalid)?;
         let (signed, mac) = bytes.split_last_chunk::<MAC_BYTES>().ok_or(TokenError::Invalid)?;
         let (version, rest) = signed.split_first().ok_or(TokenError::Invalid)?;
-        if *version != VERSION {
+        if ![READ, WRITE].contains(version) {
             return Err(TokenError::Version(*version));
         }
         let (tag, mut rest) = rest.split_first_chunk().ok_or(TokenError::Invalid)?;
@@ -89,14 +116,15 @@ impl Tokens {
             return Err(TokenError::Cluster);
         }
         key.chain_update(signed).verify_truncated_left(mac).map_err(|_| TokenError::Invalid)?;
+        let write = match *version {
+            WRITE => Some(take_dot(&mut rest)?),
+            _ => None,
+        };
         let mut vector = VersionVector::new();
         while !rest.is_empty() {
-            let node = take_varint(&mut rest).and_then(|node| u32::try_from(node).ok());
-            let seq = take_varint(&mut rest);
-            let (Some(node), Some(seq)) = (node, seq) else { return Err(TokenError::Invalid) };
-            advance(&mut vector, Dot::new(NodeId(node), seq));
+            advance(&mut vector, take_dot(&mut rest)?);
         }
-        Ok(vector)
+        Ok((write, vector))
     }
 
     /// The token of all that any of `texts` covers; `None` without a key.
@@ -144,6 +172,14 @@ fn put_varint(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.push((number & 0x7f) as u8);
 }
 
+fn take_dot(bytes: &mut &[u8]) -> Result<Dot, TokenError> {
+    let node = take_varint(bytes).and_then(|node| u32::try_from(node).ok());
+    let (Some(node), Some(seq)) = (node, take_varint(bytes)) else {
+        return Err(TokenError::Invalid);
+    };
+    Ok(Dot::new(NodeId(node), seq))
+}
+
 fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0_u64;
     for shift in (0..64).step_by(7) {
@@ -179,6 +215,11 @@ mod tests {
         for dots in [&[][..], &[(1, 1)], &[(1, 127), (2, 128), (300, u64::MAX), (u32::MAX, 1)]] {
             let token = tokens().seal(&vector(dots)).unwrap();
             assert_eq!(tokens().open(&token), Ok(vector(dots)));
+            assert_eq!(tokens().write_of(&token), Ok(None));
+            let write = Dot::new(NodeId(7), 300);
+            let token = tokens().seal_write(write, &vector(dots)).unwrap();
+            assert_eq!(tokens().open(&token), Ok(vector(dots)));
+            assert_eq!(tokens().write_of(&token), Ok(Some(write)));
         }
     }
 

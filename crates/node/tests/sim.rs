@@ -70,8 +70,10 @@ fn a_replica_names_a_writer_and_a_writer_answers_with_a_token_that_all_nodes_ope
     for at in 0..4 {
         let node = world.node(at);
         let vector = node.open_token(&answer.token).unwrap();
-        assert!(crdt::dominates(node.vector(), &vector));
-        assert_eq!(node.token(), answer.token);
+        assert_eq!(*node.vector(), vector);
+        let write = node.write_of(&answer.token).unwrap().unwrap();
+        assert_eq!((write.actor.0, write.counter), (1, 1));
+        assert_eq!(node.write_of(&node.token()), Ok(None), "of a read");
         assert_eq!(node.durable_lsn(), 1);
     }
     assert!(world.node(3).staleness_ms(world.clock(3)) <= 250);

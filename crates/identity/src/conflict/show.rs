@@ -119,7 +119,7 @@ pub(super) fn ways_out(identity: &Identity, subject: &Subject) -> Vec<WayOut> {
     }
 }
 
-fn entity(identity: &Identity, entity: Entity) -> ConflictEntity {
+pub(super) fn entity(identity: &Identity, entity: Entity) -> ConflictEntity {
     let noun = match entity.id.kind() {
         Some(UniqueIdKind::User) => "user",
         Some(UniqueIdKind::Group) => "group",
@@ -160,7 +160,7 @@ fn known_arn(identity: &Identity, principal: Entity) -> Option<String> {
 }
 
 /// Which field it is, in words.
-fn field(identity: &Identity, slot: &Slot<'_>) -> String {
+pub(super) fn field(identity: &Identity, slot: &Slot<'_>) -> String {
     let target = || match slot.target() {
         Some(target) => PolicyRef::of(target).arn(identity),
         None => cut(slot.qualifier()),
@@ -191,7 +191,7 @@ fn field(identity: &Identity, slot: &Slot<'_>) -> String {
     }
 }
 
-fn side(identity: &Identity, slot: &Slot<'_>, sibling: &Sibling<Meta>) -> Side {
+pub(super) fn side(identity: &Identity, slot: &Slot<'_>, sibling: &Sibling<Meta>) -> Side {
     let Meta { hlc, author, request_id: _, action } = &*sibling.meta;
     let account = identity.index().account_of(author.principal);
     let account = account.unwrap_or(slot.entity.account);

@@ -21,3 +21,4 @@ mod race;
 mod races;
 mod sessions;
 mod simulate;
+mod survival;

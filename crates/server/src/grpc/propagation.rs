@@ -11,8 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crdt::VersionVector;
-use identity::{NameVerdict, NamesOf};
+use crdt::{Dot, VersionVector};
+use identity::{
+    NameVerdict, NamesOf,
+    conflict::{Fate, Survival, Written},
+};
+use model::AccountId;
 use node::{NodeWait, Stage, WaitOutcome};
 use rpc::v1::propagation_server::Propagation;
 use tokio::{sync::mpsc, task::JoinSet};
@@ -62,16 +66,16 @@ impl Propagations {
             ms => Duration::from_millis(u64::from(ms)).min(TIMEOUT_MAX),
         };
         let token = self.token(&request.consistency_token).await?;
-        let names = (request.stage() == v1::Stage::Confirmed).then(|| NamesOf::Account {
-            account: match who {
-                Who::Caller(caller, _) => Some(caller.account),
-                Who::Own => None,
-            },
-            upto: token.clone(),
-        });
+        let account = match who {
+            Who::Caller(caller, _) => Some(caller.account),
+            Who::Own => None,
+        };
+        let names = (request.stage() == v1::Stage::Confirmed)
+            .then(|| NamesOf::Account { account, upto: token.clone() });
+        let write = Write::of(&self.app, &request.consistency_token, account)?;
         let request = WaitRequest { token, scope, stage, timeout };
         let wait = self.app.core.wait(request).await.map_err(stopping)?;
-        Ok(Begun { wait, names, deadline: Instant::now() + timeout })
+        Ok(Begun { wait, names, write, deadline: Instant::now() + timeout })
     }
 
     /// What a token covers; without one, what this node has.
@@ -89,7 +93,58 @@ struct Begun {
     wait: Wait,
     /// Names that must be confirmed as well.
     names: Option<NamesOf>,
+    /// The write whose answer carried the token.
+    write: Option<Write>,
     deadline: Instant,
+}
+
+/// A write that is waited for. What it wrote is taken down as soon as it is here, as it may have
+/// become stable when the wait ends.
+struct Write {
+    dot: Dot,
+    written: Option<Written>,
+    /// Whose the asker may hear of; of all if the asker is a node.
+    account: Option<AccountId>,
+}
+
+impl Write {
+    fn of(app: &App, token: &str, account: Option<AccountId>) -> Result<Option<Self>, Status> {
+        if token.is_empty() {
+            return Ok(None);
+        }
+        let write = app.core.peek(|node| {
+            // That it opens is known.
+            let dot = node.write_of(token).ok().flatten()?;
+            Some(Self { dot, written: node.identity().written(&dot), account })
+        });
+        write.map_err(stopping)
+    }
+
+    /// What became of it, by the time the wait ends.
+    async fn survival(self, app: &App) -> Option<v1::Survival> {
+        let Self { dot, written, account } = self;
+        let fates = app.core.read(|node| {
+            let written = written.or_else(|| node.identity().written(&dot))?;
+            node.identity().fates(&written, account)
+        });
+        let (fates, _token) = fates.await.ok()?;
+        Some(v1::Survival { fates: fates?.iter().map(fate).collect() })
+    }
+}
+
+fn fate(fate: &Fate) -> v1::survival::Fate {
+    let Fate { survival, entity, field, by } = fate;
+    let state = match survival {
+        Survival::InEffect => v1::survival::fate::State::Unspecified,
+        Survival::Superseded => v1::survival::fate::State::Superseded,
+        Survival::Contested => v1::survival::fate::State::Contested,
+    };
+    let by = by.iter().map(|side| {
+        let author = side.author_arn.clone().unwrap_or_else(|| side.author.to_string());
+        format!("{} by {author} at node {}: {}", side.action, side.node, side.value)
+    });
+    let what = format!("{} {}, {field}", entity.noun, entity.name);
+    v1::survival::Fate { state: state.into(), what, by: by.collect() }
 }
 
 /// A wait's events. The task that tells them ends with the wait, or with this.
@@ -130,7 +185,7 @@ impl Propagation for Propagations {
 type EventSender = mpsc::Sender<Result<v1::WaitEvent, Status>>;
 
 async fn report(app: Arc<App>, begun: Begun, events: EventSender) {
-    let Begun { mut wait, names, deadline } = begun;
+    let Begun { mut wait, names, write, deadline } = begun;
     let started = Instant::now();
     let outcome = loop {
         tokio::select! {
@@ -170,6 +225,9 @@ async fn report(app: Arc<App>, begun: Begun, events: EventSender) {
     if !reason.is_empty() {
         outcome.reason = reason;
     }
+    if let Some(write) = write {
+        outcome.survival = write.survival(&app).await;
+    }
     let _gone = send(&events, Event::Outcome(outcome)).await;
 }
 
@@ -208,5 +266,5 @@ fn wire_outcome(outcome: WaitOutcome) -> v1::WaitOutcome {
         WaitOutcome::Unsatisfiable { reason } => (WireResult::Unsatisfiable, Vec::new(), reason),
     };
     let missing = missing.iter().map(node_wait).collect();
-    v1::WaitOutcome { result: result.into(), missing, reason }
+    v1::WaitOutcome { result: result.into(), missing, reason, survival: None }
 }
