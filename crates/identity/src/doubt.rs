@@ -16,11 +16,12 @@ mod keep;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
     sync::Arc,
 };
 
 use crdt::{
-    Dot, Doubter, Found, Name, Past, Sibling, Siblings, State, VersionVector, Write, covers,
+    Dot, Doubter, Found, Name, NodeId, Past, Sibling, Siblings, State, VersionVector, Write, covers,
 };
 use model::{AccountId, Author, Credential, Key, UniqueId, UniqueIdKind};
 use policy::{Document, DocumentKind, Effect};
@@ -52,14 +53,14 @@ pub(crate) struct Doubts {
     /// The transactions that something may still come to be concurrent with.
     unsettled: BTreeMap<Name, Unsettled>,
     /// By entity or access key: the unsettled transactions of those whose right rests on it.
-    resting: BTreeMap<UniqueId, BTreeSet<Name>>,
+    resting: BTreeSet<(UniqueId, Name)>,
     /// By entity or access key: the unsettled transactions that changed what a right rests on.
-    changing: BTreeMap<UniqueId, BTreeMap<Name, Change>>,
+    changing: BTreeMap<(UniqueId, Name), Change>,
 }
 
 #[derive(Clone, Debug)]
 struct Unsettled {
-    keys: Vec<Box<[u8]>>,
+    keys: Keys,
     /// What its author's right rests on.
     rests: Vec<UniqueId>,
     /// Where it changed what somebody's right rests on.
@@ -68,6 +69,35 @@ struct Unsettled {
     leads: Vec<Name>,
     doubters: Vec<Doubter<Meta>>,
     meta: Arc<Meta>,
+}
+
+/// The keys that a transaction wrote, in one piece: there are as many as unsettled writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Keys(Box<[u8]>);
+
+impl Keys {
+    /// The bytes of a length.
+    const LENGTH: usize = 4;
+
+    fn new<'a>(keys: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut all = Vec::new();
+        for key in keys {
+            let length = u32::try_from(key.len()).expect("a transaction is shorter than 4 GiB");
+            all.extend(length.to_be_bytes());
+            all.extend(key);
+        }
+        Self(all.into())
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = &*self.0;
+        std::iter::from_fn(move || {
+            let (length, keys) = rest.split_first_chunk::<{ Self::LENGTH }>()?;
+            let (key, keys) = keys.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+            rest = keys;
+            Some(key)
+        })
+    }
 }
 
 /// What a change does to a right that rests on it.
@@ -86,8 +116,8 @@ impl Doubts {
     }
 
     /// The keys that a transaction wrote, if it is not settled.
-    pub(crate) fn keys(&self, dot: &Dot) -> Option<&[Box<[u8]>]> {
-        self.unsettled.get(&name(dot)).map(|transaction| transaction.keys.as_slice())
+    pub(crate) fn keys(&self, dot: &Dot) -> Option<impl Iterator<Item = &[u8]>> {
+        self.unsettled.get(&name(dot)).map(|transaction| transaction.keys.iter())
     }
 
     /// What a transaction wrote in a slot, as long as it stands or its overwriter is not settled.
@@ -131,16 +161,14 @@ impl Doubts {
         let rests = self.rests(state, index, transaction);
         let (doubters, relied) = self.who_doubts(&rests, deps);
         let unsettled = Unsettled {
-            keys: writes.iter().map(|write| write.key.clone()).collect(),
+            keys: Keys::new(writes.iter().map(|write| &*write.key)),
             rests,
             changes: changes.keys().copied().collect(),
             leads: Vec::new(),
             doubters: Vec::new(),
             meta: Arc::clone(meta),
         };
-        for id in &unsettled.rests {
-            self.resting.entry(*id).or_default().insert(name(dot));
-        }
+        self.resting.extend(unsettled.rests.iter().map(|id| (*id, name(dot))));
         self.unsettled.insert(name(dot), unsettled);
         for leader in relied {
             if let Some(leader) = self.unsettled.get_mut(&leader) {
@@ -213,7 +241,7 @@ impl Doubts {
     ) -> Vec<UniqueId> {
         let is_key = |id: &UniqueId| id.kind() == Some(UniqueIdKind::AccessKey);
         // One that was deleted meanwhile is no source any more.
-        let keys = index.sources(account, owner).chain(self.changing.keys().copied());
+        let keys = index.sources(account, owner).chain(self.changing.keys().map(|(id, _)| *id));
         let is_owners = |id: &UniqueId| {
             let key = ACCESS_KEY.key(account, *id);
             self.past.seen(&key, state.get(&key), deps).any(|sibling| {
@@ -232,8 +260,8 @@ impl Doubts {
         deps: &VersionVector,
     ) -> (Vec<Doubter<Meta>>, BTreeSet<Name>) {
         let (mut doubters, mut relied) = (Vec::new(), BTreeSet::new());
-        let changes = rests.iter().filter_map(|id| self.changing.get(id)).flatten();
-        for ((node, seq), change) in changes {
+        let changes = rests.iter().flat_map(|id| self.changing.range(of(*id)));
+        for ((_, (node, seq)), change) in changes {
             let dot = Dot::new(*node, *seq);
             let Some(other) = self.unsettled.get(&(*node, *seq)) else { continue };
             if !covers(deps, &dot) {
@@ -259,14 +287,13 @@ impl Doubts {
     ) {
         let doubter = Doubter { dot, meta: Arc::clone(meta) };
         for (id, change) in changes {
-            self.changing.entry(id).or_default().insert(name(&dot), change);
+            self.changing.insert((id, name(&dot)), change);
             if change == Change::Gives {
                 continue;
             }
-            let resting = self.resting.get(&id).into_iter().flatten();
+            let resting = self.resting.range(of(id)).map(|(_, other)| *other);
             let unheard: Vec<Name> = resting
-                .filter(|other| **other != name(&dot) && deps.get(&other.0) < other.1)
-                .copied()
+                .filter(|other| *other != name(&dot) && deps.get(&other.0) < other.1)
                 .collect();
             for other in unheard {
                 self.doubt(other, &doubter, stale);
@@ -283,9 +310,9 @@ impl Doubts {
                 continue;
             }
             transaction.doubters.push(doubter.clone());
-            for key in &transaction.keys {
+            for key in transaction.keys.iter() {
                 if past.doubt(key, &Dot::new(dot.0, dot.1), doubter) {
-                    stale.insert(key.clone());
+                    stale.insert(key.into());
                 }
             }
             names.extend(&transaction.leads);
@@ -331,20 +358,10 @@ impl Doubts {
                 continue;
             };
             for id in rests {
-                if let Some(resting) = self.resting.get_mut(&id) {
-                    resting.remove(&dot);
-                    if resting.is_empty() {
-                        self.resting.remove(&id);
-                    }
-                }
+                self.resting.remove(&(id, dot));
             }
             for id in changes {
-                if let Some(changing) = self.changing.get_mut(&id) {
-                    changing.remove(&dot);
-                    if changing.is_empty() {
-                        self.changing.remove(&id);
-                    }
-                }
+                self.changing.remove(&(id, dot));
             }
         }
         self.past.settle(stable, |key| state.get(key))
@@ -355,6 +372,11 @@ impl Doubts {
         self.past.forget(key);
         self.views.remove(key);
     }
+}
+
+/// All transactions of an entity or access key.
+fn of(id: UniqueId) -> RangeInclusive<(UniqueId, Name)> {
+    (id, (NodeId(0), 0))..=(id, (NodeId(u32::MAX), u64::MAX))
 }
 
 /// What a write changes that somebody's right may rest on.

@@ -219,10 +219,9 @@ impl Identity {
 
     /// What a transaction that is not settled wrote.
     pub(crate) fn unsettled_writes(&self, dot: &Dot) -> Option<Vec<Write>> {
-        let keys = self.doubts.keys(dot)?.iter();
-        let writes = keys.map(|key| {
+        let writes = self.doubts.keys(dot)?.map(|key| {
             let sibling = self.doubts.written(key, self.state.get(key), dot)?;
-            Some(Write { key: key.clone(), value: sibling.value.clone() })
+            Some(Write { key: key.into(), value: sibling.value.clone() })
         });
         writes.collect()
     }

@@ -21,7 +21,7 @@ use wire::{
     v1,
 };
 
-use super::{Change, Doubts, Unsettled, name};
+use super::{Change, Doubts, Keys, Unsettled, name, of};
 
 /// A message that cannot be what a node kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -59,17 +59,14 @@ impl Doubts {
         let slots = slots.collect();
         let unsettled = unsettled.iter().map(|(dot, transaction)| {
             let Unsettled { keys, rests, changes, leads, doubters, meta } = transaction;
-            let may_take = |id| {
-                let change = changing.get(id).and_then(|of| of.get(dot));
-                change == Some(&Change::MayTake)
-            };
+            let may_take = |id| changing.get(&(id, *dot)) == Some(&Change::MayTake);
             let changes = changes
                 .iter()
-                .map(|id| v1::unsettled::Change { id: id.to_string(), may_take: may_take(id) });
+                .map(|id| v1::unsettled::Change { id: id.to_string(), may_take: may_take(*id) });
             let (node, seq) = dot;
             v1::Unsettled {
                 dot: Some(keep(&Dot::new(*node, *seq), meta)),
-                keys: keys.iter().map(|key| key.to_vec()).collect(),
+                keys: keys.iter().map(<[u8]>::to_vec).collect(),
                 rests: rests.iter().map(ToString::to_string).collect(),
                 changes: changes.collect(),
                 leads: leads.iter().map(dot_of).collect(),
@@ -144,7 +141,7 @@ impl Doubts {
             Ok(Doubter { dot, meta: meta(&name(&dot))? })
         });
         let transaction = Unsettled {
-            keys: keys.into_iter().map(Into::into).collect(),
+            keys: Keys::new(keys.iter().map(Vec::as_slice)),
             rests,
             changes: changed.keys().copied().collect(),
             leads: leads
@@ -159,12 +156,8 @@ impl Doubts {
     }
 
     fn put(&mut self, dot: Name, transaction: Unsettled, changes: BTreeMap<UniqueId, Change>) {
-        for id in &transaction.rests {
-            self.resting.entry(*id).or_default().insert(dot);
-        }
-        for (id, change) in changes {
-            self.changing.entry(id).or_default().insert(dot, change);
-        }
+        self.resting.extend(transaction.rests.iter().map(|id| (*id, dot)));
+        self.changing.extend(changes.into_iter().map(|(id, change)| ((id, dot), change)));
         self.unsettled.insert(dot, transaction);
     }
 
@@ -186,7 +179,7 @@ impl Doubts {
             let changes = transaction
                 .changes
                 .iter()
-                .filter_map(|id| Some((*id, *other.changing.get(id)?.get(dot)?)));
+                .filter_map(|id| Some((*id, *other.changing.get(&(*id, *dot))?)));
             match self.unsettled.get_mut(dot) {
                 Some(known) => {
                     let new = transaction.leads.iter().filter(|lead| !known.leads.contains(lead));
@@ -234,8 +227,8 @@ impl Doubts {
         let mut found = Vec::new();
         for dot in some {
             let Some(transaction) = self.unsettled.get(dot) else { continue };
-            let changes = transaction.rests.iter().filter_map(|id| self.changing.get(id));
-            for (by, change) in changes.flatten().filter(|(by, _)| rest.contains(by)) {
+            let changes = transaction.rests.iter().flat_map(|id| self.changing.range(of(*id)));
+            for ((_, by), change) in changes.filter(|((_, by), _)| rest.contains(by)) {
                 if *change == Change::MayTake
                     && let Some(other) = self.unsettled.get(by)
                 {
