@@ -211,6 +211,11 @@ class Cluster:
         if number in self.restarted:
             self.restarted.pop(number).wait(STOP_SECONDS)
         eventually(lambda: not self._runs(pid), STOP_SECONDS, f"the end of process {pid}")
+        # A process may be a zombie while threads of it still hold its ports.
+        command = self.node_command(number)
+        for flag in ("--listen-aws", "--listen-grpc", "--listen-ops"):
+            port = int(command[command.index(flag) + 1].rpartition(":")[2])
+            eventually(lambda port=port: is_free(port), STOP_SECONDS, f"port {port} is free")
 
     def node_command(self, number: int) -> list[str]:
         """The command line of a node, as `writ dev` started it."""

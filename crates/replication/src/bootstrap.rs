@@ -270,7 +270,7 @@ impl<P> Replication<P> {
         let members = self.roster.present().map(|(node, _)| self.progress_of(node).durable);
         let by_all = crdt::meet(&members.collect::<Vec<_>>());
         let covered = self.log.covered_lsn(&by_all, upto);
-        let too_much = self.log.bytes_behind(base).saturating_sub(bytes_max);
+        let too_much = self.log.kept_bytes().saturating_sub(bytes_max);
         self.log.trim(covered.max(self.log.lsn_behind_bytes(too_much)).min(upto));
         self.log.base_lsn()
     }

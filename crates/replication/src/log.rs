@@ -26,6 +26,7 @@ pub(crate) struct Log {
     base_lsn: u64,
     base: VersionVector,
     kept: VecDeque<Record>,
+    kept_bytes: u64,
     /// By origin: the lsns of those that are kept.
     lsns: BTreeMap<NodeId, VecDeque<u64>>,
     /// The bytes of the newest records, the last one's last.
@@ -90,6 +91,7 @@ impl Log {
     fn rebase(&mut self) {
         self.base_lsn = self.applied_lsn().saturating_add(1);
         self.kept.clear();
+        self.kept_bytes = 0;
         self.lsns.clear();
         self.recent.clear();
         self.recent_bytes = 0;
@@ -150,6 +152,7 @@ impl Log {
 
     fn push(&mut self, dot: Dot, bytes: Arc<[u8]>) {
         self.kept.push_back(Record { dot, bytes: bytes.len() });
+        self.kept_bytes += bytes.len() as u64;
         let lsn = self.applied_lsn();
         self.lsns.entry(dot.actor).or_default().push_back(lsn);
         self.recent_bytes += bytes.len();
@@ -184,8 +187,9 @@ impl Log {
     /// Forgets where the durable records up to `lsn` stand: they are not kept any more.
     pub(crate) fn trim(&mut self, lsn: u64) {
         while self.base_lsn < lsn.min(self.durable_lsn)
-            && let Some(Record { dot, .. }) = self.kept.pop_front()
+            && let Some(Record { dot, bytes }) = self.kept.pop_front()
         {
+            self.kept_bytes -= bytes as u64;
             self.base_lsn += 1;
             advance(&mut self.base, dot);
             if let Some(lsns) = self.lsns.get_mut(&dot.actor) {
@@ -216,6 +220,11 @@ impl Log {
     /// The lsn before the first record that is kept.
     pub(crate) fn base_lsn(&self) -> u64 {
         self.base_lsn
+    }
+
+    /// The bytes of all records that are kept.
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        self.kept_bytes
     }
 
     /// The bytes of the records that are kept behind an lsn.
@@ -326,6 +335,7 @@ mod tests {
         assert_eq!(log.next_wanted(1, &have, &none), Some((6, dot(2, 3))));
         assert_eq!(log.next_wanted(7, &have, &none), Some((8, dot(2, 4))));
         assert!(log.recent(5).is_none() && log.recent(6).is_some() && log.recent(10).is_some());
+        assert_eq!(log.kept_bytes(), 50);
         assert_eq!((log.bytes_behind(0), log.bytes_behind(8), log.bytes_behind(10)), (50, 20, 0));
         log.trim(100);
         assert_eq!((log.base_lsn(), log.applied_lsn()), (10, 10));

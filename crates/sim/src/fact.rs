@@ -42,6 +42,13 @@ pub enum Fact<'a> {
         /// What.
         transaction: &'a Transaction,
     },
+    /// A node is given a peer's snapshot to join.
+    Joins {
+        /// Which host's.
+        at: usize,
+        /// What the snapshot covers.
+        covers: &'a VersionVector,
+    },
     /// A client was told that its call is done.
     Acknowledged {
         /// By which host.

@@ -63,6 +63,7 @@ impl History {
                 let (action, deps) = (&transaction.meta.action, &transaction.deps);
                 format!("host {at} applies {}.{} {action} after {deps}", dot.actor, dot.counter)
             }
+            Fact::Joins { at, covers } => format!("host {at} joins a snapshot of {covers}"),
             Fact::Acknowledged { at, covers } => format!("host {at} acknowledges {covers}"),
             Fact::Delivered { from, to, session, frame } => {
                 let what = self.frame_words(*from, *to, frame)?;

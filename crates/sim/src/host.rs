@@ -11,12 +11,11 @@ use std::{
     sync::Arc,
 };
 
-use crdt::{NodeId, VersionVector, advance};
+use crdt::{NodeId, VersionVector};
 use model::Timestamp;
 use node::{ControlState, Input, Node, ReplayError, Role};
-use wire::transaction;
 
-use crate::plan::DAY_MS;
+use crate::{disk::Disk, plan::DAY_MS};
 
 /// What a right wall clock says when the simulation begins, in milliseconds.
 const EPOCH_MS: u64 = 20_000 * DAY_MS;
@@ -32,8 +31,8 @@ pub struct Host {
     pub role: Role,
     /// The node; `None` while the machine is down.
     pub node: Option<Node>,
-    /// Everything that is flushed, by lsn - 1.
-    pub disk: Vec<Arc<[u8]>>,
+    /// Everything that is flushed.
+    pub disk: Disk,
     /// What that covers.
     pub on_disk: VersionVector,
     /// Everything that ever was in its memory.
@@ -66,7 +65,7 @@ impl Host {
             id,
             role,
             node: None,
-            disk: Vec::new(),
+            disk: Disk::new(),
             on_disk: VersionVector::new(),
             received: VersionVector::new(),
             retired: false,
@@ -91,10 +90,7 @@ impl Host {
     /// When its disk is not a log.
     pub fn replayed(&self) -> Result<Node, ReplayError> {
         let mut node = Node::new(self.id, CLUSTER.to_owned(), self.role);
-        for bytes in &self.disk {
-            node.replay(Arc::clone(bytes))?;
-        }
-        node.started(self.disk.len() as u64)?;
+        self.disk.replay(&mut node)?;
         Ok(node)
     }
 
@@ -123,6 +119,7 @@ impl Host {
     pub(crate) fn crash(&mut self, keep: u64) {
         let kept = usize::try_from(keep % (self.unsynced.len() as u64 + 1)).unwrap_or_default();
         self.flush(kept);
+        self.disk.crash(keep);
         self.node = None;
         self.unsynced.clear();
         self.held.clear();
@@ -135,9 +132,7 @@ impl Host {
     /// The first so many unsynced records are on the disk from here on.
     pub(crate) fn flush(&mut self, count: usize) {
         for bytes in self.unsynced.drain(..count.min(self.unsynced.len())) {
-            let transaction = transaction::decode(&bytes).expect("a node wrote it");
-            advance(&mut self.on_disk, transaction.dot);
-            self.disk.push(bytes);
+            self.disk.push(bytes, &mut self.on_disk);
         }
     }
 

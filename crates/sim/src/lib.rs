@@ -12,6 +12,7 @@
 //! Start reading at [`run`].
 
 mod authority;
+mod disk;
 pub mod fact;
 pub mod history;
 pub mod host;
@@ -22,6 +23,7 @@ mod network;
 pub mod plan;
 pub mod rng;
 mod shrink;
+mod snapshots;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

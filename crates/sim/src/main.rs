@@ -55,6 +55,9 @@ struct Report {
     removed: u64,
     barriers: u64,
     claims: u64,
+    snapshots: u64,
+    trims: u64,
+    joins: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -115,8 +118,8 @@ fn run_all(from: u64, count: u64, jobs: u64) -> (Report, u64) {
 }
 
 fn add(report: &mut Report, seed: u64, outcome: &Result<(), Violation>, counts: &Counts) {
-    let Counts { acknowledged, propagated, applied, crashes, joined, removed, barriers, claims } =
-        counts;
+    let Counts { acknowledged, propagated, applied, crashes, joined, removed, .. } = counts;
+    let Counts { barriers, claims, snapshots, trims, joins, .. } = counts;
     report.acknowledged_writes += acknowledged;
     report.applied_transactions += applied;
     report.waits_propagated += propagated;
@@ -125,6 +128,9 @@ fn add(report: &mut Report, seed: u64, outcome: &Result<(), Violation>, counts: 
     report.removed += removed;
     report.barriers += barriers;
     report.claims += claims;
+    report.snapshots += snapshots;
+    report.trims += trims;
+    report.joins += joins;
     if let Err(violation) = outcome {
         report.violations.push(Failure {
             seed,

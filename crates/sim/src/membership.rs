@@ -10,6 +10,7 @@ use identity::Whose;
 use node::{Input, Node, NodeState, Role};
 
 use crate::{
+    disk::Disk,
     plan::HOSTS_MAX,
     world::{Event, World},
 };
@@ -38,7 +39,7 @@ impl World {
         if entry.is_some_and(|entry| entry.state == NodeState::Removed) {
             self.crash(at, 0, 1);
             self.hosts[at].retired = true;
-            self.hosts[at].disk.clear();
+            self.hosts[at].disk = Disk::new();
         }
     }
 
@@ -78,6 +79,7 @@ impl World {
             }
         }
         self.ask_standing(at);
+        self.care_for_log(at);
     }
 
     /// As the server does, once what it has read is durable. What a node proposes may be late, and

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crdt::{Dot, NodeId};
 use node::{ControlState, Effect, Input, Role, Scope, Stage, WaitOutcome};
-use wire::{transaction, v1};
+use wire::{snapshot, transaction, v1};
 
 use crate::{
     authority::Authority,
@@ -39,6 +39,7 @@ pub(crate) enum Event {
     Flushed { at: usize, run: u64 },
     Read { at: usize, run: u64, peer: NodeId, session: u64, from_lsn: u64, max_bytes: usize },
     Sync { at: usize },
+    File { at: usize, run: u64, effect: Box<Effect> },
     Claim(v1::ClaimNames),
     Dial { at: usize },
     Deliver { from: usize, to: usize },
@@ -51,6 +52,8 @@ pub struct World {
     pub(crate) rng: Rng,
     pub(crate) setting: Setting,
     pub(crate) now_ms: u64,
+    /// What a log may hold for who is behind.
+    pub(crate) log_bytes_max: u64,
     events: BTreeMap<(u64, u64), Event>,
     decided: u64,
     pub(crate) hosts: Vec<Host>,
@@ -85,6 +88,12 @@ pub struct Counts {
     pub barriers: u64,
     /// Names that were claimed.
     pub claims: u64,
+    /// Snapshots that were taken.
+    pub snapshots: u64,
+    /// Times that a log was trimmed.
+    pub trims: u64,
+    /// Snapshots of peers that were joined.
+    pub joins: u64,
 }
 
 impl World {
@@ -94,6 +103,7 @@ impl World {
             rng: Rng::new(plan.seed ^ 0x5349_4D55_4C41_5445),
             setting: plan.setting.clone(),
             now_ms: 0,
+            log_bytes_max: [0, 6_000, u64::MAX][(plan.seed % 3) as usize],
             events: BTreeMap::new(),
             decided: 0,
             hosts: Vec::new(),
@@ -213,6 +223,11 @@ impl World {
             Event::Read { at, run, peer, session, from_lsn, max_bytes } => {
                 if self.hosts[at].run == run {
                     self.read(at, peer, session, from_lsn, max_bytes);
+                }
+            }
+            Event::File { at, run, effect } => {
+                if self.hosts[at].run == run && self.hosts[at].node.is_some() {
+                    self.file(at, *effect);
                 }
             }
             Event::Sync { at } => {
@@ -376,12 +391,15 @@ impl World {
             Effect::Persist { lsn, bytes } => {
                 let host = &mut self.hosts[at];
                 host.unsynced.push_back(bytes.clone());
-                let expected = (host.disk.len() + host.unsynced.len()) as u64;
+                let expected = host.disk.last_lsn() + host.unsynced.len() as u64;
                 if lsn != expected {
                     let what = format!("host {at}: {lsn} after {}", expected - 1);
                     self.violate("records are dense", what);
                 }
                 self.counts.applied += 1;
+                if snapshot::decode_join(&bytes).is_some() {
+                    return;
+                }
                 match transaction::decode(&bytes) {
                     Ok(transaction) => {
                         self.tell(&Fact::Applied { at, transaction: &transaction });
@@ -409,9 +427,7 @@ impl World {
             | Effect::WriteSnapshot { .. }
             | Effect::FinishSnapshot { .. }
             | Effect::KeepFetched { .. }
-            | Effect::TrimLog { .. } => {
-                self.violate("whose log is whole needs no snapshot", format!("host {at}"));
-            }
+            | Effect::TrimLog { .. } => self.perform_later(at, effect),
             Effect::CloseStream { peer, session, .. } => self.close(at, peer, session),
             Effect::WaitProgress { ticket, .. } => {
                 if !self.waits.contains_key(&ticket) {
@@ -439,7 +455,7 @@ impl World {
     }
 
     fn release(&mut self, at: usize) {
-        let lsn = self.hosts[at].disk.len() as u64;
+        let lsn = self.hosts[at].disk.last_lsn();
         let held = std::mem::take(&mut self.hosts[at].held);
         let (released, held): (Vec<_>, Vec<_>) = held.into_iter().partition(|held| held.0 <= lsn);
         self.hosts[at].held = held;
@@ -475,15 +491,14 @@ impl World {
         let host = &mut self.hosts[at];
         host.flush(host.flushing);
         host.flushing = 0;
-        let lsn = host.disk.len() as u64;
+        let lsn = host.disk.last_lsn();
         self.release(at);
         self.handle(at, Input::Persisted { lsn });
     }
 
     fn read(&mut self, at: usize, peer: NodeId, session: u64, from_lsn: u64, max_bytes: usize) {
-        let from = usize::try_from(from_lsn.saturating_sub(1)).unwrap_or(usize::MAX);
         let mut room = Some(max_bytes);
-        let records = self.hosts[at].disk.get(from..).unwrap_or_default().iter();
+        let records = self.hosts[at].disk.read(from_lsn).iter();
         let items = (from_lsn..)
             .zip(records.take(READ_RECORDS_MAX))
             .take_while(|(_, record)| {
@@ -528,7 +543,7 @@ impl World {
         }
     }
 
-    fn violate(&mut self, invariant: &'static str, what: String) {
+    pub(crate) fn violate(&mut self, invariant: &'static str, what: String) {
         let at_ms = self.now_ms;
         self.violation.get_or_insert(Violation { invariant, what, at_ms });
     }

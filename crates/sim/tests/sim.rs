@@ -23,12 +23,17 @@ fn every_seed_keeps_every_promise() {
         total.removed += done.counts.removed;
         total.barriers += done.counts.barriers;
         total.claims += done.counts.claims;
+        total.snapshots += done.counts.snapshots;
+        total.trims += done.counts.trims;
+        total.joins += done.counts.joins;
     }
     let Counts { acknowledged, propagated, applied: _, .. } = total;
     let Counts { crashes, joined, removed, barriers, claims, .. } = total;
     assert!(acknowledged > 400 && propagated > 75, "{total:?}");
     assert!(crashes > 75 && joined > 10 && removed > 3 && barriers > 90, "{total:?}");
     assert!(claims > 300, "{total:?}");
+    let Counts { snapshots, trims, joins, .. } = total;
+    assert!(snapshots > 200 && trims > 100 && joins > 5, "{total:?}");
 }
 
 #[test]

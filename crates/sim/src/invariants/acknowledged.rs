@@ -43,6 +43,7 @@ impl Invariant for Acknowledged {
             | Fact::Sent { .. }
             | Fact::Delivered { .. }
             | Fact::Handled { .. }
+            | Fact::Joins { .. }
             | Fact::WaitEnded { .. }
             | Fact::Alarm { .. } => {}
         }

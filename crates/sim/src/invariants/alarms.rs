@@ -21,6 +21,7 @@ impl Invariant for Alarms {
             | Fact::Sent { .. }
             | Fact::Delivered { .. }
             | Fact::Handled { .. }
+            | Fact::Joins { .. }
             | Fact::WaitEnded { .. }
             | Fact::Healed { .. } => Ok(()),
         }

@@ -28,6 +28,7 @@ impl Invariant for Answers {
             | Fact::Sent { .. }
             | Fact::Delivered { .. }
             | Fact::Handled { .. }
+            | Fact::Joins { .. }
             | Fact::WaitEnded { .. }
             | Fact::Alarm { .. } => Ok(()),
         }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crdt::{VersionVector, advance, dominates};
+use crdt::{Dot, VersionVector, advance, dominates};
 
 use super::Invariant;
 use crate::fact::{Fact, View};
@@ -38,6 +38,10 @@ impl Invariant for Causal {
                     return Err(format!("host {at} at {applied} applied what needs {deps}"));
                 }
                 advance(applied, dot);
+            }
+            Fact::Joins { at, covers } => {
+                let applied = self.applied.entry(*at).or_default();
+                covers.iter().for_each(|dot| advance(applied, Dot::new(*dot.actor, dot.counter)));
             }
             Fact::Acknowledged { .. }
             | Fact::Sent { .. }

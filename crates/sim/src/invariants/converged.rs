@@ -24,6 +24,7 @@ impl Invariant for Converged {
             | Fact::Sent { .. }
             | Fact::Delivered { .. }
             | Fact::Handled { .. }
+            | Fact::Joins { .. }
             | Fact::WaitEnded { .. }
             | Fact::Alarm { .. } => Ok(()),
         }

@@ -47,6 +47,7 @@ impl Invariant for Credit {
             | Fact::Applied { .. }
             | Fact::Acknowledged { .. }
             | Fact::Handled { .. }
+            | Fact::Joins { .. }
             | Fact::WaitEnded { .. }
             | Fact::Alarm { .. }
             | Fact::Healed { .. } => Ok(()),

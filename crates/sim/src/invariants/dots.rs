@@ -42,6 +42,7 @@ impl Invariant for Dots {
             | Fact::Acknowledged { .. }
             | Fact::Delivered { .. }
             | Fact::Handled { .. }
+            | Fact::Joins { .. }
             | Fact::WaitEnded { .. }
             | Fact::Alarm { .. }
             | Fact::Healed { .. } => Ok(()),

@@ -29,6 +29,7 @@ impl Invariant for Early {
             | Fact::Acknowledged { .. }
             | Fact::Sent { .. }
             | Fact::Delivered { .. }
+            | Fact::Joins { .. }
             | Fact::WaitEnded { .. }
             | Fact::Alarm { .. }
             | Fact::Healed { .. } => Ok(()),

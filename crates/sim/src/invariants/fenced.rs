@@ -30,6 +30,7 @@ impl Invariant for Fenced {
             | Fact::Sent { .. }
             | Fact::Delivered { .. }
             | Fact::Handled { .. }
+            | Fact::Joins { .. }
             | Fact::WaitEnded { .. }
             | Fact::Alarm { .. }
             | Fact::Healed { .. } => Ok(()),

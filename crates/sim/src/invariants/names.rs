@@ -50,6 +50,7 @@ impl Invariant for Names {
             | Fact::Acknowledged { .. }
             | Fact::Sent { .. }
             | Fact::Delivered { .. }
+            | Fact::Joins { .. }
             | Fact::WaitEnded { .. }
             | Fact::Alarm { .. } => Ok(()),
         }

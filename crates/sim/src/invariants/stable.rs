@@ -35,6 +35,7 @@ impl Invariant for Stable {
             | Fact::Sent { .. }
             | Fact::Delivered { .. }
             | Fact::Handled { .. }
+            | Fact::Joins { .. }
             | Fact::WaitEnded { .. }
             | Fact::Alarm { .. }
             | Fact::Healed { .. } => Ok(()),

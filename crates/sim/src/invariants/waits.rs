@@ -44,6 +44,7 @@ impl Invariant for Waits {
             | Fact::Sent { .. }
             | Fact::Delivered { .. }
             | Fact::Handled { .. }
+            | Fact::Joins { .. }
             | Fact::Alarm { .. } => Ok(()),
         }
     }
