@@ -17,7 +17,10 @@ use crdt::{Barrier, NodeId};
 use identity::Identity;
 use node::{Node, Role};
 use serde::Serialize;
-use wire::transaction::{self, Transaction};
+use wire::{
+    snapshot::{self, Restored},
+    transaction::{self, Transaction},
+};
 
 use crate::{
     error::Error,
@@ -53,6 +56,10 @@ pub(crate) struct ReplayReport {
     resident_bytes_per_user: u64,
     /// The same growth by floor's map, which keeps each value once.
     floor_bytes_per_user: u64,
+    /// Of a snapshot of all.
+    snapshot_bytes_per_user: u64,
+    /// From the snapshot's bytes to a state with its indexes.
+    snapshot_start_seconds: f64,
 }
 
 /// Measures with a history of so many users.
@@ -68,7 +75,10 @@ pub(crate) fn measure(users: u64) -> Result<ReplayReport, Error> {
     let (map, floor) = timed(|| Ok(sorted_map(&decoded)))?;
     let floor_grown = resident_bytes()?.saturating_sub(before);
     drop(map);
+    let (snapshot, encode) = timed(|| Ok(snapshot::encode(identity.state(), &identity.keep())))?;
     drop(identity);
+    let (restored, restore) = timed(|| restore(&snapshot))?;
+    drop(restored);
     let (identity, unsettled) = timed(|| apply(&decoded, None))?;
     drop(identity);
     let (node, whole) = timed(|| replay(&log))?;
@@ -80,6 +90,8 @@ pub(crate) fn measure(users: u64) -> Result<ReplayReport, Error> {
         against(row("apply to the identity state", count, settled)),
         against(row("apply while nothing becomes stable", count, unsettled)),
         against(row("all that a starting node does", count, whole)),
+        against(row("encode a snapshot of it all", count, encode)),
+        against(row("start from that snapshot instead", count, restore)),
     ];
     Ok(ReplayReport {
         benchmark: "replay",
@@ -90,6 +102,8 @@ pub(crate) fn measure(users: u64) -> Result<ReplayReport, Error> {
         rows: std::iter::once(floor).chain(rows).collect(),
         resident_bytes_per_user: grown / users.max(1),
         floor_bytes_per_user: floor_grown / users.max(1),
+        snapshot_bytes_per_user: snapshot.len() as u64 / users.max(1),
+        snapshot_start_seconds: restore.as_secs_f64(),
     })
 }
 
@@ -128,6 +142,13 @@ fn apply(transactions: &[Transaction], settled: Option<usize>) -> Result<Identit
         }
     }
     Ok(identity)
+}
+
+fn restore(bytes: &[u8]) -> Result<Identity, Error> {
+    let refused = |error: String| Error::History(error);
+    let Restored { state, doubts } =
+        snapshot::decode(bytes).map_err(|error| refused(error.to_string()))?;
+    Identity::restore(state, doubts).map_err(|error| refused(error.to_string()))
 }
 
 fn sorted_map(transactions: &[Transaction]) -> BTreeMap<Box<[u8]>, Arc<[u8]>> {
@@ -191,6 +212,11 @@ impl fmt::Display for ReplayReport {
             f,
             "\nmemory of the identity state: {} bytes a user; the sorted map alone {}",
             self.resident_bytes_per_user, self.floor_bytes_per_user
+        )?;
+        writeln!(
+            f,
+            "snapshot: {} bytes a user; started from in {:.2} s",
+            self.snapshot_bytes_per_user, self.snapshot_start_seconds
         )
     }
 }
@@ -203,7 +229,7 @@ mod tests {
     fn a_small_run_reports_every_row_against_its_floor() {
         let report = measure(50).unwrap();
         let ratios: Vec<bool> = report.rows.iter().map(|row| row.to_floor.is_some()).collect();
-        assert_eq!(ratios, [false, true, true, true, true]);
+        assert_eq!(ratios, [false, true, true, true, true, true, true]);
         assert!(report.to_string().contains("50 users"));
     }
 }

@@ -144,6 +144,11 @@ impl Disk {
         }
     }
 
+    /// What a peer's snapshot covers that was read before.
+    pub(crate) fn covers(&self, hash: &[u8; 32]) -> VersionVector {
+        self.joined(hash).state.vector().clone()
+    }
+
     fn joined(&self, hash: &[u8; 32]) -> snapshot::Restored {
         let incoming = self.incoming.get(hash).filter(|incoming| incoming.synced);
         let bytes = &incoming.expect("what a record names is durable").bytes;

@@ -42,7 +42,7 @@ pub enum Fact<'a> {
         /// What.
         transaction: &'a Transaction,
     },
-    /// A node is given a peer's snapshot to join.
+    /// A node has joined a peer's snapshot.
     Joins {
         /// Which host's.
         at: usize,

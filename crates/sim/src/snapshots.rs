@@ -10,7 +10,6 @@ use wire::snapshot::Encoder;
 
 use crate::{
     disk::Kept,
-    fact::Fact,
     world::{Event, World},
 };
 
@@ -95,7 +94,6 @@ impl World {
 
     fn finish(&mut self, at: usize, hash: [u8; 32]) {
         let restored = self.hosts[at].disk.finish(&hash);
-        let vector = restored.as_ref().map(|restored| restored.state.vector().clone());
         let identity = restored.and_then(|restored| {
             Identity::restore(restored.state, restored.doubts).ok().map(Box::new)
         });
@@ -103,8 +101,6 @@ impl World {
             return self.violate("a whole snapshot is a state", format!("host {at}"));
         };
         let before = self.hosts[at].node.as_ref().map_or(0, node::Node::applied_lsn);
-        let covers = vector.unwrap_or_default();
-        self.tell(&Fact::Joins { at, covers: &covers });
         self.handle(at, Input::SnapshotFinished { hash, identity });
         let joined = |node: &node::Node| node.joined_behind(before);
         self.counts.joins += u64::from(self.hosts[at].node.as_ref().is_some_and(joined));

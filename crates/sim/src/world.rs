@@ -397,8 +397,9 @@ impl World {
                     self.violate("records are dense", what);
                 }
                 self.counts.applied += 1;
-                if snapshot::decode_join(&bytes).is_some() {
-                    return;
+                if let Some(hash) = snapshot::decode_join(&bytes) {
+                    let covers = self.hosts[at].disk.covers(&hash);
+                    return self.tell(&Fact::Joins { at, covers: &covers });
                 }
                 match transaction::decode(&bytes) {
                     Ok(transaction) => {

@@ -142,6 +142,27 @@ pub const MUTATIONS: &[Mutation] = &[
         caught_by: "-p replication --test limits nothing_leaves_before_it_is_durable",
     },
     Mutation {
+        name: "who lacks what the log lost is sent what is left",
+        file: "crates/replication/src/log.rs",
+        from: "have.get(origin) < *seq)",
+        to: "have.get(origin) < *seq && *seq == 0)",
+        caught_by: "-p replication --test bootstrap who_lacks_what_the_log_lost",
+    },
+    Mutation {
+        name: "what a snapshot brought is claimed before it is durable",
+        file: "crates/replication/src/log.rs",
+        from: "Pending::Joined(self.applied.clone())));",
+        to: "Pending::Joined(self.applied.clone())));\n        self.persisted(self.base_lsn);",
+        caught_by: "-p replication --test bootstrap what_a_snapshot_brought",
+    },
+    Mutation {
+        name: "a state that is copied changes meanwhile",
+        file: "crates/crdt/src/frozen.rs",
+        from: "before.insert(key.into(), siblings.to_vec());",
+        to: "let _forgotten = siblings;",
+        caught_by: "-p crdt --test laws what_is_frozen_stays",
+    },
+    Mutation {
         name: "a wait settles on a roster that is known to be old",
         file: "crates/replication/src/wait.rs",
         from: "if self.newer_roster().is_some() {",
