@@ -210,7 +210,9 @@ fn write_statement(xml: &mut Xml, SimulatedStatement { label, position }: &Simul
         SourceLabel::Managed { arn } => (last(arn), "user-managed"),
         SourceLabel::Inline { owner_arn, name } => (name.clone(), owner_kind(owner_arn)),
         SourceLabel::Input { name } => (name.clone(), "none"),
-        SourceLabel::Session | SourceLabel::Trust => (String::new(), "none"),
+        SourceLabel::Session | SourceLabel::Trust | SourceLabel::Resource => {
+            (String::new(), "none")
+        }
     };
     xml.text("SourcePolicyId", id);
     xml.text("SourcePolicyType", kind);

@@ -193,7 +193,7 @@ impl Principal {
                 alternatives: vec![Arc::new(document)],
             });
         }
-        let layers = Layers { identity, boundary: None, session: None };
+        let layers = Layers { identity, ..Layers::default() };
         Ok(Self { layers, spoken_of })
     }
 }

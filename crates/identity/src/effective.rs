@@ -161,7 +161,8 @@ pub(crate) fn layers(identity: &Identity, caller: &Caller) -> Option<Layers> {
     }
     let session =
         caller.session.as_ref().and_then(|session| session_layer(identity, caller, session));
-    Some(Layers { identity: sources, boundary: boundary_layer(identity, entity), session })
+    let boundary = boundary_layer(identity, entity);
+    Some(Layers { identity: sources, boundary, session, guard_rails: None, resource: None })
 }
 
 /// The policies of a group, for a question about the group itself.

@@ -384,15 +384,23 @@ pub(crate) fn deny_all(kind: DocumentKind) -> Arc<Document> {
         {"Effect":"Deny","Action":"*","Resource":"*"}}"#;
     const TRUST: &str = r#"{"Version":"2012-10-17","Statement":
         {"Effect":"Deny","Principal":"*","Action":"sts:*"}}"#;
-    static DENY_ALL: LazyLock<[Arc<Document>; 2]> = LazyLock::new(|| {
-        [(IDENTITY, DocumentKind::Identity), (TRUST, DocumentKind::Trust)].map(|(text, kind)| {
+    const RESOURCE: &str = r#"{"Version":"2012-10-17","Statement":
+        {"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}}"#;
+    static DENY_ALL: LazyLock<[Arc<Document>; 3]> = LazyLock::new(|| {
+        [
+            (IDENTITY, DocumentKind::Identity),
+            (TRUST, DocumentKind::Trust),
+            (RESOURCE, DocumentKind::Resource),
+        ]
+        .map(|(text, kind)| {
             Arc::new(Document::parse(text, kind).expect("a constant that a test parses"))
         })
     });
-    let [identity, trust] = &*DENY_ALL;
+    let [identity, trust, resource] = &*DENY_ALL;
     match kind {
         DocumentKind::Identity | DocumentKind::Session => Arc::clone(identity),
         DocumentKind::Trust => Arc::clone(trust),
+        DocumentKind::Resource => Arc::clone(resource),
     }
 }
 
@@ -402,7 +410,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_denies() {
-        for kind in [DocumentKind::Identity, DocumentKind::Trust, DocumentKind::Session] {
+        for kind in [
+            DocumentKind::Identity,
+            DocumentKind::Trust,
+            DocumentKind::Session,
+            DocumentKind::Resource,
+        ] {
             let stored = parse(kind, b"\xff");
             let statements = stored.document.statements();
             assert!(statements.iter().all(|s| s.effect() == policy::Effect::Deny), "{kind:?}");

@@ -129,10 +129,8 @@ fn inputs(list: &str, texts: &[String]) -> Result<Vec<Source>, Error> {
 
 /// The condition keys that policies name, by folded key.
 fn keys(layers: &Layers) -> BTreeMap<String, String> {
-    let Layers { identity, boundary, session } = layers;
     let mut keys = BTreeMap::new();
-    let sources = identity.iter().chain(boundary.iter().flatten()).chain(session.iter().flatten());
-    for document in sources.flat_map(|source| &source.alternatives) {
+    for document in layers.sources().flat_map(|source| &source.alternatives) {
         for (fold, key) in document.context_keys() {
             keys.entry(fold).or_insert(key);
         }

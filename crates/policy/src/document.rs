@@ -12,7 +12,7 @@ use crate::{
     json::{self, Json, Member, Value},
     pattern::{Pattern, Reading},
     principal,
-    statement::{self, Actions, Effect, Resources, Statement},
+    statement::{self, Actions, Effect, Principals, Resources, Statement},
 };
 
 /// What a document is used for, which decides the elements it must and must not have.
@@ -24,6 +24,19 @@ pub enum DocumentKind {
     Trust,
     /// A session policy: as [`DocumentKind::Identity`].
     Session,
+    /// A policy of a resource: has principals and resources. `NotPrincipal` is for denials.
+    Resource,
+}
+
+impl DocumentKind {
+    /// Whether its statements may allow whoever it is attached to. A trust policy's name no
+    /// resource and would allow on every one; a resource policy's are about those they name.
+    pub(crate) fn allows_its_owner(self) -> bool {
+        match self {
+            Self::Identity | Self::Session => true,
+            Self::Trust | Self::Resource => false,
+        }
+    }
 }
 
 /// A policy document that was understood.
@@ -72,7 +85,7 @@ impl Document {
         &self.statements
     }
 
-    /// All principals of its statements, in order. Empty unless it is a trust policy.
+    /// All principals of its statements, in order. Empty unless it is a trust or resource policy.
     pub fn principals(&self) -> impl Iterator<Item = &Principal> {
         self.statements.iter().flat_map(Statement::principals)
     }
@@ -116,6 +129,7 @@ struct Elements<'a> {
     resource: Option<&'a Member>,
     not_resource: Option<&'a Member>,
     principal: Option<&'a Member>,
+    not_principal: Option<&'a Member>,
     condition: Option<&'a Json>,
 }
 
@@ -194,9 +208,25 @@ impl Parser<'_> {
                 if let Some(principal) = elements.principal {
                     return self.fail(Problem::Principal, principal.at);
                 }
-                (self.resources(&elements, json.at)?, Vec::new())
+                (self.resources(&elements, json.at)?, Principals::Any(Vec::new()))
             }
-            DocumentKind::Trust => (Resources::All, self.principals(&elements, json.at)?),
+            DocumentKind::Trust => {
+                if let Some(member) = elements.resource {
+                    return self.fail(Problem::Prohibited("Resource"), member.at);
+                }
+                if let Some(member) = elements.not_resource {
+                    return self.fail(Problem::Prohibited("NotResource"), member.at);
+                }
+                (Resources::All, self.principals(&elements, json.at)?)
+            }
+            DocumentKind::Resource => {
+                let principals = self.principals(&elements, json.at)?;
+                // AWS: it would allow everyone else, those that nobody has signed in as included.
+                if let (Effect::Allow, Some(member)) = (effect, elements.not_principal) {
+                    return self.fail(Problem::Prohibited("NotPrincipal"), member.at);
+                }
+                (self.resources(&elements, json.at)?, principals)
+            }
         };
         let conditions = match elements.condition {
             None => Vec::new(),
@@ -228,6 +258,7 @@ impl Parser<'_> {
                     DocumentKind::Trust => {
                         return self.fail(Problem::Prohibited("NotPrincipal"), member.at);
                     }
+                    DocumentKind::Resource => elements.not_principal = Some(member),
                 },
                 other => return self.syntax(Flaw::Element, other, member.at),
             }
@@ -291,16 +322,16 @@ impl Parser<'_> {
         Ok(if negated { Resources::AllBut(patterns) } else { Resources::Any(patterns) })
     }
 
-    fn principals(&self, elements: &Elements<'_>, at: usize) -> Result<Vec<Principal>, ParseError> {
-        if let Some(member) = elements.resource {
-            return self.fail(Problem::Prohibited("Resource"), member.at);
+    fn principals(&self, elements: &Elements<'_>, at: usize) -> Result<Principals, ParseError> {
+        match (elements.principal, elements.not_principal) {
+            (Some(_), Some(both)) => self.syntax(Flaw::Both, "NotPrincipal", both.at),
+            (Some(member), None) => self.principal_list(member).map(Principals::Any),
+            (None, Some(member)) => self.principal_list(member).map(Principals::AllBut),
+            (None, None) => self.fail(Problem::NoPrincipal, at),
         }
-        if let Some(member) = elements.not_resource {
-            return self.fail(Problem::Prohibited("NotResource"), member.at);
-        }
-        let Some(principal) = elements.principal else {
-            return self.fail(Problem::NoPrincipal, at);
-        };
+    }
+
+    fn principal_list(&self, principal: &Member) -> Result<Vec<Principal>, ParseError> {
         let kinds = match &principal.value.value {
             Value::String(text) if text == "*" => return Ok(vec![Principal::Anyone]),
             Value::Object(kinds) if !kinds.is_empty() => kinds,
@@ -319,11 +350,28 @@ impl Parser<'_> {
             }
             for (text, at) in texts {
                 let principal = principal::parse(&member.key, text)
+                    .and_then(|principal| self.check_principal(&member.key, text, principal))
                     .or_else(|problem| self.fail(problem, at))?;
                 principals.push(principal);
             }
         }
         Ok(principals)
+    }
+
+    /// Refuses what only resource policies may name.
+    fn check_principal(
+        &self,
+        kind: &str,
+        text: &str,
+        principal: Principal,
+    ) -> Result<Principal, Problem> {
+        match (&principal, self.kind) {
+            (Principal::Canonical(_), DocumentKind::Resource) => Ok(principal),
+            (Principal::Canonical(_), _) => {
+                Err(Problem::InvalidPrincipal { kind: kind.to_owned(), value: text.to_owned() })
+            }
+            _ => Ok(principal),
+        }
     }
 
     fn string<'j>(&self, json: &'j Json, element: &str) -> Result<&'j str, ParseError> {

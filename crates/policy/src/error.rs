@@ -111,14 +111,14 @@ pub enum Problem {
     Sid,
     /// A principal in an identity-based or session policy.
     Principal,
-    /// A principal of a trust policy that is none.
+    /// A principal of a trust or resource policy that is none.
     InvalidPrincipal {
-        /// `AWS`, `Service` or `Federated`.
+        /// `AWS`, `Service`, `Federated` or `CanonicalUser`.
         kind: String,
         /// The principal.
         value: String,
     },
-    /// A trust policy's statement without `Principal`.
+    /// A trust or resource policy's statement without `Principal`.
     NoPrincipal,
     /// An element that this kind of document must not have.
     Prohibited(&'static str),

@@ -10,8 +10,9 @@
 use std::sync::Arc;
 
 use crate::{
-    Context, Document, DocumentKind, Effect, Statement, TrustGrant,
+    Context, Document, Effect, ResourceLayer, Statement, TrustGrant,
     budget::{Budget, DECISION_STEPS_MAX},
+    resource::{Grant, is_spared},
     truth::Truth,
 };
 
@@ -45,6 +46,8 @@ pub enum SourceLabel {
     Session,
     /// The trust policy of the role in question.
     Trust,
+    /// The policy of the resource in question.
+    Resource,
     /// One that a simulation brings, such as `PolicyInputList.1`.
     Input {
         /// Its name.
@@ -64,9 +67,10 @@ pub struct Source {
     pub alternatives: Vec<Arc<Document>>,
 }
 
-/// All that limits a principal.
+/// All that grants to a principal and limits it.
 ///
-/// A boundary or session that is present and has no source allows nothing.
+/// A boundary, a session or a level of guard rails that is present and has no source allows
+/// nothing; neither do guard rails without a level.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layers {
     /// The principal's own policies and its groups'.
@@ -76,11 +80,28 @@ pub struct Layers {
     pub boundary: Option<Vec<Source>>,
     /// The session policies, if there are any.
     pub session: Option<Vec<Source>>,
+    /// The guard rails of the principal's organization, if it is in one, level by level from the
+    /// root down: in each level one must allow. AWS: service control policies.
+    pub guard_rails: Option<Vec<Vec<Source>>>,
+    /// The policy of the resource; `None` for a resource of the principal's own account that has
+    /// none.
+    pub resource: Option<ResourceLayer>,
+}
+
+impl Layers {
+    /// All their policies.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        let Self { identity, boundary, session, guard_rails, resource } = self;
+        let limits = boundary.iter().chain(session).chain(guard_rails.iter().flatten()).flatten();
+        identity.iter().chain(limits).chain(resource.iter().flat_map(|resource| &resource.sources))
+    }
 }
 
 /// A kind of policy, as far as a decision depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Layer {
+    /// Guard rails of the organization.
+    GuardRail,
     /// Identity-based policies.
     Identity,
     /// The permissions boundary.
@@ -171,27 +192,22 @@ pub struct Step {
 }
 
 /// Decides a request: an explicit deny in any layer refuses it; else every layer that is present
-/// must allow it. What [`DECISION_STEPS_MAX`] steps do not decide is refused: by the first layer
-/// with a `Deny` that may apply, else by the layer in which they ran out.
+/// must allow it, with two exceptions. A policy of a resource of the same account need not allow;
+/// if it does it stands in for the principal's identity policies when it names the principal, for
+/// all but the guard rails when it names the user, the session or anyone.
+///
+/// What [`DECISION_STEPS_MAX`] steps do not decide is refused: by the first layer with a `Deny`
+/// that may apply, else by the layer in which they ran out.
 pub fn evaluate(layers: &Layers, request: &Request<'_>) -> Decision {
     let budget = Budget::new(DECISION_STEPS_MAX);
-    trail(layers, request, Grant::Identity, &budget).into_decision()
+    trail(layers, request, None, &budget).into_decision()
 }
 
 /// Decides a request that a policy of the resource already allows: the principal's own policies can
 /// deny it and need not allow it; boundary and session must.
 pub fn evaluate_granted(layers: &Layers, request: &Request<'_>) -> Decision {
     let budget = Budget::new(DECISION_STEPS_MAX);
-    trail(layers, request, Grant::Resource, &budget).into_decision()
-}
-
-/// What gives the permission, within the limits.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Grant {
-    /// The principal's own policies.
-    Identity,
-    /// A policy of the resource.
-    Resource,
+    trail(layers, request, Some(Grant::Principal), &budget).into_decision()
 }
 
 /// A statement that made a decision, and the document it stands in.
@@ -216,34 +232,85 @@ impl Trail<'_> {
     }
 }
 
+/// One layer's policies, by how they allow together.
+#[derive(Clone, Copy)]
+enum Part<'a> {
+    /// One must allow.
+    Any(&'a [Source]),
+    /// Each must.
+    Each(&'a [Source]),
+    /// One of each level must.
+    Levels(&'a [Vec<Source>]),
+    Resource(&'a ResourceLayer),
+}
+
+impl<'a> Part<'a> {
+    fn sources(self) -> Vec<&'a Source> {
+        match self {
+            Self::Any(sources) | Self::Each(sources) => sources.iter().collect(),
+            Self::Levels(levels) => levels.iter().flatten().collect(),
+            Self::Resource(resource) => resource.sources.iter().collect(),
+        }
+    }
+
+    fn denies(self, request: &Request<'_>, budget: &Budget) -> Vec<Found<'a>> {
+        match self {
+            Self::Resource(resource) => resource.denies(request, budget),
+            Self::Any(_) | Self::Each(_) | Self::Levels(_) => {
+                let sources = self.sources().into_iter();
+                sources.flat_map(|source| source.denies(request, budget)).collect()
+            }
+        }
+    }
+
+    /// The statements that allow, none unless the whole layer does; and what a policy of the
+    /// resource grants by them.
+    fn allows(self, request: &Request<'_>, budget: &Budget) -> (Vec<Found<'a>>, Option<Grant>) {
+        let any = |sources: &'a [Source]| -> Vec<_> {
+            sources.iter().flat_map(|source| source.allows(request, budget)).collect()
+        };
+        let all = |each: Vec<Vec<Found<'a>>>| {
+            let whole = each.iter().all(|statements| !statements.is_empty());
+            if whole { each.into_iter().flatten().collect() } else { Vec::new() }
+        };
+        let found = match self {
+            Self::Any(sources) => any(sources),
+            Self::Each(sources) => all(sources.iter().map(|s| s.allows(request, budget)).collect()),
+            Self::Levels(levels) => all(levels.iter().map(|level| any(level)).collect()),
+            Self::Resource(resource) => return resource.allows(request, budget),
+        };
+        (found, None)
+    }
+}
+
 pub(crate) fn trail<'a>(
     layers: &'a Layers,
     request: &Request<'_>,
-    grant: Grant,
+    granted: Option<Grant>,
     budget: &Budget,
 ) -> Trail<'a> {
-    let Layers { identity, boundary, session } = layers;
-    let present: Vec<(Layer, &[Source])> = [
-        (Layer::Identity, Some(identity)),
-        (Layer::Boundary, boundary.as_ref()),
-        (Layer::Session, session.as_ref()),
+    let Layers { identity, boundary, session, guard_rails, resource } = layers;
+    let present: Vec<(Layer, Part<'a>)> = [
+        (Layer::GuardRail, guard_rails.as_deref().map(Part::Levels)),
+        (Layer::Resource, resource.as_ref().map(Part::Resource)),
+        (Layer::Identity, Some(Part::Any(identity))),
+        (Layer::Boundary, boundary.as_deref().map(Part::Each)),
+        (Layer::Session, session.as_deref().map(Part::Any)),
     ]
     .into_iter()
-    .filter_map(|(layer, sources)| Some((layer, sources?.as_slice())))
+    .filter_map(|(layer, part)| Some((layer, part?)))
     .collect();
-    let step = |(layer, sources): &(Layer, &[Source])| Step {
+    let step = |(layer, part): &(Layer, Part<'_>)| Step {
         layer: *layer,
         outcome: Outcome::NotAsked,
-        policies: sources.len(),
+        policies: part.sources().len(),
     };
     let mut steps: Vec<Step> = present.iter().map(step).collect();
 
     let mut denies = Vec::new();
-    for (step, (_, sources)) in steps.iter_mut().zip(&present) {
+    for (step, (_, part)) in steps.iter_mut().zip(&present) {
         let before = denies.len();
-        for source in *sources {
-            denies.extend(source.denies(request, budget));
-        }
+        denies.extend(part.denies(request, budget));
         if denies.len() > before {
             step.outcome = Outcome::Denies;
         }
@@ -253,24 +320,30 @@ pub(crate) fn trail<'a>(
         return Trail { verdict, found: denies, steps };
     }
 
-    let mut allows = Vec::new();
-    for (step, (layer, sources)) in steps.iter_mut().zip(&present) {
-        let of_sources: Vec<_> =
-            sources.iter().map(|source| source.allows(request, budget)).collect();
-        let one = of_sources.iter().any(|statements| !statements.is_empty());
-        let each = of_sources.iter().all(|statements| !statements.is_empty());
-        let allowed = match layer {
-            Layer::Identity if grant == Grant::Resource => true,
-            Layer::Boundary => one && each,
-            Layer::Identity | Layer::Session | Layer::Resource | Layer::Trust => one,
+    let (mut allows, mut granted) = (Vec::new(), granted);
+    for (step, (layer, part)) in steps.iter_mut().zip(&present) {
+        let (statements, grant) = part.allows(request, budget);
+        let needed = match part {
+            Part::Resource(resource) if !resource.is_foreign() => {
+                granted = granted.max(grant);
+                false
+            }
+            Part::Any(_) | Part::Each(_) | Part::Levels(_) | Part::Resource(_) => {
+                !is_spared(*layer, granted)
+            }
         };
-        if !allowed || budget.is_exhausted() {
+        let allowed = !statements.is_empty();
+        if (needed && !allowed) || budget.is_exhausted() {
             step.outcome = Outcome::AllowsNothing;
             let verdict = Verdict::ImplicitDeny { layer: *layer };
             return Trail { verdict, found: Vec::new(), steps };
         }
-        step.outcome = Outcome::Allows;
-        allows.extend(of_sources.into_iter().flatten());
+        step.outcome = match (allowed, layer) {
+            (true, _) => Outcome::Allows,
+            (false, Layer::Resource) => Outcome::AllowsNothing,
+            (false, _) => Outcome::NotAsked,
+        };
+        allows.extend(statements);
     }
     Trail { verdict: Verdict::Allow, found: allows, steps }
 }
@@ -278,10 +351,21 @@ pub(crate) fn trail<'a>(
 impl Source {
     /// The statements of any alternative that deny, or may.
     fn denies(&self, request: &Request<'_>, budget: &Budget) -> Vec<Found<'_>> {
+        self.denies_as(request, budget, |_| Truth::True)
+    }
+
+    /// Of the statements that are about the caller, as far as `named` knows, those that may deny.
+    pub(crate) fn denies_as(
+        &self,
+        request: &Request<'_>,
+        budget: &Budget,
+        named: impl Fn(&Statement) -> Truth,
+    ) -> Vec<Found<'_>> {
         let mut found = Vec::new();
         for document in &self.alternatives {
             for (index, statement) in document.statements().iter().enumerate() {
                 if statement.effect() == Effect::Deny
+                    && named(statement) != Truth::False
                     && statement.applies(request, budget) != Truth::False
                 {
                     found.push(self.found(document, index, statement));
@@ -297,8 +381,7 @@ impl Source {
             return Vec::new();
         }
         let first = |document: &'a Arc<Document>| {
-            // A trust policy's statements name no resource: here they would allow it on every one.
-            if document.kind() == DocumentKind::Trust {
+            if !document.kind().allows_its_owner() {
                 return None;
             }
             document.statements().iter().enumerate().find_map(|(index, statement)| {
@@ -331,13 +414,14 @@ impl Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::DocumentKind;
 
     fn layers(statements: &[String]) -> Layers {
         let text = format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(","));
         let document = Document::parse(&text, DocumentKind::Identity).unwrap();
         let label = SourceLabel::Session;
         let source = Source { label, certain: true, alternatives: vec![Arc::new(document)] };
-        Layers { identity: vec![source], boundary: None, session: None }
+        Layers { identity: vec![source], ..Layers::default() }
     }
 
     fn statement(effect: &str, resource: &str, condition: &str) -> String {
@@ -353,7 +437,7 @@ mod tests {
         let request = Request { action: "s3:GetObject", resource: "arn:aws:s3:::b/k", context };
         let within = |steps| {
             let budget = Budget::new(steps);
-            (trail(&layers, &request, Grant::Identity, &budget).verdict, budget.left())
+            (trail(&layers, &request, None, &budget).verdict, budget.left())
         };
         let (_, left) = within(DECISION_STEPS_MAX);
         let taken = DECISION_STEPS_MAX - left;
@@ -380,7 +464,7 @@ mod tests {
             let request =
                 Request { action: "s3:GetObject", resource: "arn:aws:s3:::b/k", context: &context };
             let layers = layers(&both);
-            let trail = trail(&layers, &request, Grant::Identity, &Budget::new(steps));
+            let trail = trail(&layers, &request, None, &Budget::new(steps));
             assert_ne!(trail.verdict, Verdict::Allow, "{steps}");
         }
         let (_, at, past) = around_the_limit(&[deny], &context);
@@ -400,7 +484,7 @@ mod tests {
             statements.push(statement("Allow", "*", "{}"));
             let budget = Budget::new(DECISION_STEPS_MAX);
             let layers = layers(&statements);
-            let verdict = trail(&layers, &request, Grant::Identity, &budget).verdict;
+            let verdict = trail(&layers, &request, None, &budget).verdict;
             assert!(budget.is_exhausted() && verdict != Verdict::Allow, "{effect}");
         }
         // The same patterns within the limit are decided, not refused.

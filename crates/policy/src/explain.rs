@@ -14,10 +14,10 @@ use std::{
 
 use crate::{
     Context, ContextValue, Decision, Document, DocumentKind, Effect, Layers, MatchedStatement,
-    Position, Request, Source, SourceLabel, Verdict,
+    Position, Request, Source, SourceLabel, Statement, Verdict,
     budget::{Budget, DECISION_STEPS_MAX, Scope},
     condition::Condition,
-    evaluate::{Found, Grant, Layer, Step, trail},
+    evaluate::{Found, Layer, Step, trail},
     truth::Truth,
 };
 
@@ -100,7 +100,7 @@ impl Explanation {
 /// let document = Arc::new(Document::parse(text, DocumentKind::Identity)?);
 /// let label = SourceLabel::Session;
 /// let source = Source { label, certain: true, alternatives: vec![document] };
-/// let layers = Layers { identity: vec![source], boundary: None, session: None };
+/// let layers = Layers { identity: vec![source], ..Layers::default() };
 /// let context = Context::new();
 /// let request = Request { action: "s3:GetObject", resource: "*", context: &context };
 ///
@@ -113,7 +113,7 @@ impl Explanation {
 /// # Ok::<(), policy::ParseError>(())
 /// ```
 pub fn explain(layers: &Layers, request: &Request<'_>) -> Explanation {
-    let trail = trail(layers, request, Grant::Identity, &Budget::new(DECISION_STEPS_MAX));
+    let trail = trail(layers, request, None, &Budget::new(DECISION_STEPS_MAX));
     let search = Search { layers, request, budget: &Budget::new(DECISION_STEPS_MAX) };
     let mut near_misses = match trail.verdict {
         Verdict::Allow => Vec::new(),
@@ -131,6 +131,11 @@ pub fn explain(layers: &Layers, request: &Request<'_>) -> Explanation {
         contested_keys,
         decision: trail.into_decision(),
     }
+}
+
+/// Whether a layer takes an `Allow` of such a document.
+fn may_allow(kind: DocumentKind, layer: Layer) -> bool {
+    if layer == Layer::Resource { kind == DocumentKind::Resource } else { kind.allows_its_owner() }
 }
 
 /// Where statements stand; those of one document are looked for once if they come together.
@@ -158,28 +163,46 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn sources(&self, layer: Layer) -> &'a [Source] {
-        let Layers { identity, boundary, session } = self.layers;
+    fn sources(&self, layer: Layer) -> Vec<&'a Source> {
+        let Layers { identity, boundary, session, guard_rails, resource } = self.layers;
         match layer {
-            Layer::Identity => identity,
-            Layer::Boundary => boundary.as_deref().unwrap_or_default(),
-            Layer::Session => session.as_deref().unwrap_or_default(),
-            Layer::Resource | Layer::Trust => &[],
+            Layer::GuardRail => guard_rails.iter().flatten().flatten().collect(),
+            Layer::Resource => resource.iter().flat_map(|resource| &resource.sources).collect(),
+            Layer::Identity => identity.iter().collect(),
+            Layer::Boundary => boundary.iter().flatten().collect(),
+            Layer::Session => session.iter().flatten().collect(),
+            Layer::Trust => Vec::new(),
         }
     }
 
-    /// The statements of a layer that would allow but for a few of their conditions.
+    /// Whether a layer's statement is about the caller.
+    fn names(&self, layer: Layer, statement: &Statement) -> Truth {
+        match (layer, &self.layers.resource) {
+            (Layer::Resource, Some(resource)) => resource.names_within(statement, self.budget).0,
+            _ => Truth::True,
+        }
+    }
+
+    /// The statements that would allow, but for a few of their conditions, what a layer does not. A
+    /// policy of the resource may stand in for the principal's own.
     fn near(&self, layer: Layer) -> Vec<NearMiss> {
         let scope = Scope { context: self.request.context, budget: self.budget };
         let mut tried: Vec<(Found<'a>, Vec<&'a Condition>)> = Vec::new();
-        for source in self.sources(layer) {
+        let instead = match layer {
+            Layer::Identity | Layer::Boundary | Layer::Session => Some(Layer::Resource),
+            Layer::GuardRail | Layer::Resource | Layer::Trust => None,
+        };
+        let each = |layer| self.sources(layer).into_iter().map(move |source| (layer, source));
+        let sources = [Some(layer), instead].into_iter().flatten().flat_map(each);
+        for (layer, source) in sources {
             // What a contest leaves out no condition brings in.
             let [document] = source.alternatives.as_slice() else { continue };
-            if !source.certain || document.kind() == DocumentKind::Trust {
+            if !source.certain || !may_allow(document.kind(), layer) {
                 continue;
             }
             for (index, statement) in document.statements().iter().enumerate() {
                 if statement.effect() != Effect::Allow
+                    || self.names(layer, statement) != Truth::True
                     || statement.fits(self.request, self.budget) != Truth::True
                 {
                     continue;
@@ -265,17 +288,19 @@ impl<'a> Search<'a> {
 
     fn allows(&self, context: &Context) -> bool {
         let request = Request { context, ..*self.request };
-        trail(self.layers, &request, Grant::Identity, self.budget).verdict == Verdict::Allow
+        trail(self.layers, &request, None, self.budget).verdict == Verdict::Allow
     }
 
     /// The contested policies and keys that statements about the request depend on.
     fn contested(&self) -> (Vec<SourceLabel>, Vec<String>) {
         let (mut policies, mut keys) = (Vec::new(), BTreeMap::new());
-        let layers = [Layer::Identity, Layer::Boundary, Layer::Session];
-        for source in layers.into_iter().flat_map(|layer| self.sources(layer)) {
+        let layers =
+            [Layer::GuardRail, Layer::Resource, Layer::Identity, Layer::Boundary, Layer::Session];
+        let each = |layer| self.sources(layer).into_iter().map(move |source| (layer, source));
+        for (layer, source) in layers.into_iter().flat_map(each) {
             let mut concerns = false;
             for document in &source.alternatives {
-                concerns |= self.add_unknown_keys(document, &mut keys);
+                concerns |= self.add_unknown_keys(layer, document, &mut keys);
             }
             let contested = !source.certain || source.alternatives.len() > 1;
             if concerns && contested && !policies.contains(&source.label) {
@@ -287,9 +312,15 @@ impl<'a> Search<'a> {
 
     /// Adds what a document's statements about the request ask for and nobody knows; whether it has
     /// such statements.
-    fn add_unknown_keys(&self, document: &Document, keys: &mut BTreeMap<String, String>) -> bool {
+    fn add_unknown_keys(
+        &self,
+        layer: Layer,
+        document: &Document,
+        keys: &mut BTreeMap<String, String>,
+    ) -> bool {
         let (mut concerns, mut any, mut asked) = (false, false, BTreeSet::new());
-        for statement in document.statements() {
+        let about = |statement: &&Statement| self.names(layer, statement) != Truth::False;
+        for statement in document.statements().iter().filter(about) {
             let fits = statement.fits(self.request, self.budget);
             concerns |= fits != Truth::False;
             // Then a variable of its resource is unknown: whichever of the document's keys it is.

@@ -15,7 +15,7 @@
 //! let document = Document::parse(text, DocumentKind::Identity)?;
 //! let label = SourceLabel::Managed { arn: "arn:aws:iam::123456789012:policy/home".to_owned() };
 //! let source = Source { label, certain: true, alternatives: vec![Arc::new(document)] };
-//! let layers = Layers { identity: vec![source], boundary: None, session: None };
+//! let layers = Layers { identity: vec![source], ..Layers::default() };
 //!
 //! let mut context = Context::new();
 //! context.insert("aws:username", "bob");
@@ -54,6 +54,7 @@ mod message;
 mod operand;
 mod pattern;
 mod principal;
+mod resource;
 mod statement;
 mod survey;
 mod trust;
@@ -74,6 +75,7 @@ pub use managed::{ManagedPolicy, managed};
 pub use message::denial_message;
 pub use pattern::PATTERN_CHARS_MAX;
 pub use principal::Principal;
+pub use resource::{CallerSession, ResourceLayer};
 pub use statement::{Effect, Statement};
 pub use trust::{TrustCaller, TrustGrant, evaluate_trust};
 

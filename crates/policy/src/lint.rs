@@ -170,6 +170,11 @@ impl Linter {
             }
             return;
         }
+        if let Some(at) = statement.anyone.filter(|_| conditions.is_empty()) {
+            self.add(Severity::SecurityWarning, "allow-with-any-principal", at, || {
+                "everybody, those of other accounts too, can do these actions".to_owned()
+            });
+        }
         let all = resources.is_everything();
         if actions.negated && all && conditions.is_empty() {
             self.add(Severity::Warning, "allow-with-not-action", actions.at, || {

@@ -21,7 +21,7 @@ pub fn denial_message(decision: &Decision, user_arn: &str, action: &str, resourc
         Verdict::ExplicitDeny { layer } => {
             let article = match layer {
                 Layer::Identity => "an",
-                Layer::Boundary | Layer::Session | Layer::Resource => "a",
+                Layer::GuardRail | Layer::Boundary | Layer::Session | Layer::Resource => "a",
                 Layer::Trust => "the",
             };
             format!("{refusal} with an explicit deny in {article} {layer}")
@@ -33,6 +33,7 @@ pub fn denial_message(decision: &Decision, user_arn: &str, action: &str, resourc
 impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::GuardRail => "service control policy",
             Self::Identity => "identity-based policy",
             Self::Boundary => "permissions boundary",
             Self::Session => "session policy",
@@ -51,9 +52,14 @@ mod tests {
     #[test]
     fn every_form_reads_as_awss() {
         let mut text = String::new();
-        for layer in
-            [Layer::Identity, Layer::Boundary, Layer::Session, Layer::Resource, Layer::Trust]
-        {
+        for layer in [
+            Layer::GuardRail,
+            Layer::Identity,
+            Layer::Boundary,
+            Layer::Session,
+            Layer::Resource,
+            Layer::Trust,
+        ] {
             for verdict in [Verdict::ImplicitDeny { layer }, Verdict::ExplicitDeny { layer }] {
                 let decision = Decision::new(verdict, Vec::new());
                 text += &denial_message(&decision, "U", "iam:GetUser", "R");
@@ -61,6 +67,8 @@ mod tests {
             }
         }
         expect![[r#"
+            User: U is not authorized to perform: iam:GetUser on resource: R because no service control policy allows the iam:GetUser action
+            User: U is not authorized to perform: iam:GetUser on resource: R with an explicit deny in a service control policy
             User: U is not authorized to perform: iam:GetUser on resource: R because no identity-based policy allows the iam:GetUser action
             User: U is not authorized to perform: iam:GetUser on resource: R with an explicit deny in an identity-based policy
             User: U is not authorized to perform: iam:GetUser on resource: R because no permissions boundary allows the iam:GetUser action

@@ -25,6 +25,9 @@ pub enum Principal {
     Service(String),
     /// An identity provider, by the ARN of its SAML or OIDC provider or by its host name.
     Federated(String),
+    /// An account of S3 by its canonical user id; only a resource policy names one. None here has
+    /// such an id.
+    Canonical(String),
 }
 
 impl Principal {
@@ -36,7 +39,8 @@ impl Principal {
             | Self::Account(_)
             | Self::UniqueId(_)
             | Self::Service(_)
-            | Self::Federated(_) => None,
+            | Self::Federated(_)
+            | Self::Canonical(_) => None,
         }
     }
 }
@@ -47,6 +51,7 @@ pub(crate) fn parse(kind: &str, text: &str) -> Result<Principal, Problem> {
         "AWS" => aws(text),
         "Service" => host(text).then(|| Principal::Service(text.to_owned())),
         "Federated" => federated(text),
+        "CanonicalUser" => canonical(text),
         _ => None,
     };
     let refusal = || Problem::InvalidPrincipal { kind: kind.to_owned(), value: text.to_owned() };
@@ -77,6 +82,12 @@ fn aws(text: &str) -> Option<Principal> {
         }
         _ => None,
     }
+}
+
+/// AWS: 64 hexadecimal digits.
+fn canonical(text: &str) -> Option<Principal> {
+    let id = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    id.then(|| Principal::Canonical(text.to_owned()))
 }
 
 fn federated(text: &str) -> Option<Principal> {

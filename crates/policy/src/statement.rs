@@ -37,6 +37,13 @@ pub(crate) enum Resources {
     AllBut(Vec<Pattern>),
 }
 
+/// Whom a statement is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Principals {
+    Any(Vec<Principal>),
+    AllBut(Vec<Principal>),
+}
+
 /// One statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
@@ -44,7 +51,7 @@ pub struct Statement {
     pub(crate) effect: Effect,
     pub(crate) actions: Actions,
     pub(crate) resources: Resources,
-    pub(crate) principals: Vec<Principal>,
+    pub(crate) principals: Principals,
     /// Shared with what is compiled of it.
     pub(crate) conditions: Arc<[Condition]>,
 }
@@ -60,9 +67,12 @@ impl Statement {
         self.effect
     }
 
-    /// Whom a trust policy's statement is about.
+    /// The principals that a trust or resource policy's statement names: those it is about, or with
+    /// `NotPrincipal` those it is not about.
     pub fn principals(&self) -> &[Principal] {
-        &self.principals
+        match &self.principals {
+            Principals::Any(principals) | Principals::AllBut(principals) => principals,
+        }
     }
 
     /// Whether action, resource and conditions fit the request.

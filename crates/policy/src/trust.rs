@@ -17,7 +17,7 @@ use crate::{
     truth::Truth,
 };
 
-/// Who wants to assume a role.
+/// Who wants to assume a role, or to use a resource that has a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustCaller {
     /// The caller's account.
@@ -95,7 +95,7 @@ pub fn evaluate_trust(
 }
 
 /// Whether a principal is the caller, and how directly it names it.
-fn names(
+pub(crate) fn names(
     principal: &Principal,
     bindings: &[(String, UniqueId)],
     caller: &TrustCaller,
@@ -109,7 +109,9 @@ fn names(
             let same = Truth::from(caller.arns.contains(arn));
             (same.and(bound(arn, bindings, caller)), TrustGrant::Direct)
         }
-        Principal::Service(_) | Principal::Federated(_) => (Truth::False, TrustGrant::Direct),
+        Principal::Service(_) | Principal::Federated(_) | Principal::Canonical(_) => {
+            (Truth::False, TrustGrant::Direct)
+        }
     }
 }
 

@@ -3,11 +3,12 @@
 //! `POLICY_CASES=4000000 cargo test --release -p policy --test compiled` decides four million; the
 //! seed of a disagreement is in its message and `POLICY_SEED` begins with it.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
+use model::UniqueId;
 use policy::{
-    Compiled, Context, Document, DocumentKind, Layers, Request, Source, SourceLabel, Verdict,
-    evaluate,
+    CallerSession, Compiled, Context, Document, DocumentKind, Layer, Layers, Request,
+    ResourceLayer, Source, SourceLabel, TrustCaller, Verdict, evaluate,
 };
 
 /// Decisions of an ordinary run.
@@ -97,11 +98,24 @@ const CONDITIONS: [&str; 16] = [
     r#"{"StringEquals":{"t:prefix/a":"x"}}"#,
 ];
 
+const ALL: &str = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
+const PRINCIPALS: [&str; 8] = [
+    "*",
+    "111111111111",
+    "222222222222",
+    "arn:aws:iam::111111111111:user/bob",
+    "arn:aws:iam::111111111111:role/ops",
+    "arn:aws:sts::111111111111:assumed-role/ops/s1",
+    "AIDAAAAAAAAAAAAAAAAAB",
+    "AROAAAAAAAAAAAAAAAOPS",
+];
+
 #[test]
 fn the_compiled_form_decides_as_the_interpreter_does() {
     let cases = from_environment("POLICY_CASES").unwrap_or(CASES);
     let first = from_environment("POLICY_SEED").unwrap_or(1);
     let mut seen = std::collections::BTreeMap::new();
+    let mut refusing = BTreeSet::new();
     for seed in first..first + cases.div_ceil(REQUESTS) {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let layers = layers(&mut random);
@@ -114,12 +128,23 @@ fn the_compiled_form_decides_as_the_interpreter_does() {
             let expected = evaluate(&layers, &request).verdict;
             let found = compiled.decide(&request);
             assert_eq!(found, expected, "seed {seed}: {request:?}\n{layers:#?}");
+            match expected {
+                Verdict::Allow => {}
+                Verdict::ExplicitDeny { layer } => drop(refusing.insert((layer, "explicit"))),
+                Verdict::ImplicitDeny { layer } => drop(refusing.insert((layer, "implicit"))),
+            }
             *seen.entry(kind(expected)).or_insert(0_u64) += 1;
         }
     }
     for verdict in ["allow", "explicit", "implicit"] {
         let count = seen.get(verdict).copied().unwrap_or_default();
         assert!(count * 20 > cases, "too few are {verdict} to say anything: {seen:?}");
+    }
+    // Each layer but trust refuses in both ways.
+    let layers =
+        [Layer::GuardRail, Layer::Resource, Layer::Identity, Layer::Boundary, Layer::Session];
+    for refusal in layers.into_iter().flat_map(|layer| [(layer, "explicit"), (layer, "implicit")]) {
+        assert!(refusing.contains(&refusal), "{refusal:?} is not among {refusing:?}");
     }
 }
 
@@ -230,8 +255,7 @@ fn layers(random: &mut Random) -> Layers {
         random.one_in(3).then(|| {
             let mut limit = sources(random);
             if random.one_in(2) {
-                let all = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
-                limit.push(source(vec![all], true));
+                limit.push(source(vec![ALL], true));
             }
             limit
         })
@@ -239,7 +263,84 @@ fn layers(random: &mut Random) -> Layers {
     let (boundary, session) = (limit(), limit());
     let mut identity = sources(random);
     identity.extend(sources(random));
-    Layers { identity, boundary, session }
+    let guard_rails = random.one_in(3).then(|| {
+        let mut level = || {
+            let mut level = sources(random);
+            if !random.one_in(4) {
+                level.push(source(vec![ALL], true));
+            }
+            level
+        };
+        let mut levels = vec![level(), level()];
+        levels.truncate(random.below(3) as usize);
+        levels
+    });
+    let resource = random.one_in(2).then(|| resource_layer(random));
+    Layers { identity, boundary, session, guard_rails, resource }
+}
+
+/// A resource's policy that names the caller as often as others, and may be contested.
+fn resource_layer(random: &mut Random) -> ResourceLayer {
+    let id = |text: &str| text.parse::<UniqueId>().expect("a unique id");
+    let user = TrustCaller {
+        account: "111111111111".parse().expect("twelve digits"),
+        arns: vec!["arn:aws:iam::111111111111:user/bob".to_owned()],
+        unique_id: id("AIDAAAAAAAAAAAAAAAAAB"),
+    };
+    let session = TrustCaller {
+        arns: vec![
+            "arn:aws:iam::111111111111:role/ops".to_owned(),
+            "arn:aws:sts::111111111111:assumed-role/ops/s1".to_owned(),
+        ],
+        unique_id: id("AROAAAAAAAAAAAAAAAOPS"),
+        ..user.clone()
+    };
+    let mut bindings = vec![(session.arns[0].clone(), session.unique_id)];
+    if random.one_in(2) {
+        bindings.push((user.arns[0].clone(), user.unique_id));
+    }
+    if random.one_in(4) {
+        bindings.push((session.arns[0].clone(), id("AROAAAAAAAAAAAAAOTHER")));
+    }
+    if random.one_in(2) {
+        bindings.push((session.arns[1].clone(), session.unique_id));
+    }
+    let (caller, session) = match random.below(3) {
+        0 => (user, CallerSession::None),
+        1 => (user, CallerSession::Temporary),
+        _ => (session, CallerSession::Temporary),
+    };
+    let owner = random.pick(&["111111111111", "111111111111", "222222222222"]);
+    ResourceLayer {
+        sources: (0..random.below(3)).map(|_| resource_source(random)).collect(),
+        bindings,
+        caller,
+        session,
+        owner: owner.parse().expect("twelve digits"),
+    }
+}
+
+fn resource_source(random: &mut Random) -> Source {
+    let kind = if random.one_in(10) { DocumentKind::Identity } else { DocumentKind::Resource };
+    let count = if random.one_in(4) { 2 } else { 1 };
+    let statement = |random: &mut Random| {
+        let text = statement(random);
+        if kind == DocumentKind::Identity {
+            return text;
+        }
+        let not = if text.contains(r#""Deny""#) && random.one_in(2) { "Not" } else { "" };
+        let principals: Vec<&str> =
+            (0..=random.below(3)).map(|_| random.pick(&PRINCIPALS)).collect();
+        let principals = principals.join("\",\"");
+        text.replacen('{', &format!(r#"{{"{not}Principal":{{"AWS":["{principals}"]}},"#), 1)
+    };
+    let document = |random: &mut Random| {
+        let statements: Vec<String> = (0..=random.below(4)).map(|_| statement(random)).collect();
+        let text = format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(","));
+        Arc::new(Document::parse(&text, kind).expect("only whole documents are generated"))
+    };
+    let alternatives = (0..count).map(|_| document(random)).collect();
+    Source { label: SourceLabel::Resource, certain: !random.one_in(6), alternatives }
 }
 
 fn context(random: &mut Random) -> Context {

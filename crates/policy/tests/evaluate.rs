@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use expect_test::{Expect, expect};
-use model::UniqueId;
+use model::{UniqueId, UniqueIdKind};
 use policy::{
-    Context, ContextValue, Decision, Document, DocumentKind, Layer, Layers, MatchedStatement,
-    Request, Source, SourceLabel, TrustCaller, TrustGrant, Verdict, evaluate, evaluate_trust,
-    managed,
+    CallerSession, Compiled, Context, ContextValue, Decision, Document, DocumentKind, Layer,
+    Layers, MatchedStatement, Request, ResourceLayer, Source, SourceLabel, TrustCaller, TrustGrant,
+    Verdict, evaluate, evaluate_trust, managed,
 };
 
 const ANY: &str = r#"{"Effect":"Allow","Action":"*","Resource":"*"}"#;
@@ -387,6 +387,212 @@ fn every_layer_that_is_present_must_allow() {
 }
 
 #[test]
+fn each_level_of_the_guard_rails_must_allow_whatever_else_does() {
+    let context = context();
+    let all = || vec![source(&document(&[ANY]))];
+    let read = || vec![source(&document(&[READ]))];
+    let deny = || vec![source(&document(&[ANY, DENY_DELETE]))];
+    let under = |levels: Vec<Vec<Source>>| Layers { guard_rails: Some(levels), ..identity(all()) };
+    let mut text = String::new();
+    for (name, layers) in [
+        ("all, read", under(vec![all(), read()])),
+        ("read, all", under(vec![read(), all()])),
+        ("read or all in one level", under(vec![[read(), all()].concat()])),
+        ("denies", under(vec![all(), deny()])),
+        ("an empty level", under(vec![all(), Vec::new()])),
+        ("no level", under(Vec::new())),
+        ("grants nothing", Layers { identity: read(), ..under(vec![all()]) }),
+        (
+            "a resource's policy",
+            Layers { resource: Some(bucket(&[r#""*""#], &bob())), ..under(vec![read()]) },
+        ),
+    ] {
+        for action in ["s3:GetObject", "s3:DeleteObject"] {
+            let decision = evaluate(&layers, &request(action, "*", &context));
+            text += &format!("{name}, {action}: {}\n", show(&decision));
+        }
+    }
+    expect![[r#"
+        all, read, s3:GetObject: Allow Allow #0 Allow Read Allow #0
+        all, read, s3:DeleteObject: ImplicitDeny { layer: GuardRail }
+        read, all, s3:GetObject: Allow Allow Read Allow #0 Allow #0
+        read, all, s3:DeleteObject: ImplicitDeny { layer: GuardRail }
+        read or all in one level, s3:GetObject: Allow Allow Read Allow #0 Allow #0
+        read or all in one level, s3:DeleteObject: Allow Allow #0 Allow #0
+        denies, s3:GetObject: Allow Allow #0 Allow #0 Allow #0
+        denies, s3:DeleteObject: ExplicitDeny { layer: GuardRail } Deny NoDelete
+        an empty level, s3:GetObject: ImplicitDeny { layer: GuardRail }
+        an empty level, s3:DeleteObject: ImplicitDeny { layer: GuardRail }
+        no level, s3:GetObject: ImplicitDeny { layer: GuardRail }
+        no level, s3:DeleteObject: ImplicitDeny { layer: GuardRail }
+        grants nothing, s3:GetObject: Allow Allow #0 Allow Read
+        grants nothing, s3:DeleteObject: ImplicitDeny { layer: Identity }
+        a resource's policy, s3:GetObject: Allow Allow Read Allow #0 Allow #0
+        a resource's policy, s3:DeleteObject: ImplicitDeny { layer: GuardRail }
+    "#]]
+    .assert_eq(&text);
+}
+
+#[test]
+fn a_resources_policy_grants_as_it_names_the_caller() {
+    let context = context();
+    let nothing = || identity(Vec::new());
+    let all = || vec![source(&document(&[ANY]))];
+    let callers = [("user", bob()), ("session", ops_session())];
+    let mut text = String::new();
+    for principal in [
+        r#""*""#,
+        r#"{"AWS":"111111111111"}"#,
+        r#"{"AWS":"arn:aws:iam::111111111111:user/bob"}"#,
+        r#"{"AWS":"arn:aws:iam::111111111111:role/ops"}"#,
+        r#"{"AWS":"arn:aws:sts::111111111111:assumed-role/ops/s1"}"#,
+        r#"{"AWS":["111111111111","AROAAAAAAAAAAAAAAAOPS"]}"#,
+        r#"{"AWS":"222222222222"}"#,
+        r#"{"Service":"ec2.amazonaws.com"}"#,
+    ] {
+        text += principal;
+        for (name, caller) in &callers {
+            let own = bucket(&[principal], caller);
+            let foreign = || ResourceLayer {
+                owner: "222222222222".parse().expect("twelve digits"),
+                ..own.clone()
+            };
+            let ask = |layers: Layers| {
+                let decision = evaluate(&layers, &request("s3:GetObject", "*", &context));
+                match decision.verdict {
+                    Verdict::Allow => "yes".to_owned(),
+                    Verdict::ImplicitDeny { layer } => format!("{layer:?}"),
+                    Verdict::ExplicitDeny { layer } => format!("deny by {layer:?}"),
+                }
+            };
+            let none = || Some(Vec::new());
+            text += &format!(
+                "\n  {name}: alone {}, with identity {}, in an empty boundary {}, across accounts \
+                 {}, with identity {}, and boundary {}",
+                ask(Layers { resource: Some(own.clone()), ..nothing() }),
+                ask(Layers { resource: Some(own.clone()), ..identity(all()) }),
+                ask(Layers { resource: Some(own.clone()), boundary: none(), ..identity(all()) }),
+                ask(Layers { resource: Some(foreign()), ..nothing() }),
+                ask(Layers { resource: Some(foreign()), ..identity(all()) }),
+                ask(Layers { resource: Some(foreign()), boundary: none(), ..identity(all()) }),
+            );
+        }
+        text += "\n";
+    }
+    expect![[r#"
+        "*"
+          user: alone yes, with identity yes, in an empty boundary yes, across accounts Identity, with identity yes, and boundary Boundary
+          session: alone yes, with identity yes, in an empty boundary yes, across accounts Identity, with identity yes, and boundary Boundary
+        {"AWS":"111111111111"}
+          user: alone Identity, with identity yes, in an empty boundary Boundary, across accounts Identity, with identity yes, and boundary Boundary
+          session: alone Identity, with identity yes, in an empty boundary Boundary, across accounts Identity, with identity yes, and boundary Boundary
+        {"AWS":"arn:aws:iam::111111111111:user/bob"}
+          user: alone yes, with identity yes, in an empty boundary yes, across accounts Identity, with identity yes, and boundary Boundary
+          session: alone Identity, with identity yes, in an empty boundary Boundary, across accounts Resource, with identity Resource, and boundary Resource
+        {"AWS":"arn:aws:iam::111111111111:role/ops"}
+          user: alone Identity, with identity yes, in an empty boundary Boundary, across accounts Resource, with identity Resource, and boundary Resource
+          session: alone yes, with identity yes, in an empty boundary Boundary, across accounts Identity, with identity yes, and boundary Boundary
+        {"AWS":"arn:aws:sts::111111111111:assumed-role/ops/s1"}
+          user: alone Identity, with identity yes, in an empty boundary Boundary, across accounts Resource, with identity Resource, and boundary Resource
+          session: alone yes, with identity yes, in an empty boundary yes, across accounts Identity, with identity yes, and boundary Boundary
+        {"AWS":["111111111111","AROAAAAAAAAAAAAAAAOPS"]}
+          user: alone Identity, with identity yes, in an empty boundary Boundary, across accounts Identity, with identity yes, and boundary Boundary
+          session: alone yes, with identity yes, in an empty boundary Boundary, across accounts Identity, with identity yes, and boundary Boundary
+        {"AWS":"222222222222"}
+          user: alone Identity, with identity yes, in an empty boundary Boundary, across accounts Resource, with identity Resource, and boundary Resource
+          session: alone Identity, with identity yes, in an empty boundary Boundary, across accounts Resource, with identity Resource, and boundary Resource
+        {"Service":"ec2.amazonaws.com"}
+          user: alone Identity, with identity yes, in an empty boundary Boundary, across accounts Resource, with identity Resource, and boundary Resource
+          session: alone Identity, with identity yes, in an empty boundary Boundary, across accounts Resource, with identity Resource, and boundary Resource
+    "#]].assert_eq(&text);
+}
+
+#[test]
+fn who_is_not_spared_by_every_name_is_denied() {
+    let context = context();
+    let mut text = String::new();
+    for principal in [
+        r#""*""#,
+        r#"{"AWS":"111111111111"}"#,
+        r#"{"AWS":["111111111111","arn:aws:iam::111111111111:user/bob"]}"#,
+        r#"{"AWS":"arn:aws:iam::111111111111:user/bob"}"#,
+        r#"{"AWS":["111111111111","arn:aws:iam::111111111111:role/ops"]}"#,
+        r#"{"AWS":["111111111111","arn:aws:iam::111111111111:role/ops",
+            "arn:aws:sts::111111111111:assumed-role/ops/s1"]}"#,
+    ] {
+        for (name, caller) in [("user", bob()), ("session", ops_session())] {
+            let deny = format!(
+                r#"{{"Effect":"Deny","NotPrincipal":{principal},"Action":"*","Resource":"*"}}"#
+            );
+            let resource = resource_layer(&[&deny], &caller);
+            let layers =
+                Layers { resource: Some(resource), ..identity(vec![source(&document(&[ANY]))]) };
+            let decision = evaluate(&layers, &request("s3:GetObject", "*", &context));
+            text += &format!("{name}: {:<40} {principal}\n", show(&decision));
+        }
+    }
+    expect![[r#"
+        user: Allow Allow #0                           "*"
+        session: Allow Allow #0                           "*"
+        user: ExplicitDeny { layer: Resource } Deny #0 {"AWS":"111111111111"}
+        session: ExplicitDeny { layer: Resource } Deny #0 {"AWS":"111111111111"}
+        user: Allow Allow #0                           {"AWS":["111111111111","arn:aws:iam::111111111111:user/bob"]}
+        session: ExplicitDeny { layer: Resource } Deny #0 {"AWS":["111111111111","arn:aws:iam::111111111111:user/bob"]}
+        user: ExplicitDeny { layer: Resource } Deny #0 {"AWS":"arn:aws:iam::111111111111:user/bob"}
+        session: ExplicitDeny { layer: Resource } Deny #0 {"AWS":"arn:aws:iam::111111111111:user/bob"}
+        user: ExplicitDeny { layer: Resource } Deny #0 {"AWS":["111111111111","arn:aws:iam::111111111111:role/ops"]}
+        session: ExplicitDeny { layer: Resource } Deny #0 {"AWS":["111111111111","arn:aws:iam::111111111111:role/ops"]}
+        user: ExplicitDeny { layer: Resource } Deny #0 {"AWS":["111111111111","arn:aws:iam::111111111111:role/ops",
+                    "arn:aws:sts::111111111111:assumed-role/ops/s1"]}
+        session: Allow Allow #0                           {"AWS":["111111111111","arn:aws:iam::111111111111:role/ops",
+                    "arn:aws:sts::111111111111:assumed-role/ops/s1"]}
+    "#]].assert_eq(&text);
+}
+
+#[test]
+fn a_contested_resource_policy_grants_the_least_and_denies_the_most() {
+    let context = context();
+    let caller = bob();
+    let one = |principal: &str| bucket(&[principal], &caller).sources[0].alternatives[0].clone();
+    let layer = |sides: &[&str], certain| {
+        let alternatives = sides.iter().map(|side| one(side)).collect();
+        let source = Source { label: SourceLabel::Resource, certain, alternatives };
+        ResourceLayer { sources: vec![source], ..bucket(&[], &caller) }
+    };
+    let (whole, account, other) =
+        (r#""*""#, r#"{"AWS":"111111111111"}"#, r#"{"AWS":"222222222222"}"#);
+    let ask = |resource: ResourceLayer| {
+        let layers = Layers { resource: Some(resource), ..Layers::default() };
+        let allowed = evaluate(&layers, &request("s3:GetObject", "*", &context)).is_allowed();
+        let compiled = Compiled::new(&layers).decide(&request("s3:GetObject", "*", &context));
+        assert_eq!(compiled == Verdict::Allow, allowed);
+        allowed
+    };
+    assert!(ask(layer(&[whole, whole], true)));
+    assert!(!ask(layer(&[whole, account], true)));
+    assert!(!ask(layer(&[whole, other], true)));
+    assert!(!ask(layer(&[whole], false)));
+    let unbound = ResourceLayer {
+        bindings: Vec::new(),
+        ..resource_layer(
+            &[&allow_to(r#""*""#), &allow_to(r#"{"AWS":"111111111111"}"#).replace("Allow", "Deny")],
+            &caller,
+        )
+    };
+    assert!(!ask(unbound), "a deny of the account denies");
+    let contested = resource_layer(
+        &[
+            &allow_to(r#""*""#),
+            &allow_to(r#"{"AWS":"arn:aws:iam::111111111111:user/bob"}"#).replace("Allow", "Deny"),
+        ],
+        &caller,
+    );
+    let free = ResourceLayer { bindings: vec![(BOB.to_owned(), ops())], ..contested.clone() };
+    assert!(ask(free), "the name is another's");
+    assert!(!ask(ResourceLayer { bindings: Vec::new(), ..contested }), "the name may be bob's");
+}
+
+#[test]
 fn a_contested_document_allows_what_all_sides_allow_and_denies_what_any_denies() {
     let context = context();
     let (read, write) = (document(&[READ]), document(&[READ, WRITE, DENY_DELETE]));
@@ -507,6 +713,56 @@ fn ops() -> UniqueId {
 fn caller(account: &str, arns: &[&str], unique_id: UniqueId) -> TrustCaller {
     let arns = arns.iter().map(|arn| (*arn).to_owned()).collect();
     TrustCaller { account: account.parse().expect("twelve digits"), arns, unique_id }
+}
+
+const BOB: &str = "arn:aws:iam::111111111111:user/bob";
+
+fn bob() -> TrustCaller {
+    caller("111111111111", &[BOB], id("AIDAAAAAAAAAAAAAAAAAB"))
+}
+
+fn ops_session() -> TrustCaller {
+    let arns =
+        ["arn:aws:iam::111111111111:role/ops", "arn:aws:sts::111111111111:assumed-role/ops/s1"];
+    caller("111111111111", &arns, ops())
+}
+
+fn allow_to(principal: &str) -> String {
+    format!(r#"{{"Effect":"Allow","Principal":{principal},"Action":"s3:*","Resource":"*"}}"#)
+}
+
+/// The policy of a bucket of the caller's account that lets these principals do everything.
+fn bucket(principals: &[&str], caller: &TrustCaller) -> ResourceLayer {
+    let statements: Vec<String> = principals.iter().map(|one| allow_to(one)).collect();
+    let statements: Vec<&str> = statements.iter().map(String::as_str).collect();
+    if statements.is_empty() {
+        return ResourceLayer { sources: Vec::new(), ..bucket(&[r#""*""#], caller) };
+    }
+    resource_layer(&statements, caller)
+}
+
+fn resource_layer(statements: &[&str], caller: &TrustCaller) -> ResourceLayer {
+    let text = format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(","));
+    let document = Document::parse(&text, DocumentKind::Resource).expect("the policy parses");
+    let known = [
+        (BOB, bob().unique_id),
+        ("arn:aws:iam::111111111111:role/ops", ops()),
+        ("arn:aws:sts::111111111111:assumed-role/ops/s1", ops()),
+    ];
+    let known: Vec<(String, UniqueId)> =
+        known.into_iter().map(|(arn, id)| (arn.to_owned(), id)).collect();
+    let session = match caller.unique_id.kind() {
+        Some(UniqueIdKind::Role) => CallerSession::Temporary,
+        _ => CallerSession::None,
+    };
+    let alternatives = vec![Arc::new(document)];
+    ResourceLayer {
+        sources: vec![Source { label: SourceLabel::Resource, certain: true, alternatives }],
+        bindings: known,
+        caller: caller.clone(),
+        session,
+        owner: caller.account,
+    }
 }
 
 fn ask_trust(
@@ -688,7 +944,7 @@ fn source(document: &Arc<Document>) -> Source {
 }
 
 fn identity(sources: Vec<Source>) -> Layers {
-    Layers { identity: sources, boundary: None, session: None }
+    Layers { identity: sources, ..Layers::default() }
 }
 
 fn request<'a>(action: &'a str, resource: &'a str, context: &'a Context) -> Request<'a> {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use expect_test::{Expect, expect};
 use policy::{
-    Change, Context, ContextValue, Document, DocumentKind, Explanation, Layers, NEAR_CHANGES_MAX,
-    NEAR_MISSES_MAX, NearMiss, Request, Source, SourceLabel, Step, Verdict, evaluate, explain,
+    CallerSession, Change, Context, ContextValue, Document, DocumentKind, Explanation, Layers,
+    NEAR_CHANGES_MAX, NEAR_MISSES_MAX, NearMiss, Request, ResourceLayer, Source, SourceLabel, Step,
+    TrustCaller, Verdict, evaluate, explain,
 };
 
 const ALL: &str = r#"{"Sid":"All","Effect":"Allow","Action":"*","Resource":"*"}"#;
@@ -65,7 +66,7 @@ fn source(name: &str, statements: &[&str]) -> Source {
 }
 
 fn identity(statements: &[&str]) -> Layers {
-    Layers { identity: vec![source("p", statements)], boundary: None, session: None }
+    Layers { identity: vec![source("p", statements)], ..Layers::default() }
 }
 
 #[test]
@@ -222,6 +223,69 @@ fn an_explanation_is_true() {
     assert!(misses > 300 && refused > 1_000, "{misses} misses in {refused} refusals say little");
 }
 
+#[test]
+fn guard_rails_and_a_resources_policy_have_near_misses_of_their_own() {
+    let allow = |principal: &str| {
+        format!(
+            r#"{{"Effect":"Allow","Principal":{principal},"Action":"s3:*",
+                "Resource":"*","Condition":{{"Bool":{{"aws:SecureTransport":"true"}}}}}}"#
+        )
+    };
+    let other = allow(r#"{"AWS":"222222222222"}"#);
+    let own = allow(r#"{"AWS":"111111111111"}"#);
+    let whole = allow(r#""*""#);
+    let with = |statements: &[&str], owner: &str, layers: Layers| Layers {
+        resource: Some(ResourceLayer {
+            sources: vec![resource_source(statements)],
+            ..resource(owner)
+        }),
+        ..layers
+    };
+    let under = |statements: &[&str]| Layers {
+        guard_rails: Some(vec![vec![source("scp", statements)]]),
+        ..identity(&[ALL])
+    };
+    let context = Context::new();
+    let mut text = String::new();
+    for (name, layers) in [
+        ("guard rail", under(&[MFA])),
+        ("across accounts", with(&[&other, &own], "222222222222", identity(&[ALL]))),
+        ("nobody across accounts", with(&[&other], "222222222222", identity(&[ALL]))),
+        ("in place of identity", with(&[&other, &own, &whole], "111111111111", Layers::default())),
+    ] {
+        let request = Request { action: "s3:GetObject", resource: "*", context: &context };
+        let explanation = explain(&layers, &request);
+        text += &format!("{name}: {:?}\n", explanation.decision.verdict);
+        for step in &explanation.chain {
+            text += &format!("  {:?} {:?} of {}\n", step.layer, step.outcome, step.policies);
+        }
+        for miss in &explanation.near_misses {
+            let index: Vec<usize> = miss.statements.iter().map(|one| one.index).collect();
+            let keys: Vec<&str> = miss.changes.iter().map(|one| one.key.as_str()).collect();
+            text += &format!("  but for {keys:?} of statement {index:?}\n");
+        }
+    }
+    expect![[r#"
+        guard rail: ImplicitDeny { layer: GuardRail }
+          GuardRail AllowsNothing of 1
+          Identity NotAsked of 1
+          but for ["aws:MultiFactorAuthPresent"] of statement [0]
+        across accounts: ImplicitDeny { layer: Resource }
+          Resource AllowsNothing of 1
+          Identity NotAsked of 1
+          but for ["aws:SecureTransport"] of statement [1]
+        nobody across accounts: ImplicitDeny { layer: Resource }
+          Resource AllowsNothing of 1
+          Identity NotAsked of 1
+        in place of identity: ImplicitDeny { layer: Identity }
+          Resource AllowsNothing of 1
+          Identity AllowsNothing of 0
+          but for ["aws:SecureTransport"] of statement [1]
+          but for ["aws:SecureTransport"] of statement [2]
+    "#]]
+    .assert_eq(&text);
+}
+
 const CONDITIONS: [&str; 12] = [
     r#"{"Bool":{"aws:MultiFactorAuthPresent":"true"}}"#,
     r#"{"BoolIfExists":{"aws:MultiFactorAuthPresent":"false"}}"#,
@@ -238,20 +302,51 @@ const CONDITIONS: [&str; 12] = [
 ];
 
 fn generated_layers(random: &mut Random) -> Layers {
-    let mut sources = |max: u64| -> Vec<Source> {
-        let one = |random: &mut Random, name: u64| {
-            let statements: Vec<String> =
-                (0..=random.below(3)).map(|_| generated(random)).collect();
-            let texts: Vec<&str> = statements.iter().map(String::as_str).collect();
-            let certain = random.below(8) > 0;
-            Source { certain, ..source(&format!("p{name}"), &texts) }
-        };
-        (0..1 + random.below(max)).map(|name| one(random, name)).collect()
+    let identity = generated_sources(random, 3);
+    let boundary = random.one_in(4).then(|| generated_sources(random, 1));
+    let guard_rails = random.one_in(4).then(|| vec![generated_sources(random, 2)]);
+    let resource = random.one_in(3).then(|| generated_resource(random));
+    Layers { identity, boundary, session: None, guard_rails, resource }
+}
+
+fn generated_sources(random: &mut Random, max: u64) -> Vec<Source> {
+    let one = |random: &mut Random, name: u64| {
+        let statements: Vec<String> = (0..=random.below(3)).map(|_| generated(random)).collect();
+        let texts: Vec<&str> = statements.iter().map(String::as_str).collect();
+        Source { certain: !random.one_in(8), ..source(&format!("p{name}"), &texts) }
     };
-    let identity = sources(3);
-    let boundary = sources(1);
-    let limited = random.below(4) == 0;
-    Layers { identity, boundary: limited.then_some(boundary), session: None }
+    (0..1 + random.below(max)).map(|name| one(random, name)).collect()
+}
+
+fn generated_resource(random: &mut Random) -> ResourceLayer {
+    let principals = [r#""*""#, r#"{"AWS":"111111111111"}"#, r#"{"AWS":"222222222222"}"#];
+    let statement = |random: &mut Random| {
+        let principal = format!(r#"{{"Principal":{},"#, random.pick(&principals));
+        generated(random).replacen('{', &principal, 1)
+    };
+    let statements: Vec<String> = (0..=random.below(3)).map(|_| statement(random)).collect();
+    let texts: Vec<&str> = statements.iter().map(String::as_str).collect();
+    let owner = random.pick(&["111111111111", "222222222222"]);
+    ResourceLayer { sources: vec![resource_source(&texts)], ..resource(owner) }
+}
+
+/// A resource of an account without a policy, for a user of the account 111111111111.
+fn resource(owner: &str) -> ResourceLayer {
+    let account = |text: &str| text.parse().expect("twelve digits");
+    let caller = TrustCaller {
+        account: account("111111111111"),
+        arns: vec!["arn:aws:iam::111111111111:user/bob".to_owned()],
+        unique_id: "AIDAAAAAAAAAAAAAAAAAB".parse().expect("a unique id"),
+    };
+    let (sources, bindings, session) = (Vec::new(), Vec::new(), CallerSession::None);
+    ResourceLayer { sources, bindings, caller, session, owner: account(owner) }
+}
+
+fn resource_source(statements: &[&str]) -> Source {
+    let text = format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(","));
+    let document = Document::parse(&text, DocumentKind::Resource).expect("the policy parses");
+    let alternatives = vec![Arc::new(document)];
+    Source { label: SourceLabel::Resource, certain: true, alternatives }
 }
 
 fn generated(random: &mut Random) -> String {
@@ -291,6 +386,10 @@ fn generated_context(random: &mut Random) -> Context {
 struct Random(u64);
 
 impl Random {
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
     fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

@@ -219,3 +219,27 @@ fn a_hostile_document_costs_no_more_than_its_budget() {
     assert!(text.len() < model::limits::POLICY_DOCUMENT_CHARS_MAX);
     assert_eq!(lint(&text, DocumentKind::Identity), []);
 }
+
+#[test]
+fn resource_policies() {
+    let statements = [
+        r#"{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"*"}"#,
+        r#"{"Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":"s3:GetObject","Resource":"*"},
+           {"Effect":"Deny","NotPrincipal":{"AWS":"123456789012"},"Action":"s3:*","Resource":"*"}"#,
+        r#"{"Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":"s3:GetObject","Resource":"*"},
+           {"Effect":"Deny","Principal":{"AWS":"123456789012"},"Action":"s3:*","Resource":"*"}"#,
+    ];
+    let each = |statements: &&str| {
+        let text = format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#);
+        format!("{statements}\n{}", show(&text, DocumentKind::Resource))
+    };
+    expect![[r#"
+        {"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"*"}
+          1:68 security warning allow-with-any-principal: everybody, those of other accounts too, can do these actions
+        {"Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":"s3:GetObject","Resource":"*"},
+                   {"Effect":"Deny","NotPrincipal":{"AWS":"123456789012"},"Action":"s3:*","Resource":"*"}
+        {"Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":"s3:GetObject","Resource":"*"},
+                   {"Effect":"Deny","Principal":{"AWS":"123456789012"},"Action":"s3:*","Resource":"*"}
+          1:38 warning unreachable-statement: another statement denies all that this one allows
+    "#]].assert_eq(&statements.iter().map(each).collect::<String>());
+}

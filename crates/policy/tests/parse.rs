@@ -326,6 +326,48 @@ fn the_trust_policy() {
 }
 
 #[test]
+fn the_resource_policy() {
+    const HEX: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    let canonical = format!(
+        r#""Effect":"Allow","Action":"s3:*","Resource":"*","Principal":{{"CanonicalUser":"{HEX}"}}"#
+    );
+    let elements = [
+        r#""Effect":"Allow","Action":"s3:*","Resource":"*","Principal":{"AWS":"123456789012"}"#,
+        r#""Effect":"Deny","NotAction":"s3:Get*","NotResource":"arn:aws:s3:::b","Principal":"*""#,
+        r#""Effect":"Deny","Action":"s3:*","Resource":"*","NotPrincipal":{"AWS":"123456789012"}"#,
+        r#""Effect":"Allow","Action":"s3:*","Resource":"*","NotPrincipal":{"AWS":"123456789012"}"#,
+        r#""Effect":"Deny","Action":"s3:*","Resource":"*","Principal":"*","NotPrincipal":"*""#,
+        r#""Effect":"Allow","Action":"s3:*","Resource":"*""#,
+        r#""Effect":"Allow","Action":"s3:*","Principal":"*""#,
+        &canonical,
+        r#""Effect":"Allow","Action":"s3:*","Resource":"*","Principal":{"CanonicalUser":"abc"}"#,
+    ];
+    check_elements(
+        DocumentKind::Resource,
+        &elements,
+        expect![[r#"
+        ok, 1 statement(s)
+        ok, 1 statement(s)
+        ok, 1 statement(s)
+        1:87 Has prohibited field NotPrincipal
+        1:102 Syntax errors in policy. (Both `NotPrincipal`)
+        1:38 Missing required field Principal
+        1:38 Policy statement must contain resources.
+        ok, 1 statement(s)
+        1:116 Invalid principal in policy: "CanonicalUser":"abc"
+    "#]],
+    );
+    let elements = canonical.replace(r#","Resource":"*""#, "").replace("s3:*", "sts:AssumeRole");
+    check_elements(
+        DocumentKind::Trust,
+        &[&elements],
+        expect![[r#"
+        1:111 Invalid principal in policy: "CanonicalUser":"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    "#]],
+    );
+}
+
+#[test]
 fn size_is_limited() {
     let max = model::limits::POLICY_DOCUMENT_CHARS_MAX;
     let document = with(r#""Effect":"Allow","Action":"a:b","Resource":"*""#);

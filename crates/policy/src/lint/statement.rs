@@ -210,6 +210,12 @@ fn statement(json: &Json) -> Statement<'_> {
                 statement.anyone = all.iter().find(|(text, _)| *text == "*").map(|(_, at)| *at);
                 statement.principals_text = all.into_iter().map(|(text, _)| text).collect();
             }
+            "NotPrincipal" => {
+                let kinds = members(&member.value).iter().flat_map(|kind| strings(&kind.value));
+                let all = strings(&member.value).chain(kinds).map(|(text, _)| text);
+                // No principal is this word: those it names are not those that others name.
+                statement.principals_text = ["NotPrincipal"].into_iter().chain(all).collect();
+            }
             "Condition" => {
                 let operators = members(&member.value);
                 statement.empty_condition = operators.is_empty().then_some(member.value.at);

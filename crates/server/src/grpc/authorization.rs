@@ -209,6 +209,7 @@ pub(super) fn policy_name(label: SourceLabel) -> String {
         SourceLabel::Inline { owner_arn, name } => format!("{owner_arn}/inline/{name}"),
         SourceLabel::Session => "session".to_owned(),
         SourceLabel::Trust => "trust".to_owned(),
+        SourceLabel::Resource => "resource".to_owned(),
         SourceLabel::Input { name } => name,
     }
 }
