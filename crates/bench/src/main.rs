@@ -5,7 +5,7 @@
 //! this one.
 //!
 //! `replay` measures in this process what needs no cluster: what a transaction and a user cost a
-//! node. `policy` does for a decision of the policy engine.
+//! node. `policy` does for a decision of the policy engine, and for each of its operators.
 //!
 //! **Invariants.** Only what the server acknowledged counts; a refusal ends the run. Every number
 //! is printed with its setting and, in the same run, with what the bare machine can do.
@@ -20,10 +20,12 @@ mod floor;
 mod grpc;
 mod history;
 mod load;
+mod operators;
 mod policy;
 mod propagation;
 mod replay;
 mod report;
+mod workload;
 mod writes;
 
 use std::{
@@ -54,6 +56,8 @@ enum Benchmark {
     Checks,
     /// What one decision costs, compiled and interpreted; without a cluster.
     Policy,
+    /// The same decisions with nothing else, for a program that counts instructions.
+    PolicyInstructions,
     /// What a transaction costs a node in CPU, and a user in memory; without a cluster.
     Replay,
 }
@@ -98,6 +102,7 @@ async fn run(arguments: Arguments) -> Result<String, Error> {
     let json = arguments.json;
     let report = match arguments.benchmark {
         Benchmark::Policy => return print(&policy::measure()?, json),
+        Benchmark::PolicyInstructions => return policy::instructions(),
         Benchmark::Replay => return print(&replay::measure(arguments.users)?, json),
         Benchmark::Writes => {
             let run = Run::start(arguments).await?;

@@ -1,10 +1,9 @@
 //! What one decision costs in this process: the interpreter and the compiled form on the same
-//! policies and requests.
+//! policies and requests, all layers together, and each condition operator alone.
 //!
-//! Users have several policies of service wildcards, single actions and resource patterns; half of
-//! the statements have a condition in the rows that have any: source address, second factor, a
-//! tag, an age. A request comes in as text with its context made; each is decided once a round and
-//! timed alone, so that the numbers hold the clock's own cost, which is the first row.
+//! A request comes in as text with its context made; each is decided once a round and timed alone,
+//! so that the numbers hold the clock's own cost, which is the first line. What callgrind counts is
+//! `cargo run --release -p bench -- policy-instructions`, under `valgrind --tool=callgrind`.
 //!
 //! **Invariants.** Both decide every request, and a difference ends the run. One thread.
 //!
@@ -23,28 +22,15 @@ use ::policy::{
 };
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::{
+    error::Error,
+    operators::{self, OperatorRow},
+    workload::{self, Asked, CONTEXT, PRINCIPALS, Workload},
+};
 
-/// Principals of a row; their sets do not fit the first cache together.
-const PRINCIPALS: u64 = 64;
 const REQUESTS: usize = 4_096;
-/// Statements of one policy.
-const POLICY_STATEMENTS: u64 = 5;
-/// Rounds over all requests, for the compiled form and for the interpreter.
+/// Rounds over all requests, for the compiled form; the interpreter has one.
 const ROUNDS: usize = 16;
-
-const SERVICES: [&str; 10] =
-    ["s3", "ec2", "sts", "sqs", "sns", "kms", "logs", "dynamodb", "lambda", "ecr"];
-const VERBS: [&str; 8] = ["Get", "List", "Describe", "Put", "Create", "Delete", "Update", "Tag"];
-const NOUNS: [&str; 8] =
-    ["Object", "Item", "Function", "Queue", "Topic", "Image", "Stream", "Policy"];
-const CONDITIONS: [&str; 5] = [
-    r#"{"IpAddress":{"aws:SourceIp":["192.0.2.0/24","10.0.0.0/8"]}}"#,
-    r#"{"Bool":{"aws:MultiFactorAuthPresent":"true"}}"#,
-    r#"{"StringEquals":{"aws:PrincipalTag/team":["red","blue"]}}"#,
-    r#"{"StringLike":{"aws:PrincipalTag/team":"r*"}}"#,
-    r#"{"NumericLessThan":{"aws:MultiFactorAuthAge":"3600"}}"#,
-];
 
 /// One engine on one workload; times in nanoseconds.
 #[derive(Debug, Serialize)]
@@ -60,16 +46,23 @@ struct Row {
     ratio: f64,
 }
 
-/// What the requests of one workload came to.
+/// What the requests of one workload came to, and what its sets take.
 #[derive(Debug, Serialize)]
-struct Workload {
+struct Setting {
     statements: u64,
     conditions: bool,
     requests: usize,
     allowed: usize,
     denied: usize,
-    /// To compile one principal's policies.
-    compile_us: f64,
+    documents: usize,
+    /// To read one document, and to prepare it once for all principals.
+    parse_us: f64,
+    prepare_us: f64,
+    /// What one document's prepared form takes.
+    document_bytes: usize,
+    /// To build one principal's set from prepared documents, and what it takes beside them.
+    set_us: f64,
+    set_bytes: usize,
 }
 
 /// A whole run.
@@ -78,57 +71,87 @@ pub(crate) struct PolicyReport {
     benchmark: &'static str,
     /// Two readings of the clock with nothing between them.
     clock_p50_ns: u64,
-    workloads: Vec<Workload>,
+    settings: Vec<Setting>,
     rows: Vec<Row>,
+    /// Of the managed policies that every account has: to read and prepare one.
+    managed_us: f64,
+    layers: Vec<OperatorRow>,
+    operators: Vec<OperatorRow>,
 }
 
 /// Measures both engines at 10, 100 and 1,000 statements.
 pub(crate) fn measure() -> Result<PolicyReport, Error> {
     let clock = times(ROUNDS, &[(); REQUESTS], |()| ());
-    let (mut workloads, mut rows) = (Vec::new(), Vec::new());
+    let (mut settings, mut rows) = (Vec::new(), Vec::new());
     for statements in [10, 100, 1_000] {
         for conditions in [false, true] {
-            let (workload, pair) = compare(statements, conditions)?;
-            workloads.push(workload);
+            let (setting, pair) = compare(statements, conditions)?;
+            settings.push(setting);
             rows.extend(pair);
         }
     }
-    let clock_p50_ns = quantile(&clock, 50);
-    Ok(PolicyReport { benchmark: "policy", clock_p50_ns, workloads, rows })
+    Ok(PolicyReport {
+        benchmark: "policy",
+        clock_p50_ns: quantile(&clock, 50),
+        settings,
+        rows,
+        managed_us: managed_us()?,
+        layers: operators::layers()?,
+        operators: operators::operators()?,
+    })
 }
 
-fn compare(statements: u64, conditions: bool) -> Result<(Workload, [Row; 2]), Error> {
-    let mut random = Random(statements * 2 + u64::from(conditions) + 1);
-    let principals: Vec<Principal> = (0..PRINCIPALS)
-        .map(|_| Principal::new(&mut random, statements, conditions))
-        .collect::<Result<_, _>>()?;
-    let start = Instant::now();
-    let compiled: Vec<Compiled> = principals.iter().map(|p| Compiled::new(&p.layers)).collect();
-    let compile_us = start.elapsed().as_secs_f64() * 1e6 / PRINCIPALS as f64;
+/// Decides the workload of 100 statements so often that nothing else counts; how many decisions.
+pub(crate) fn instructions() -> Result<String, Error> {
+    let workload = Workload::new(100, false, REQUESTS);
+    let sets = Sets::new(&workload)?;
+    let compiled: Vec<Compiled> = sets.layers.iter().map(Compiled::new).collect();
     let context = context();
-    let asked: Vec<Asked> = (0..REQUESTS).map(|_| Asked::new(&mut random, &principals)).collect();
-    let request = |asked: &Asked| -> (Verdict, Verdict) {
-        let request = asked.request(&context);
-        let layers = &principals[asked.principal].layers;
-        (evaluate(layers, &request).verdict, compiled[asked.principal].decide(&request))
+    let decide = |asked: &Asked| {
+        black_box(compiled[asked.principal].decide(&request(asked, &context)));
     };
+    (0..ROUNDS).for_each(|_| workload.asked.iter().for_each(decide));
+    Ok(format!("{} decisions at 100 statements\n", ROUNDS * REQUESTS))
+}
+
+fn compare(statements: u64, conditions: bool) -> Result<(Setting, [Row; 2]), Error> {
+    let workload = Workload::new(statements, conditions, REQUESTS);
+    let Sets { documents, layers, parse_us } = Sets::new(&workload)?;
+    let start = Instant::now();
+    let shared: usize = documents.iter().map(|document| document.compiled_bytes()).sum();
+    let prepare_us = microseconds(start) / documents.len() as f64;
+    let start = Instant::now();
+    let compiled: Vec<Compiled> = layers.iter().map(Compiled::new).collect();
+    let set_us = microseconds(start) / PRINCIPALS as f64;
+    let context = context();
     let (mut allowed, mut denied) = (0, 0);
-    for (number, one) in asked.iter().enumerate() {
-        let (expected, found) = request(one);
-        if expected != found {
+    for (number, asked) in workload.asked.iter().enumerate() {
+        let expected = evaluate(&layers[asked.principal], &request(asked, &context)).verdict;
+        if expected != compiled[asked.principal].decide(&request(asked, &context)) {
             return Err(Error::Disagreement { request: number, statements });
         }
         allowed += usize::from(expected == Verdict::Allow);
         denied += usize::from(matches!(expected, Verdict::ExplicitDeny { layer: _ }));
     }
-    let slow = times(1, &asked, |asked| {
-        black_box(evaluate(&principals[asked.principal].layers, &asked.request(&context)));
+    let slow = times(1, &workload.asked, |asked| {
+        black_box(evaluate(&layers[asked.principal], &request(asked, &context)));
     });
-    let fast = times(ROUNDS, &asked, |asked| {
-        black_box(compiled[asked.principal].decide(&asked.request(&context)));
+    let fast = times(ROUNDS, &workload.asked, |asked| {
+        black_box(compiled[asked.principal].decide(&request(asked, &context)));
     });
-    let workload =
-        Workload { statements, conditions, requests: REQUESTS, allowed, denied, compile_us };
+    let setting = Setting {
+        statements,
+        conditions,
+        requests: REQUESTS,
+        allowed,
+        denied,
+        documents: documents.len(),
+        parse_us,
+        prepare_us,
+        document_bytes: shared / documents.len(),
+        set_us,
+        set_bytes: compiled.iter().map(Compiled::own_bytes).sum::<usize>() / compiled.len(),
+    };
     let base = quantile(&slow, 50);
     let row = |engine, times: &[u64]| Row {
         engine,
@@ -140,11 +163,73 @@ fn compare(statements: u64, conditions: bool) -> Result<(Workload, [Row; 2]), Er
         mean_ns: times.iter().sum::<u64>() / times.len().max(1) as u64,
         ratio: base as f64 / quantile(times, 50).max(1) as f64,
     };
-    Ok((workload, [row("interpreter", &slow), row("compiled", &fast)]))
+    Ok((setting, [row("interpreter", &slow), row("compiled", &fast)]))
+}
+
+/// The policies of a workload, read.
+struct Sets {
+    documents: Vec<Arc<Document>>,
+    layers: Vec<Layers>,
+    parse_us: f64,
+}
+
+impl Sets {
+    fn new(workload: &Workload) -> Result<Self, Error> {
+        let texts: Vec<String> =
+            workload.policies.iter().map(|policy| workload::document(policy)).collect();
+        let start = Instant::now();
+        let documents: Vec<Arc<Document>> = texts
+            .iter()
+            .map(|text| parse(text, DocumentKind::Identity))
+            .collect::<Result<_, _>>()?;
+        let parse_us = microseconds(start) / documents.len() as f64;
+        let source = |place: &usize| source(*place, Arc::clone(&documents[*place]));
+        let layers = |own: &Vec<usize>| Layers {
+            identity: own.iter().map(source).collect(),
+            ..Layers::default()
+        };
+        let layers = workload.principals.iter().map(layers).collect();
+        Ok(Self { documents, layers, parse_us })
+    }
+}
+
+/// To read and prepare one of the managed policies that every account has.
+fn managed_us() -> Result<f64, Error> {
+    let texts: Vec<&str> =
+        ::policy::managed().iter().map(|managed| managed.parsed.text()).collect();
+    let start = Instant::now();
+    for text in &texts {
+        black_box(parse(text, DocumentKind::Identity)?.compiled_bytes());
+    }
+    Ok(microseconds(start) / texts.len() as f64)
+}
+
+/// Reads a document that this program made.
+pub(crate) fn parse(text: &str, kind: DocumentKind) -> Result<Arc<Document>, Error> {
+    let document =
+        Document::parse(text, kind).map_err(|error| Error::History(error.to_string()))?;
+    Ok(Arc::new(document))
+}
+
+/// A managed policy that applies for certain.
+pub(crate) fn source(number: usize, document: Arc<Document>) -> Source {
+    let arn = format!("arn:aws:iam::123456789012:policy/p{number}");
+    Source { label: SourceLabel::Managed { arn }, certain: true, alternatives: vec![document] }
+}
+
+/// The request's keys.
+pub(crate) fn context() -> Context {
+    let mut context = Context::new();
+    CONTEXT.iter().for_each(|(key, value)| context.insert(key, *value));
+    context
+}
+
+fn request<'a>(asked: &'a Asked, context: &'a Context) -> Request<'a> {
+    Request { action: &asked.action, resource: &asked.resource, context }
 }
 
 /// How long each item took in each round, sorted, after one round that does not count.
-fn times<T>(rounds: usize, items: &[T], work: impl Fn(&T)) -> Vec<u64> {
+pub(crate) fn times<T>(rounds: usize, items: &[T], work: impl Fn(&T)) -> Vec<u64> {
     let mut times = Vec::with_capacity(rounds * items.len());
     for round in 0..=rounds {
         for item in items {
@@ -164,137 +249,23 @@ fn nanoseconds(elapsed: Duration) -> u64 {
     u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn quantile(sorted: &[u64], percent: usize) -> u64 {
+fn microseconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e6
+}
+
+pub(crate) fn quantile(sorted: &[u64], percent: usize) -> u64 {
     sorted.get(sorted.len() * percent / 100).copied().unwrap_or_default()
-}
-
-/// One principal's policies, and what they speak of.
-struct Principal {
-    layers: Layers,
-    /// Action and resource of each statement, without wildcards.
-    spoken_of: Vec<(String, String)>,
-}
-
-impl Principal {
-    fn new(random: &mut Random, statements: u64, conditions: bool) -> Result<Self, Error> {
-        let mut spoken_of = Vec::new();
-        let mut identity = Vec::new();
-        for number in 0..statements / POLICY_STATEMENTS {
-            let texts: Vec<String> = (0..POLICY_STATEMENTS)
-                .map(|_| statement(random, conditions, &mut spoken_of))
-                .collect();
-            let text = format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, texts.join(","));
-            let document = Document::parse(&text, DocumentKind::Identity)
-                .map_err(|error| Error::History(error.to_string()))?;
-            let arn = format!("arn:aws:iam::123456789012:policy/p{number}");
-            identity.push(Source {
-                label: SourceLabel::Managed { arn },
-                certain: true,
-                alternatives: vec![Arc::new(document)],
-            });
-        }
-        let layers = Layers { identity, ..Layers::default() };
-        Ok(Self { layers, spoken_of })
-    }
-}
-
-fn statement(
-    random: &mut Random,
-    conditions: bool,
-    spoken_of: &mut Vec<(String, String)>,
-) -> String {
-    let effect = if random.below(20) == 0 { "Deny" } else { "Allow" };
-    let (service, verb, noun) = (random.pick(&SERVICES), random.pick(&VERBS), random.pick(&NOUNS));
-    let name = random.below(400);
-    let action = match random.below(6) {
-        0 => format!("{service}:*"),
-        1 | 2 => format!("{service}:{verb}*"),
-        _ => format!("{service}:{verb}{noun}"),
-    };
-    let base = format!("arn:aws:{service}:eu-west-1:123456789012:thing-{name}");
-    let resource = match random.below(6) {
-        0 => format!("arn:aws:{service}:*:*:thing-{name}*"),
-        1 => base.clone(),
-        _ => format!("{base}/*"),
-    };
-    spoken_of.push((format!("{service}:{verb}{noun}"), format!("{base}/part-{name}")));
-    let condition = if conditions && random.below(2) == 0 {
-        format!(r#","Condition":{}"#, random.pick(&CONDITIONS))
-    } else {
-        String::new()
-    };
-    format!(
-        r#"{{"Effect":"{effect}","Action":["{action}","{service}:Head{noun}"],
-            "Resource":"{resource}"{condition}}}"#
-    )
-}
-
-/// One question.
-struct Asked {
-    principal: usize,
-    action: String,
-    resource: String,
-}
-
-impl Asked {
-    fn new(random: &mut Random, principals: &[Principal]) -> Self {
-        let principal = random.below(PRINCIPALS) as usize;
-        let spoken_of = &principals[principal].spoken_of;
-        let (action, resource) = &spoken_of[random.below(spoken_of.len() as u64) as usize];
-        let resource = match random.below(3) {
-            0 => format!("{resource}-{}", random.below(1_000)),
-            1 => resource.clone(),
-            _ => resource.replace("thing-", "other-"),
-        };
-        Self { principal, action: action.clone(), resource }
-    }
-
-    fn request<'a>(&'a self, context: &'a Context) -> Request<'a> {
-        Request { action: &self.action, resource: &self.resource, context }
-    }
-}
-
-fn context() -> Context {
-    let mut context = Context::new();
-    context.insert("aws:SourceIp", "192.0.2.7");
-    context.insert("aws:MultiFactorAuthPresent", "true");
-    context.insert("aws:MultiFactorAuthAge", "1200");
-    context.insert("aws:PrincipalTag/team", "red");
-    context.insert("aws:username", "bob");
-    context.insert("aws:PrincipalArn", "arn:aws:iam::123456789012:user/bob");
-    context.insert("aws:CurrentTime", "2026-01-01T00:00:00Z");
-    context.insert("aws:SecureTransport", "true");
-    context
-}
-
-/// A small generator of numbers: xorshift.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % bound
-    }
-
-    fn pick(&mut self, from: &[&'static str]) -> &'static str {
-        from[self.below(from.len() as u64) as usize]
-    }
 }
 
 impl fmt::Display for PolicyReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { benchmark: _, clock_p50_ns, workloads, rows } = self;
+        let Self { benchmark: _, clock_p50_ns, settings, rows, managed_us, layers, operators } =
+            self;
         writeln!(f, "policy: one thread; the clock itself takes {clock_p50_ns} ns\n")?;
-        for Workload { statements, conditions, requests, allowed, denied, compile_us } in workloads
-        {
-            writeln!(
-                f,
-                "{statements} statements, conditions {conditions}: of {requests} requests \
-                 {allowed} allowed, {denied} denied explicitly; {compile_us:.1} us to compile"
-            )?;
+        for setting in settings {
+            writeln!(f, "{setting}")?;
         }
+        writeln!(f, "a managed policy: {managed_us:.1} us to read and prepare")?;
         let heads = ["p50 ns", "p90 ns", "p99 ns", "mean ns", "ratio"];
         write!(f, "\n{:<14}{:>12}{:>12}", "engine", "statements", "conditions")?;
         heads.iter().try_for_each(|head| write!(f, "{head:>11}"))?;
@@ -306,6 +277,25 @@ impl fmt::Display for PolicyReport {
                  {mean_ns:>11}{ratio:>11.1}"
             )?;
         }
+        for (head, rows) in [("layers, 100 statements", layers), ("one statement with", operators)]
+        {
+            writeln!(f, "\n{head:<44}{:>11}{:>11}{:>11}", "p50 ns", "p90 ns", "p99 ns")?;
+            rows.iter().try_for_each(|row| writeln!(f, "{row}"))?;
+        }
         Ok(())
+    }
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { statements, conditions, requests, allowed, denied, documents, .. } = self;
+        let Self { parse_us, prepare_us, document_bytes, set_us, set_bytes, .. } = self;
+        write!(
+            f,
+            "{statements} statements, conditions {conditions}: of {requests} requests {allowed} \
+             allowed, {denied} denied explicitly\n  each of {documents} documents: {parse_us:.1} \
+             us to read, {prepare_us:.1} us to prepare, {document_bytes} bytes\n  each of \
+             {PRINCIPALS} sets: {set_us:.1} us to build, {set_bytes} bytes of its own"
+        )
     }
 }

@@ -12,8 +12,9 @@ use model::fold;
 
 use crate::{
     DocumentKind, Effect, Layer, Layers, Request, ResourceLayer, Source, Verdict,
+    block::Entry,
     budget::{Budget, DECISION_STEPS_MAX, Scope},
-    index::{Asked, Builder, Index},
+    index::{Asked, Builder, Found, Index, Wanted},
     resource::{Grant, is_spared},
     truth::Truth,
 };
@@ -76,45 +77,122 @@ impl Compiled {
         let mut buffer = [0; ACTION_BYTES];
         match lower(request.action, &mut buffer) {
             Some(action) => self.decide_folded(action, request),
-            None => self.decide_folded(&fold(request.action), request),
+            None => self.decide_folded(fold(request.action).as_bytes(), request),
         }
     }
 
-    fn decide_folded(&self, action: &str, request: &Request<'_>) -> Verdict {
+    /// How many bytes it takes, beside what its documents share with all others that have them
+    /// ([`Document::compiled_bytes`](crate::Document::compiled_bytes)) and beside sources whose
+    /// documents are contested.
+    pub fn own_bytes(&self) -> usize {
+        let of_sets = |sets: &Sets| match sets {
+            Sets::Each(sets) => sets.iter().map(|set| size_of::<Set>() + set.index.bytes()).sum(),
+            Sets::Resource(sets) => {
+                let ResourceSets { whole, principal, account, contested: _, layer: _ } = &**sets;
+                size_of::<ResourceSets>() + whole.bytes() + principal.bytes() + account.bytes()
+            }
+        };
+        let all: usize = self.layers.iter().map(|(_, sets)| of_sets(sets)).sum();
+        size_of_val(&*self.layers) + all
+    }
+
+    fn decide_folded(&self, action: &[u8], request: &Request<'_>) -> Verdict {
         let budget = Budget::new(DECISION_STEPS_MAX);
-        let scope = Scope { context: request.context, budget: &budget };
-        let asked = Asked::new(action, request.resource, scope);
+        let asked = Asked::new(action, request.resource, scope(request, &budget));
+        // Who allows is asked on the way, so that each set is looked at once.
+        let (mut refusal, mut granted) = (None, None);
         for (layer, sets) in &self.layers {
-            let denies = match sets {
-                Sets::Each(sets) => sets.iter().any(|set| set.index.finds(Effect::Deny, &asked)),
-                Sets::Resource(sets) => sets.whole.finds(Effect::Deny, &asked),
+            let open = refusal.is_none() && !is_spared(*layer, granted);
+            let wanted = if open { Wanted::All } else { Wanted::Denials };
+            let allows = match sets.scan(&asked, wanted, request, &budget) {
+                Answer::Denies if budget.is_exhausted() => break,
+                Answer::Denies => return Verdict::ExplicitDeny { layer: *layer },
+                Answer::Allows(allows) => allows,
+                Answer::Grants(grant) => {
+                    granted = grant;
+                    true
+                }
             };
-            if denies {
+            if open && !allows {
+                refusal = Some(Verdict::ImplicitDeny { layer: *layer });
+            }
+        }
+        if budget.is_exhausted() {
+            return self.decide_in_order(action, request);
+        }
+        refusal.unwrap_or(Verdict::Allow)
+    }
+
+    /// Asks all who deny before any who allow: what is asked for nothing costs no steps.
+    #[cold]
+    fn decide_in_order(&self, action: &[u8], request: &Request<'_>) -> Verdict {
+        let budget = Budget::new(DECISION_STEPS_MAX);
+        let asked = Asked::new(action, request.resource, scope(request, &budget));
+        for (layer, sets) in &self.layers {
+            if let Answer::Denies = sets.scan(&asked, Wanted::Denials, request, &budget) {
                 return Verdict::ExplicitDeny { layer: *layer };
             }
         }
         let mut granted = None;
         for (layer, sets) in &self.layers {
-            let allows = match sets {
-                Sets::Resource(sets) => {
-                    let grant = sets.grant(&asked, request, &budget);
-                    if sets.layer.is_foreign() {
-                        grant.is_some()
-                    } else {
+            let allows = is_spared(*layer, granted)
+                || match sets.scan(&asked, Wanted::All, request, &budget) {
+                    Answer::Denies => false,
+                    Answer::Allows(allows) => allows,
+                    Answer::Grants(grant) => {
                         granted = grant;
                         true
                     }
-                }
-                Sets::Each(_) if is_spared(*layer, granted) => true,
-                Sets::Each(sets) => {
-                    !sets.is_empty() && sets.iter().all(|set| set.allows(&asked, request, &budget))
-                }
-            };
+                };
             if !allows || budget.is_exhausted() {
                 return Verdict::ImplicitDeny { layer: *layer };
             }
         }
         Verdict::Allow
+    }
+}
+
+fn scope<'a>(request: &Request<'a>, budget: &'a Budget) -> Scope<'a> {
+    Scope { context: request.context, budget }
+}
+
+/// What the policies of a layer come to.
+enum Answer {
+    Denies,
+    /// Whether the layer allows, if it was asked.
+    Allows(bool),
+    /// What a policy of a resource of the same account grants.
+    Grants(Option<Grant>),
+}
+
+impl Sets {
+    fn scan(
+        &self,
+        asked: &Asked<'_>,
+        wanted: Wanted,
+        request: &Request<'_>,
+        budget: &Budget,
+    ) -> Answer {
+        match self {
+            Self::Each(sets) => {
+                let (mut wanted, mut each) = (wanted, !sets.is_empty());
+                for set in sets {
+                    match set.index.scan(asked, wanted) {
+                        Found::Deny => return Answer::Denies,
+                        Found::Allow => {}
+                        Found::Nothing => {
+                            let asked = wanted == Wanted::All;
+                            each &= asked && set.contested_allows(request, budget);
+                        }
+                    }
+                    if !each {
+                        wanted = Wanted::Denials;
+                    }
+                }
+                Answer::Allows(each)
+            }
+            Self::Resource(sets) => sets.scan(asked, wanted, request, budget),
+        }
     }
 }
 
@@ -139,17 +217,17 @@ impl ResourceSets {
             let alone = source.certain && source.alternatives.len() == 1;
             for document in &source.alternatives {
                 let allows_here = alone && document.kind() == DocumentKind::Resource;
-                for statement in document.statements() {
-                    let (named, grant) = layer.names(statement);
-                    match (statement.effect(), grant) {
-                        (Effect::Deny, _) if named != Truth::False => whole.add(statement),
-                        (Effect::Allow, _) if named != Truth::True || !allows_here => {}
-                        (Effect::Allow, Grant::Whole) => whole.add(statement),
-                        (Effect::Allow, Grant::Principal) => principal.add(statement),
-                        (Effect::Allow, Grant::Account) => account.add(statement),
-                        (Effect::Deny, _) => {}
-                    }
-                }
+                let named: Vec<_> = document.statements().iter().map(|s| layer.names(s)).collect();
+                let gives = |entry: &Entry, given: Grant| {
+                    let named = named.get(entry.statement as usize);
+                    named.is_some_and(|(truth, grant)| match entry.effect {
+                        Effect::Deny => *truth != Truth::False && given == Grant::Whole,
+                        Effect::Allow => allows_here && *truth == Truth::True && *grant == given,
+                    })
+                };
+                whole.add(document.block(), |entry| gives(entry, Grant::Whole));
+                principal.add(document.block(), |entry| gives(entry, Grant::Principal));
+                account.add(document.block(), |entry| gives(entry, Grant::Account));
             }
             if source.certain && source.alternatives.len() > 1 {
                 contested.push(source.clone());
@@ -159,14 +237,33 @@ impl ResourceSets {
         Self { whole, principal, account, contested, layer: layer.clone() }
     }
 
-    /// The furthest grant.
-    fn grant(&self, asked: &Asked<'_>, request: &Request<'_>, budget: &Budget) -> Option<Grant> {
+    /// Whether it denies, else the furthest grant.
+    fn scan(
+        &self,
+        asked: &Asked<'_>,
+        wanted: Wanted,
+        request: &Request<'_>,
+        budget: &Budget,
+    ) -> Answer {
         let Self { whole, principal, account, contested, layer } = self;
-        let indexes =
-            [(whole, Grant::Whole), (principal, Grant::Principal), (account, Grant::Account)];
-        let found = indexes.into_iter().find(|(index, _)| index.finds(Effect::Allow, asked));
+        let of_whole = match whole.scan(asked, wanted) {
+            Found::Deny => return Answer::Denies,
+            Found::Allow => Some(Grant::Whole),
+            Found::Nothing => None,
+        };
+        if wanted == Wanted::Denials {
+            return Answer::Allows(false);
+        }
+        let others = [(principal, Grant::Principal), (account, Grant::Account)];
+        let of_others = || {
+            let mut found =
+                others.into_iter().filter(|(i, _)| i.scan(asked, wanted) == Found::Allow);
+            found.next().map(|(_, grant)| grant)
+        };
         let of_contested = |source| Some(layer.source_allows(source, request, budget)?.0);
-        contested.iter().map(of_contested).fold(found.map(|(_, grant)| grant), Option::max)
+        let found = of_whole.or_else(of_others);
+        let grant = contested.iter().map(of_contested).fold(found, Option::max);
+        if layer.is_foreign() { Answer::Allows(grant.is_some()) } else { Answer::Grants(grant) }
     }
 }
 
@@ -186,11 +283,7 @@ impl Set {
             let alone = source.certain && source.alternatives.len() == 1;
             for document in &source.alternatives {
                 let allows_here = alone && document.kind().allows_its_owner();
-                for statement in document.statements() {
-                    if statement.effect() == Effect::Deny || allows_here {
-                        index.add(statement);
-                    }
-                }
+                index.add(document.block(), |entry| entry.effect == Effect::Deny || allows_here);
             }
             if source.certain && source.alternatives.len() > 1 {
                 contested.push(source.clone());
@@ -199,16 +292,15 @@ impl Set {
         Self { index: index.build(), contested }
     }
 
-    fn allows(&self, asked: &Asked<'_>, request: &Request<'_>, budget: &Budget) -> bool {
-        let contested = |source: &Source| source.allows_in_all(request, budget);
-        self.index.finds(Effect::Allow, asked) || self.contested.iter().any(contested)
+    fn contested_allows(&self, request: &Request<'_>, budget: &Budget) -> bool {
+        self.contested.iter().any(|source| source.allows_in_all(request, budget))
     }
 }
 
 /// The action in lower case, unless it needs more than a buffer.
-fn lower<'b>(action: &str, buffer: &'b mut [u8; ACTION_BYTES]) -> Option<&'b str> {
+fn lower<'b>(action: &str, buffer: &'b mut [u8; ACTION_BYTES]) -> Option<&'b [u8]> {
     let lower = buffer.get_mut(..action.len()).filter(|_| action.is_ascii())?;
     lower.copy_from_slice(action.as_bytes());
     lower.make_ascii_lowercase();
-    std::str::from_utf8(lower).ok()
+    Some(lower)
 }

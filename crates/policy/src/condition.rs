@@ -11,7 +11,7 @@
 //!
 //! **Must not know:** effects, layers.
 
-use std::{cmp::Ordering, net::IpAddr};
+use std::{cmp::Ordering, net::IpAddr, sync::Arc};
 
 use model::{Timestamp, fold};
 
@@ -19,6 +19,8 @@ use crate::{
     ContextValue, Flaw, ParseError, Problem,
     budget::Scope,
     json::{Json, Value},
+    matcher::Matcher,
+    name::hash,
     operand::{Binary, Decimal, Network, parse_date},
     pattern::{Pattern, Reading},
     truth::Truth,
@@ -40,6 +42,8 @@ enum Quantifier {
 pub(crate) struct Condition {
     /// Folded.
     key: String,
+    /// The key's number.
+    number: u32,
     quantifier: Quantifier,
     if_exists: bool,
     negated: bool,
@@ -98,10 +102,15 @@ impl Condition {
 
     /// Whether the condition holds in a context.
     pub(crate) fn holds(&self, scope: Scope<'_>) -> Truth {
+        self.holds_as(scope, |value| self.test.matches(value, scope))
+    }
+
+    /// [`Self::holds`], with `matches` for the test of one value.
+    fn holds_as(&self, scope: Scope<'_>, matches: impl Fn(&str) -> Truth) -> Truth {
         if !scope.budget.spend(self.key.len()) {
             return Truth::Unknown;
         }
-        let found = scope.context.get_folded(&self.key);
+        let found = scope.context.get_numbered(&self.key, self.number);
         if let Test::Null(wanted) = &self.test {
             return match found {
                 Some(ContextValue::Unknown) => Truth::Unknown,
@@ -122,7 +131,7 @@ impl Condition {
             Some(ContextValue::Known(values)) => values,
         };
         let mut truths = values.iter().map(|value| {
-            let matched = self.test.matches(value, scope);
+            let matched = matches(value);
             if self.negated { matched.not() } else { matched }
         });
         match self.quantifier {
@@ -131,6 +140,63 @@ impl Condition {
             Quantifier::ForAll => Truth::all(truths),
             Quantifier::ForAny => Truth::any(truths),
         }
+    }
+}
+
+/// A condition prepared for many decisions: patterns of text are compared as bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Prepared {
+    conditions: Arc<[Condition]>,
+    at: usize,
+    text: Option<PreparedText>,
+}
+
+/// The patterns of a text operator.
+#[derive(Clone, Debug)]
+struct PreparedText {
+    matchers: Box<[Matcher]>,
+    /// Whether values compare without case.
+    fold: bool,
+}
+
+impl Prepared {
+    /// The conditions of a statement.
+    pub(crate) fn all(conditions: &Arc<[Condition]>) -> Box<[Self]> {
+        let text = |condition: &Condition| match &condition.test {
+            Test::Text(patterns) => Some(PreparedText {
+                matchers: patterns.iter().map(Matcher::new).collect(),
+                fold: patterns.iter().any(Pattern::folds),
+            }),
+            Test::Arn(_)
+            | Test::Binary(_)
+            | Test::Bool(_)
+            | Test::Ip(_)
+            | Test::Number(_, _)
+            | Test::Date(_, _)
+            | Test::Null(_) => None,
+        };
+        let each = |(at, condition)| Self {
+            conditions: Arc::clone(conditions),
+            at,
+            text: text(condition),
+        };
+        conditions.iter().enumerate().map(each).collect()
+    }
+
+    /// What [`Condition::holds`] gives.
+    pub(crate) fn holds(&self, scope: Scope<'_>) -> Truth {
+        // A place that is not there would be a bug here; unknown is the narrow answer.
+        let Some(condition) = self.conditions.get(self.at) else { return Truth::Unknown };
+        let Some(PreparedText { matchers, fold: folds }) = &self.text else {
+            return condition.holds(scope);
+        };
+        condition.holds_as(scope, |value| {
+            if !scope.budget.spend(value.len() + matchers.len()) {
+                return Truth::Unknown;
+            }
+            let any = |text: &str| Truth::any(matchers.iter().map(|m| m.matches(text, scope)));
+            if *folds { any(&fold(value)) } else { any(value) }
+        })
     }
 }
 
@@ -315,6 +381,7 @@ pub(crate) fn parse(
             let test = operands(operator, &values, variables)
                 .map_err(|(problem, at)| ParseError::at(problem, text, at))?;
             conditions.push(Condition {
+                number: hash(fold(&key.key).as_bytes()),
                 key: fold(&key.key),
                 quantifier: operator.quantifier,
                 if_exists: operator.if_exists,

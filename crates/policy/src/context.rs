@@ -5,9 +5,12 @@
 //!
 //! **Must not know:** which keys exist, or what they mean.
 
-use std::collections::BTreeMap;
-
 use model::fold;
+
+use crate::name::hash;
+
+/// Keys of more entries are searched by halves.
+const SCANNED_MAX: usize = 48;
 
 /// What a context holds for a key that is present.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +25,10 @@ pub enum ContextValue {
 /// The condition keys of one request. AWS: "Global condition context keys".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Context {
-    values: BTreeMap<String, ContextValue>,
+    /// In order of the keys, which are folded.
+    values: Vec<(String, ContextValue)>,
+    /// The number of each key, beside each other.
+    hashes: Vec<u32>,
     /// Folded.
     unknown_prefixes: Vec<String>,
 }
@@ -42,28 +48,65 @@ impl Context {
     pub fn insert_many<V: Into<String>>(&mut self, key: &str, values: impl IntoIterator<Item = V>) {
         let values: Vec<String> = values.into_iter().map(Into::into).collect();
         if values.is_empty() {
-            self.values.remove(&fold(key));
+            self.set(fold(key), None);
         } else {
-            self.values.insert(fold(key), ContextValue::Known(values));
+            self.set(fold(key), Some(ContextValue::Known(values)));
         }
+    }
+
+    fn set(&mut self, key: String, value: Option<ContextValue>) {
+        match (self.place(&key), value) {
+            (Ok(at), Some(value)) => {
+                if let Some((_, old)) = self.values.get_mut(at) {
+                    *old = value;
+                }
+            }
+            (Ok(at), None) => {
+                self.values.remove(at);
+                self.hashes.remove(at);
+            }
+            (Err(at), Some(value)) => {
+                self.hashes.insert(at, hash(key.as_bytes()));
+                self.values.insert(at, (key, value));
+            }
+            (Err(_), None) => {}
+        }
+    }
+
+    /// Where a folded key is, or belongs.
+    fn place(&self, key: &str) -> Result<usize, usize> {
+        self.values.binary_search_by(|(other, _)| other.as_str().cmp(key))
+    }
+
+    fn find(&self, key: &str, number: u32) -> Option<&ContextValue> {
+        if self.hashes.len() > SCANNED_MAX {
+            let at = self.place(key).ok()?;
+            return self.values.get(at).map(|(_, value)| value);
+        }
+        let alike = self.hashes.iter().zip(&self.values).filter(|(other, _)| **other == number);
+        alike.map(|(_, entry)| entry).find(|(other, _)| other == key).map(|(_, value)| value)
     }
 
     /// Says that a key's values are contested.
     pub fn insert_unknown(&mut self, key: &str) {
-        self.values.insert(fold(key), ContextValue::Unknown);
+        self.set(fold(key), Some(ContextValue::Unknown));
     }
 
     /// Says that any key which begins with `prefix` may have values that nobody knows, in place of
     /// those that it has.
     pub fn insert_unknown_under(&mut self, prefix: &str) {
         let prefix = fold(prefix);
-        self.values.retain(|key, _| !key.starts_with(&prefix));
+        self.values.retain(|(key, _)| !key.starts_with(&prefix));
+        self.hashes = self.values.iter().map(|(key, _)| hash(key.as_bytes())).collect();
         self.unknown_prefixes.push(prefix);
     }
 
     /// What a key holds, `None` if it is absent.
     pub fn get(&self, key: &str) -> Option<&ContextValue> {
-        let found = self.values.get(key).or_else(|| self.values.get(&fold(key)));
+        let found = self.find(key, hash(key.as_bytes())).or_else(|| {
+            let key = fold(key);
+            self.find(&key, hash(key.as_bytes()))
+        });
         if found.is_some() || self.unknown_prefixes.is_empty() {
             return found;
         }
@@ -74,7 +117,12 @@ impl Context {
 
     /// What a key holds that is folded already; allocates nothing.
     pub(crate) fn get_folded(&self, key: &str) -> Option<&ContextValue> {
-        self.values.get(key).or_else(|| {
+        self.get_numbered(key, hash(key.as_bytes()))
+    }
+
+    /// [`Self::get_folded`] of a key whose number is known.
+    pub(crate) fn get_numbered(&self, key: &str, number: u32) -> Option<&ContextValue> {
+        self.find(key, number).or_else(|| {
             let unknown = self.unknown_prefixes.iter().any(|prefix| key.starts_with(prefix));
             unknown.then_some(&ContextValue::Unknown)
         })
@@ -89,6 +137,26 @@ impl Context {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_keys_are_found_as_few_are() {
+        let mut context = Context::new();
+        let keys: Vec<String> =
+            (0..3 * SCANNED_MAX).map(|n| format!("k:{}", n * 7 % 150)).collect();
+        for (count, key) in keys.iter().enumerate() {
+            assert_eq!(context.get(key), None, "{key} of {count}");
+            context.insert(key, key.clone());
+            for known in keys.iter().take(count + 1) {
+                assert_eq!(context.get(known), Some(&ContextValue::Known(vec![known.clone()])));
+            }
+        }
+        assert!(context.iter().map(|(key, _)| key).is_sorted());
+        for key in &keys {
+            context.insert_many(key, Vec::<String>::new());
+            assert_eq!(context.get(key), None);
+        }
+        assert_eq!(context, Context::new());
+    }
 
     #[test]
     fn keys_ignore_case_and_empty_lists_are_absence() {

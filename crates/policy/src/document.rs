@@ -5,10 +5,14 @@
 //!
 //! **Must not know:** who a document is attached to.
 
+use std::sync::{Arc, OnceLock};
+
 use model::{UniqueId, limits::POLICY_DOCUMENT_CHARS_MAX};
 
 use crate::{
-    Flaw, ParseError, Principal, Problem, condition,
+    Flaw, ParseError, Principal, Problem,
+    block::Block,
+    condition,
     json::{self, Json, Member, Value},
     pattern::{Pattern, Reading},
     principal,
@@ -40,13 +44,24 @@ impl DocumentKind {
 }
 
 /// A policy document that was understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Document {
     text: String,
     kind: DocumentKind,
     id: Option<String>,
     statements: Vec<Statement>,
+    /// Made of the statements when it is first asked for.
+    block: OnceLock<Arc<Block>>,
 }
+
+impl PartialEq for Document {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { text, kind, id: _, statements: _, block: _ } = self;
+        (text, kind) == (&other.text, &other.kind)
+    }
+}
+
+impl Eq for Document {}
 
 impl Document {
     /// Reads a document.
@@ -83,6 +98,16 @@ impl Document {
     /// Its statements, in order.
     pub fn statements(&self) -> &[Statement] {
         &self.statements
+    }
+
+    /// Its statements, prepared for all sets of policies that it will be in.
+    pub(crate) fn block(&self) -> &Arc<Block> {
+        self.block.get_or_init(|| Arc::new(Block::new(&self.statements)))
+    }
+
+    /// How many bytes its [`Compiled`](crate::Compiled) form takes that all sets share.
+    pub fn compiled_bytes(&self) -> usize {
+        self.block().bytes()
     }
 
     /// All principals of its statements, in order. Empty unless it is a trust or resource policy.
@@ -180,7 +205,8 @@ impl Parser<'_> {
             | Value::String(_) => return self.syntax(Flaw::Type, "Statement", statement.at),
         };
         self.check_sids(&statements, statement.at)?;
-        Ok(Document { text: self.text.to_owned(), kind: self.kind, id, statements })
+        let (text, block) = (self.text.to_owned(), OnceLock::new());
+        Ok(Document { text, kind: self.kind, id, statements, block })
     }
 
     fn check_sids(&self, statements: &[Statement], at: usize) -> Result<(), ParseError> {

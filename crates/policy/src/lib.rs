@@ -36,6 +36,7 @@
 //! **Must not know:** replication, storage, who is signed in.
 #![deny(clippy::indexing_slicing, clippy::string_slice)]
 
+mod block;
 mod budget;
 mod compiled;
 mod condition;
@@ -51,6 +52,7 @@ mod lint;
 mod managed;
 mod matcher;
 mod message;
+mod name;
 mod operand;
 mod pattern;
 mod principal;

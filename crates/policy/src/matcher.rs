@@ -74,7 +74,7 @@ impl Tail {
 /// Whether `text` has the literals of `pattern` in order, the first at its beginning and the last
 /// at its end. The first place at which one is found leaves the most for those after it. UTF-8
 /// lets characters be found as bytes.
-fn stars(pattern: &[u8], text: &[u8], budget: &Budget) -> Truth {
+pub(crate) fn stars(pattern: &[u8], text: &[u8], budget: &Budget) -> Truth {
     let mut literals = pattern.split(|byte| *byte == b'*');
     let first = literals.next().unwrap_or_default();
     let last = literals.next_back().unwrap_or_default();

@@ -144,6 +144,11 @@ impl Pattern {
         }
     }
 
+    /// Whether letters compare without case.
+    pub(crate) fn folds(&self) -> bool {
+        self.fold
+    }
+
     /// Whether the whole of `text` matches.
     pub(crate) fn matches(&self, text: &str, scope: Scope<'_>) -> Truth {
         if !self.fold {

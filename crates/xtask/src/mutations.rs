@@ -295,8 +295,8 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "a grant from another account makes up for the caller's own policies",
         file: "crates/policy/src/compiled.rs",
-        from: "if sets.layer.is_foreign() {",
-        to: "if sets.layer.is_foreign() && grant.is_none() {",
+        from: "if layer.is_foreign() { Answer::Allows(grant.is_some()) }",
+        to: "if layer.is_foreign() && grant.is_none() { Answer::Allows(false) }",
         caught_by: "-p policy --test compiled the_compiled_form",
     },
     Mutation {
@@ -312,6 +312,29 @@ pub const MUTATIONS: &[Mutation] = &[
         from: "found.iter().map(|(grant, _)| *grant).min()?;",
         to: "found.iter().map(|(grant, _)| *grant).max()?;",
         caught_by: "-p policy --test evaluate a_contested_resource_policy",
+    },
+    Mutation {
+        name: "the compiled form looks for no denial once something allows",
+        file: "crates/policy/src/index.rs",
+        from: "                if !self.denies {
+                    return",
+        to: "                if self.nameless < usize::MAX {
+                    return",
+        caught_by: "-p policy --test compiled the_compiled_form",
+    },
+    Mutation {
+        name: "the compiled form takes a mark for the beginning itself",
+        file: "crates/policy/src/block.rs",
+        from: "text.strip_prefix(literal.as_bytes())",
+        to: "text.get(literal.len()..)",
+        caught_by: "-p policy --test compiled the_compiled_form",
+    },
+    Mutation {
+        name: "a prepared text is compared with case",
+        file: "crates/policy/src/condition.rs",
+        from: "if *folds { any(&fold(value)) } else { any(value) }",
+        to: "if *folds && matchers.is_empty() { any(&fold(value)) } else { any(value) }",
+        caught_by: "-p policy --test compiled the_compiled_form",
     },
     Mutation {
         name: "the compiled form forgets a level of guard rails",
