@@ -5,6 +5,8 @@ Must not know: what the answers must look like.
 
 import json
 
+from conftest import ROOT
+
 STATEMENT = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
 POLICY = json.dumps({"Version": "2012-10-17", "Statement": STATEMENT})
 TAGS = [{"Key": "team", "Value": "a"}, {"Key": "cost", "Value": "b"}]
@@ -33,6 +35,7 @@ def journey(call, account):
     simulations(call, account)
     access_keys(call)
     passwords(call)
+    ssh_public_keys(call)
     tags(call, arn)
     account_calls(call)
     sts(call, account)
@@ -219,6 +222,27 @@ def access_keys(call):
     call("UpdateAccessKey", UserName="walked", AccessKeyId=key, Status="Inactive")
     for one in (key, other):
         call("DeleteAccessKey", UserName="walked", AccessKeyId=one)
+
+
+def text(name: str) -> str:
+    """A key or certificate of the unit tests."""
+    return (ROOT / "crates/identity/testdata" / name).read_text()
+
+
+def ssh_public_keys(call):
+    """The user's SSH public keys; none stays."""
+    named = {"UserName": "walked"}
+    ids = [
+        call("UploadSSHPublicKey", **named, SSHPublicKeyBody=text(name))["SSHPublicKey"]["SSHPublicKeyId"]
+        for name in ("ssh-1.pub", "ssh-2.pub")
+    ]
+    page = call("ListSSHPublicKeys", **named, MaxItems=1)
+    call("ListSSHPublicKeys", **named, Marker=page["Marker"])
+    call("UpdateSSHPublicKey", **named, SSHPublicKeyId=ids[0], Status="Inactive")
+    for encoding in ("SSH", "PEM"):
+        call("GetSSHPublicKey", **named, SSHPublicKeyId=ids[0], Encoding=encoding)
+    for one in ids:
+        call("DeleteSSHPublicKey", **named, SSHPublicKeyId=one)
 
 
 def passwords(call):

@@ -35,8 +35,12 @@ def lines(name: str) -> set[str]:
 NOT_YET = lines("not-yet.txt")
 # Members of requests that Writ refuses, since it could not do what they say.
 REFUSED = lines("refused.txt")
-# Words of an enumeration that the action cannot mean: no access key expires.
-WORDS_REFUSED = {"UpdateAccessKey.Status is Expired"}
+# Words of an enumeration that the action cannot mean: nobody sets a credential to have expired.
+WORDS_REFUSED = {
+    f"{action}.Status is Expired" for action in ("UpdateAccessKey", "UpdateSSHPublicKey")
+}
+# Values that AWS's own answers have though its model forbids them: an MD5 is 47 characters long.
+MODEL_ERRS = {"GetSSHPublicKey.SSHPublicKey.Fingerprint", "UploadSSHPublicKey.SSHPublicKey.Fingerprint"}
 # Members of answers, by their shape, that Writ does not give.
 UNANSWERED = lines("unanswered.txt")
 
@@ -168,6 +172,7 @@ def test_answers_have_the_models_shapes(cluster):
         return aws_model.parse(operation, status, {}, body)
 
     journey(call, cluster.account_id)
+    found = [mistake for mistake in found if mistake.split(":")[0] not in MODEL_ERRS]
     assert not found, "\n".join(found)
     assert not set(ACTIONS) - called
     possible = set().union(*(aws_model.output_members(OPERATIONS[name]) for name in ACTIONS))

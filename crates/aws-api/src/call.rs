@@ -16,7 +16,7 @@ use crate::{
     form::{Form, Params, Violation},
     group, inline, instance_profile, login_profile,
     pagination::{Marker, PageRequest},
-    password_policy, policy, role, simulate, sts, tag, user,
+    password_policy, policy, role, simulate, ssh_public_key, sts, tag, user,
     xml::{self, Xml},
 };
 
@@ -46,7 +46,7 @@ impl Action {
 
 /// All actions of a service.
 fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
-    const IAM: [&[Action]; 14] = [
+    const IAM: [&[Action]; 15] = [
         user::ACTIONS,
         group::ACTIONS,
         role::ACTIONS,
@@ -61,6 +61,7 @@ fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
         instance_profile::ACTIONS,
         login_profile::ACTIONS,
         password_policy::ACTIONS,
+        ssh_public_key::ACTIONS,
     ];
     const STS: [&[Action]; 1] = [sts::ACTIONS];
     let tables: &[&[Action]] = match service {
@@ -153,6 +154,10 @@ fn write(xml: &mut Xml, reply: &Reply) {
         Reply::GetAccountPasswordPolicy(policy) => password_policy::write(xml, policy),
         Reply::CreateAccessKey(key) => access_key::write_created(xml, key),
         Reply::ListAccessKeys(keys) => access_key::write_listed(xml, keys),
+        Reply::UploadSSHPublicKey(key) | Reply::GetSSHPublicKey(key) => {
+            ssh_public_key::write_one(xml, key);
+        }
+        Reply::ListSSHPublicKeys(keys) => ssh_public_key::write_listed(xml, keys),
         Reply::ListUserTags(tags)
         | Reply::ListRoleTags(tags)
         | Reply::ListInstanceProfileTags(tags)

@@ -83,6 +83,12 @@ impl ApiError {
         policy_not_attachable: "PolicyNotAttachable" 400;
         /// A password that the account's policy refuses.
         password_policy_violation: "PasswordPolicyViolation" 400;
+        /// A public key that is malformed or otherwise invalid.
+        invalid_public_key: "InvalidPublicKey" 400;
+        /// A public key in a form that is not known.
+        unrecognized_public_key_encoding: "UnrecognizedPublicKeyEncoding" 400;
+        /// The user has the SSH public key already.
+        duplicate_ssh_public_key: "DuplicateSSHPublicKey" 400;
         /// The operation does not fit the caller's kind of user.
         invalid_user_type: "InvalidUserType" 400;
         /// Wrong MFA codes.

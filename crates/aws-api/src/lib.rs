@@ -28,6 +28,7 @@ mod service;
 mod shape;
 pub mod sigv4;
 mod simulate;
+mod ssh_public_key;
 mod sts;
 mod tag;
 mod user;

@@ -43,6 +43,15 @@ pub fn error_of(error: &Error) -> ApiError {
         Error::OnlyUsers => {
             ApiError::invalid_user_type("Only IAM Users can change their own password.")
         }
+        Error::InvalidPublicKey => ApiError::invalid_public_key(
+            "The public key is malformed, is no RSA key, or has fewer than 2048 bits.",
+        ),
+        Error::UnrecognizedPublicKeyEncoding => ApiError::unrecognized_public_key_encoding(
+            "The public key is neither in ssh-rsa format nor in PEM format.",
+        ),
+        Error::DuplicateSshPublicKey => ApiError::duplicate_ssh_public_key(
+            "The SSH public key is already associated with the specified IAM user.",
+        ),
         Error::InvalidArn { arn } => ApiError::validation(format!("ARN {arn} is not valid.")),
         Error::DurationExceedsRoleMax { max_secs: _ } => ApiError::validation(
             "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
@@ -97,6 +106,7 @@ fn already_exists(noun: Noun, name: &str) -> String {
         | Noun::RolePolicy
         | Noun::AccessKey
         | Noun::InstanceProfileRole
+        | Noun::SshPublicKey
         | Noun::Account
         | Noun::Principal
         | Noun::Membership => return format!("The {noun} {name} already exists."),
@@ -129,6 +139,7 @@ fn no_such(noun: Noun, name: &str) -> String {
             format!("The Password Policy with domain name {name} cannot be found.")
         }
         Noun::AccessKey => format!("The Access Key with id {name} cannot be found."),
+        Noun::SshPublicKey => format!("The Public Key with id {name} cannot be found."),
         Noun::Account => format!("The account with id {name} cannot be found."),
         Noun::Principal => format!("The principal {name} cannot be found."),
         Noun::Membership => format!("The user with name {name} is not in the group."),
@@ -159,6 +170,9 @@ fn in_the_way(obstacle: Obstacle) -> &'static str {
         Obstacle::AttachedPolicies => "Cannot delete entity, must detach all policies first.",
         Obstacle::InlinePolicies => "Cannot delete entity, must delete policies first.",
         Obstacle::LoginProfile => "Cannot delete entity, must delete login profile first.",
+        Obstacle::ReferencedObjects => {
+            "Cannot delete entity, must remove referenced objects first."
+        }
         Obstacle::AccessKeys => "Cannot delete entity, must delete access keys first.",
         Obstacle::Memberships => "Cannot delete entity, must remove users from group first.",
         Obstacle::InstanceProfiles => {
@@ -188,6 +202,7 @@ fn over_quota(quota: Quota) -> ApiError {
         Quota::RolesPerInstanceProfile => "InstanceSessionsPerInstanceProfile",
         Quota::PoliciesPerAccount => "PoliciesPerAccount",
         Quota::AliasesPerAccount => "AccountAliasesPerAccount",
+        Quota::SshPublicKeysPerUser => "SSHPublicKeysPerUser",
         Quota::PolicySize => "PolicySize",
         Quota::TrustPolicySize => "ACLSizePerRole",
         Quota::TagsPerEntity => {
@@ -233,7 +248,7 @@ mod tests {
         expected.assert_eq(&texts.join("\n"));
     }
 
-    const NOUNS: [Noun; 20] = [
+    const NOUNS: [Noun; 21] = [
         Noun::User,
         Noun::Group,
         Noun::Role,
@@ -254,6 +269,7 @@ mod tests {
         Noun::PasswordPolicy,
         Noun::InstanceProfile,
         Noun::InstanceProfileRole,
+        Noun::SshPublicKey,
     ];
 
     #[test]
@@ -281,7 +297,8 @@ mod tests {
                 NoSuchEntity (404): Login Profile for User X cannot be found.
                 NoSuchEntity (404): The Password Policy with domain name X cannot be found.
                 NoSuchEntity (404): Instance Profile X cannot be found.
-                NoSuchEntity (404): The role with name X is not in the instance profile."#]],
+                NoSuchEntity (404): The role with name X is not in the instance profile.
+                NoSuchEntity (404): The Public Key with id X cannot be found."#]],
         );
     }
 
@@ -322,6 +339,7 @@ mod tests {
             Obstacle::Attachments,
             Obstacle::PolicyVersions,
             Obstacle::DefaultVersion,
+            Obstacle::ReferencedObjects,
         ];
         check(
             obstacles.map(|obstacle| Error::DeleteConflict { obstacle }),
@@ -334,7 +352,8 @@ mod tests {
                 DeleteConflict (409): Cannot delete entity, must remove roles from instance profile first.
                 DeleteConflict (409): Cannot delete a policy attached to entities.
                 DeleteConflict (409): This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy.
-                DeleteConflict (409): Cannot delete the default version of a policy."#]],
+                DeleteConflict (409): Cannot delete the default version of a policy.
+                DeleteConflict (409): Cannot delete entity, must remove referenced objects first."#]],
         );
     }
 
@@ -411,6 +430,9 @@ mod tests {
                 Error::PasswordPolicyViolation { rule: PasswordRule::Unused },
                 Error::WrongPassword,
                 Error::OnlyUsers,
+                Error::InvalidPublicKey,
+                Error::UnrecognizedPublicKeyEncoding,
+                Error::DuplicateSshPublicKey,
                 Error::InvalidArn { arn: "X".to_owned() },
                 Error::DurationExceedsRoleMax { max_secs: 3600 },
                 Error::DurationExceedsChainingMax,
@@ -434,6 +456,9 @@ mod tests {
                 PasswordPolicyViolation (400): Password should not be one of the last passwords used
                 AccessDenied (403): The old password was incorrect.
                 InvalidUserType (400): Only IAM Users can change their own password.
+                InvalidPublicKey (400): The public key is malformed, is no RSA key, or has fewer than 2048 bits.
+                UnrecognizedPublicKeyEncoding (400): The public key is neither in ssh-rsa format nor in PEM format.
+                DuplicateSSHPublicKey (400): The SSH public key is already associated with the specified IAM user.
                 ValidationError (400): ARN X is not valid.
                 ValidationError (400): The requested DurationSeconds exceeds the MaxSessionDuration set for this role.
                 ValidationError (400): The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining

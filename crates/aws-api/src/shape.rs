@@ -72,6 +72,18 @@ pub(crate) const PASSWORD: Shape = Shape {
     accepts: |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}'),
 };
 
+/// AWS: `publicKeyIdType`, `serviceSpecificCredentialId`.
+pub(crate) const CREDENTIAL_ID: Shape =
+    Shape { min: 20, max: 128, pattern: r"[\w]+", accepts: is_word };
+
+/// AWS: `publicKeyMaterialType`.
+pub(crate) const PUBLIC_KEY_MATERIAL: Shape = Shape {
+    min: 1,
+    max: 16_384,
+    pattern: r"[\u0009\u000A\u000D\u0020-\u00FF]+",
+    accepts: |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}'),
+};
+
 /// AWS: `policyDocumentType`.
 pub(crate) const POLICY_DOCUMENT: Shape = Shape {
     min: 1,

@@ -10,7 +10,7 @@ use model::{AccountAlias, AccountId, GroupName, InstanceProfileName, RoleName, U
 use crate::{
     Ctx, Error, Identity, ListByPath, Listing, Rename, access_key, account, attachment, boundary,
     conflict, group, inline, instance_profile, login_profile, password_policy, policy as managed,
-    policy::PolicyArn, role, simulate, state::Writes, sts, tag, user,
+    policy::PolicyArn, role, simulate, ssh_public_key, state::Writes, sts, tag, user,
 };
 
 /// What a command comes to.
@@ -131,6 +131,8 @@ macro_rules! queries {
             CreateLoginProfile(login_profile::LoginProfile),
             /// AWS: `CreateAccessKey`.
             CreateAccessKey(access_key::NewAccessKey),
+            /// AWS: `UploadSSHPublicKey`.
+            UploadSSHPublicKey(ssh_public_key::SshPublicKey),
             $(
                 #[doc = concat!("AWS: `", stringify!($name), "`.")]
                 $name($reply),
@@ -202,6 +204,9 @@ commands! {
     CreateAccessKey(access_key::CreateAccessKey) => access_key::create;
     UpdateAccessKey(access_key::UpdateAccessKey) => access_key::update;
     DeleteAccessKey(access_key::DeleteAccessKey) => access_key::delete;
+    UploadSSHPublicKey(ssh_public_key::UploadSshPublicKey) => ssh_public_key::upload;
+    UpdateSSHPublicKey(ssh_public_key::UpdateSshPublicKey) => ssh_public_key::update;
+    DeleteSSHPublicKey(ssh_public_key::DeleteSshPublicKey) => ssh_public_key::delete;
     TagUser(tag::AddTags<UserName>) => tag::add;
     TagRole(tag::AddTags<RoleName>) => tag::add;
     TagInstanceProfile(tag::AddTags<InstanceProfileName>) => tag::add;
@@ -254,6 +259,10 @@ queries! {
         => password_policy::get;
     ListAccessKeys(access_key::ListAccessKeys) -> Listing<access_key::AccessKey>
         => access_key::list;
+    GetSSHPublicKey(ssh_public_key::GetSshPublicKey) -> ssh_public_key::SshPublicKey
+        => ssh_public_key::get;
+    ListSSHPublicKeys(ssh_public_key::ListSshPublicKeys)
+        -> Listing<ssh_public_key::SshPublicKeyMetadata> => ssh_public_key::list;
     ListUserTags(tag::ListTags<UserName>) -> Listing<tag::Tag> => tag::list;
     ListRoleTags(tag::ListTags<RoleName>) -> Listing<tag::Tag> => tag::list;
     ListInstanceProfileTags(tag::ListTags<InstanceProfileName>) -> Listing<tag::Tag> => tag::list;

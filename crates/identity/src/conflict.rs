@@ -26,9 +26,10 @@ use self::{inbox::Subject, ways::Slot};
 use crate::{
     Ctx, Error, Identity, Listing, Outcome, Page, Reply,
     field::{
-        ACCESS_KEY, ACCESS_KEY_STATUS, ATTACHMENT, BOUNDARY, DEFAULT_VERSION, DESCRIPTION, HEAD,
-        INLINE_POLICY, INSTANCE_PROFILE_ROLE, LOGIN_PROFILE, MAX_SESSION_DURATION, MEMBERSHIP,
-        NAME, PASSWORD_POLICY, PATH, POLICY_VERSION, TAG, TRUST_POLICY,
+        ACCESS_KEY, ACCESS_KEY_STATUS, ATTACHMENT, BOUNDARY, CREDENTIAL_STATUS, DEFAULT_VERSION,
+        DESCRIPTION, HEAD, INLINE_POLICY, INSTANCE_PROFILE_ROLE, LOGIN_PROFILE,
+        MAX_SESSION_DURATION, MEMBERSHIP, NAME, PASSWORD_POLICY, PATH, POLICY_VERSION,
+        SSH_PUBLIC_KEY, TAG, TRUST_POLICY,
     },
 };
 
@@ -130,6 +131,8 @@ kinds! {
     LoginProfile "login_profile" = LOGIN_PROFILE;
     PasswordPolicy "password_policy" = PASSWORD_POLICY;
     InstanceProfileRole "instance_profile_role" = INSTANCE_PROFILE_ROLE;
+    SshPublicKey "ssh_public_key" = SSH_PUBLIC_KEY;
+    CredentialStatus "credential_status" = CREDENTIAL_STATUS;
     Rivals "rivals";
     Quarantined "quarantined";
     OverLimit "over_limit";

@@ -42,6 +42,8 @@ pub enum Noun {
     AccessKey,
     /// A user's login profile, by the user's name.
     LoginProfile,
+    /// A user's SSH public key, by id.
+    SshPublicKey,
     /// An account's password policy, by the account's id.
     PasswordPolicy,
     /// An account, by id.
@@ -70,6 +72,7 @@ impl std::fmt::Display for Noun {
             Self::RolePolicy => "role policy",
             Self::AccessKey => "access key",
             Self::LoginProfile => "login profile of user",
+            Self::SshPublicKey => "SSH public key",
             Self::PasswordPolicy => "password policy of account",
             Self::Account => "account",
             Self::AccountAlias => "account alias",
@@ -90,6 +93,8 @@ pub enum Obstacle {
     AccessKeys,
     /// "must delete login profile first".
     LoginProfile,
+    /// "must remove referenced objects first": SSH public keys.
+    ReferencedObjects,
     /// "must remove users from group first".
     Memberships,
     /// "must remove roles from instance profile first".
@@ -148,6 +153,8 @@ pub enum Quota {
     SessionPolicyArns,
     /// Aliases of an account.
     AliasesPerAccount,
+    /// SSH public keys of a user.
+    SshPublicKeysPerUser,
 }
 
 impl Quota {
@@ -176,6 +183,7 @@ impl Quota {
             Self::TrustPolicySize => l::TRUST_POLICY_CHARS_MAX,
             Self::SessionPolicySize => l::SESSION_POLICY_CHARS_MAX,
             Self::AliasesPerAccount => 1,
+            Self::SshPublicKeysPerUser => l::SSH_PUBLIC_KEYS_PER_USER_MAX,
         }
     }
 
@@ -266,6 +274,15 @@ pub enum Error {
     /// AWS: `ValidationError`: the call lacks a password.
     #[error("no password is given")]
     MustSpecifyPassword,
+    /// AWS: `InvalidPublicKey`: a public key is malformed, no RSA key, or too short.
+    #[error("the public key is malformed, no RSA key, or too short")]
+    InvalidPublicKey,
+    /// AWS: `UnrecognizedPublicKeyEncoding`.
+    #[error("the public key is in no form that is known")]
+    UnrecognizedPublicKeyEncoding,
+    /// AWS: `DuplicateSSHPublicKey`.
+    #[error("the user has the SSH public key already")]
+    DuplicateSshPublicKey,
     /// AWS: `ValidationError`, "ARN … is not valid."
     #[error("ARN `{arn}` names nothing that the call takes")]
     InvalidArn {

@@ -41,12 +41,15 @@ pub mod policy;
 mod principal;
 mod read;
 pub mod role;
+mod rsa_public_key;
 pub mod simulate;
 mod small_set;
+pub mod ssh_public_key;
 mod state;
 pub mod sts;
 pub mod tag;
 pub mod user;
+mod user_credential;
 
 pub use access_key::{NewAccessKey, first_root_key, is_untouched};
 pub use authorize::authorize;

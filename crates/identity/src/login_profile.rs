@@ -14,12 +14,13 @@ use wire::v1;
 
 use crate::{
     Caller, Command, Ctx, EntityName, Error, Identity, Noun, Outcome, Principal, Reply,
-    authorize::{decide, demand_entity, demand_named, denied, resource_tags},
+    authorize::{decide, denied, resource_tags},
     entity::Entity,
     field::{LOGIN_PROFILE, USED_PASSWORD},
     password::{self, Hash, Password},
     password_policy::{PasswordRule, Rules, USED_PASSWORDS_MAX},
     state::Writes,
+    user,
 };
 
 /// Whether a user must change its password when it signs in.
@@ -117,27 +118,6 @@ impl Command {
     }
 }
 
-/// Authorizes the caller, then finds the user.
-fn find(
-    identity: &Identity,
-    ctx: &Ctx<'_>,
-    action: &str,
-    user: Option<&UserName>,
-) -> Result<Entity, Error> {
-    match (user, ctx.caller.principal) {
-        (Some(name), _) => {
-            demand_named(identity, ctx, action, name, Vec::new())?;
-            identity.may_find(ctx.caller.account, name)
-        }
-        (None, Principal::User(id)) => {
-            let entity = Entity { account: ctx.caller.account, id };
-            demand_entity(identity, ctx, action, entity, Vec::new())?;
-            Ok(entity)
-        }
-        (None, Principal::Root | Principal::Role(_)) => Err(Error::MustSpecifyUserName),
-    }
-}
-
 fn missing(identity: &Identity, user: Entity) -> Error {
     Error::NoSuchEntity { noun: Noun::LoginProfile, name: identity.face(user).name }
 }
@@ -202,7 +182,7 @@ pub(crate) fn create(
     ctx: &Ctx<'_>,
     CreateLoginProfile { user, password, reset }: &CreateLoginProfile,
 ) -> Result<Outcome, Error> {
-    let user = find(identity, ctx, "iam:CreateLoginProfile", user.as_ref())?;
+    let user = user::named_or_own(identity, ctx, "iam:CreateLoginProfile", user.as_ref())?;
     let name = identity.face(user).name;
     identity.must_be_meant(user, Noun::User, &name)?;
     let password = password.as_ref().ok_or(Error::MustSpecifyPassword)?;
@@ -230,7 +210,7 @@ pub(crate) fn get(
     ctx: &Ctx<'_>,
     OneLoginProfile { user }: &OneLoginProfile,
 ) -> Result<LoginProfile, Error> {
-    let user = find(identity, ctx, "iam:GetLoginProfile", user.as_ref())?;
+    let user = user::named_or_own(identity, ctx, "iam:GetLoginProfile", user.as_ref())?;
     let read = identity.read(&LOGIN_PROFILE, user);
     let shown = read.shown().ok_or_else(|| missing(identity, user))?;
     Ok(show(identity, user, shown))
@@ -241,7 +221,7 @@ pub(crate) fn update(
     ctx: &Ctx<'_>,
     UpdateLoginProfile { user, password, reset }: &UpdateLoginProfile,
 ) -> Result<Outcome, Error> {
-    let user = find(identity, ctx, "iam:UpdateLoginProfile", Some(user))?;
+    let user = user::named_or_own(identity, ctx, "iam:UpdateLoginProfile", Some(user))?;
     identity.must_be_meant(user, Noun::User, &identity.face(user).name)?;
     let read = identity.read(&LOGIN_PROFILE, user);
     let shown = read.shown().ok_or_else(|| missing(identity, user))?;
@@ -268,7 +248,7 @@ pub(crate) fn delete(
     ctx: &Ctx<'_>,
     OneLoginProfile { user }: &OneLoginProfile,
 ) -> Result<Outcome, Error> {
-    let user = find(identity, ctx, "iam:DeleteLoginProfile", user.as_ref())?;
+    let user = user::named_or_own(identity, ctx, "iam:DeleteLoginProfile", user.as_ref())?;
     if !identity.read(&LOGIN_PROFILE, user).is_possible() {
         return Err(missing(identity, user));
     }

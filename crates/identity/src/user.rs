@@ -14,7 +14,7 @@ use crate::{
     authorize::{demand, demand_entity, demand_named, request_tags, resource_tags},
     boundary,
     entity::{self, Entity, arn},
-    field::{ATTACHMENT, INLINE_POLICY, LOGIN_PROFILE, MEMBERSHIP, NAME, PATH},
+    field::{ATTACHMENT, INLINE_POLICY, LOGIN_PROFILE, MEMBERSHIP, NAME, PATH, SSH_PUBLIC_KEY},
     policy::PolicyArn,
     state::Writes,
     tag::{self, Tag},
@@ -92,6 +92,27 @@ pub(crate) fn show(identity: &Identity, entity: Entity) -> User {
         tags: tag::of(identity, entity),
         arn: face.arn,
         created: face.created,
+    }
+}
+
+/// Authorizes the caller for an action on a user, itself if none is named, then finds it.
+pub(crate) fn named_or_own(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    action: &str,
+    user: Option<&UserName>,
+) -> Result<Entity, Error> {
+    match (user, ctx.caller.principal) {
+        (Some(name), _) => {
+            demand_named(identity, ctx, action, name, Vec::new())?;
+            identity.may_find(ctx.caller.account, name)
+        }
+        (None, Principal::User(id)) => {
+            let entity = Entity { account: ctx.caller.account, id };
+            demand_entity(identity, ctx, action, entity, Vec::new())?;
+            Ok(entity)
+        }
+        (None, Principal::Root | Principal::Role(_)) => Err(Error::MustSpecifyUserName),
     }
 }
 
@@ -240,6 +261,9 @@ pub(crate) fn delete(
     }
     if identity.read(&LOGIN_PROFILE, entity).is_possible() {
         return Err(Error::DeleteConflict { obstacle: Obstacle::LoginProfile });
+    }
+    if !identity.read_all(&SSH_PUBLIC_KEY, entity).is_empty() {
+        return Err(Error::DeleteConflict { obstacle: Obstacle::ReferencedObjects });
     }
     if !identity.read_all(&MEMBERSHIP, entity).is_empty() {
         return Err(Error::DeleteConflict { obstacle: Obstacle::Memberships });

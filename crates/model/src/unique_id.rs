@@ -68,7 +68,8 @@ impl UniqueId {
     /// The greatest length in characters.
     pub const LENGTH_MAX: usize = 21;
     const LENGTH_MIN: usize = 16;
-    const BASE32: &'static [u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    /// The characters that ids are drawn from, five bits each.
+    pub const BASE32: &'static [u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
     /// A fresh id: 80 or 85 random bits, so that nodes need not talk to avoid a collision.
     /// `label` keeps several ids of one request apart.

@@ -184,6 +184,8 @@ pub(super) fn field(identity: &Identity, slot: &Slot<'_>) -> String {
         ConflictKind::LoginProfile => "login profile".to_owned(),
         ConflictKind::PasswordPolicy => "password policy".to_owned(),
         ConflictKind::InstanceProfileRole => format!("role {}", target()),
+        ConflictKind::SshPublicKey => format!("SSH public key {}", cut(slot.qualifier())),
+        ConflictKind::CredentialStatus => format!("status of {}", cut(slot.qualifier())),
         ConflictKind::Rivals
         | ConflictKind::Quarantined
         | ConflictKind::OverLimit
@@ -278,7 +280,8 @@ fn words(identity: &Identity, slot: &Slot<'_>, bytes: &[u8]) -> Option<String> {
         | ConflictKind::Path
         | ConflictKind::Description
         | ConflictKind::DefaultVersion
-        | ConflictKind::AccessKeyStatus => text()?,
+        | ConflictKind::AccessKeyStatus
+        | ConflictKind::CredentialStatus => text()?,
         ConflictKind::MaxSessionDuration => {
             format!("{} seconds", v1::Number::decode(bytes).ok()?.number)
         }
@@ -289,6 +292,11 @@ fn words(identity: &Identity, slot: &Slot<'_>, bytes: &[u8]) -> Option<String> {
         ConflictKind::Membership | ConflictKind::InstanceProfileRole => "added".to_owned(),
         ConflictKind::Attachment => "attached".to_owned(),
         ConflictKind::AccessKey => made(v1::AccessKey::decode(bytes).ok()?.created_ms),
+        ConflictKind::SshPublicKey => {
+            let v1::SshPublicKey { uploaded_ms, fingerprint, .. } =
+                v1::SshPublicKey::decode(bytes).ok()?;
+            format!("{fingerprint}, uploaded at {}", Timestamp::from_ms(uploaded_ms))
+        }
         ConflictKind::Boundary => {
             let id: UniqueId = text()?.parse().ok()?;
             PolicyRef::of(Entity { account: slot.entity.account, id }).arn(identity)
@@ -333,6 +341,7 @@ fn withheld(kind: ConflictKind, of: Option<UniqueIdKind>) -> &'static str {
         ConflictKind::LoginProfile => "the password does not authenticate",
         ConflictKind::PasswordPolicy => "passwords that not every side accepts",
         ConflictKind::InstanceProfileRole => "room for another role",
+        ConflictKind::SshPublicKey | ConflictKind::CredentialStatus => "it does not authenticate",
         ConflictKind::Rivals if acts => "the credentials of all of them, and giving them anything",
         ConflictKind::Rivals => "what they allow, and giving them anything; what they deny counts",
         ConflictKind::Quarantined if acts => {

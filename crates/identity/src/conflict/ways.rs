@@ -22,10 +22,10 @@ use crate::{
     effective::PolicyRef,
     entity::{self, Entity, Face},
     execute,
-    field::ACCESS_KEY,
+    field::{ACCESS_KEY, SSH_PUBLIC_KEY},
     group, inline, instance_profile, login_profile, password_policy,
     policy::{self, PolicyArn},
-    role,
+    role, ssh_public_key,
     state::Writes,
     tag, user,
 };
@@ -139,11 +139,6 @@ fn call(identity: &Identity, slot: &Slot<'_>, value: Option<&[u8]>) -> Option<Co
             let of = policy::VersionOf { arn: owner.policy()?, version: text()?.parse().ok()? };
             Some(Command::SetDefaultPolicyVersion(of))
         }
-        ConflictKind::AccessKey if value.is_none() => delete_key(identity, slot.entity),
-        ConflictKind::AccessKeyStatus => match value {
-            Some(_) => switch_key(identity, slot.entity, text()?.parse().ok()?),
-            None => delete_key(identity, slot.entity),
-        },
         ConflictKind::Boundary => match value {
             Some(_) => {
                 let (account, id) = (slot.entity.account, text()?.parse().ok()?);
@@ -168,12 +163,40 @@ fn call(identity: &Identity, slot: &Slot<'_>, value: Option<&[u8]>) -> Option<Co
         ConflictKind::InstanceProfileRole => {
             owner.profile_role(&identity.face(slot.target()?), value.is_some())
         }
+        ConflictKind::AccessKey | ConflictKind::SshPublicKey if value.is_none() => {
+            credential(identity, slot, &owner, None)
+        }
+        ConflictKind::AccessKeyStatus | ConflictKind::CredentialStatus => {
+            credential(identity, slot, &owner, value)
+        }
         ConflictKind::Existence
         | ConflictKind::AccessKey
+        | ConflictKind::SshPublicKey
         | ConflictKind::Rivals
         | ConflictKind::Quarantined
         | ConflictKind::OverLimit
         | ConflictKind::Unknown => None,
+    }
+}
+
+/// The call that gives a credential a status, or deletes it.
+fn credential(
+    identity: &Identity,
+    slot: &Slot<'_>,
+    owner: &Owner,
+    status: Option<&[u8]>,
+) -> Option<Command> {
+    let is_key = slot.entity.id.kind() == Some(UniqueIdKind::AccessKey);
+    match status {
+        None if is_key => delete_key(identity, slot.entity),
+        None => owner.delete_credential(identity, slot),
+        Some(_) => {
+            let status = decode::<v1::Text>(status)?.text.parse().ok()?;
+            match is_key {
+                true => switch_key(identity, slot.entity, status),
+                false => owner.switch_credential(identity, slot, status),
+            }
+        }
     }
 }
 
@@ -371,6 +394,29 @@ impl Owner {
             self, User => DeleteUserPermissionsBoundary, Role => DeleteRolePermissionsBoundary;
             boundary::DeleteBoundary { owner: self.name() }
         )
+    }
+
+    fn switch_credential(
+        &self,
+        identity: &Identity,
+        slot: &Slot<'_>,
+        status: access_key::Status,
+    ) -> Option<Command> {
+        let (user, key_id) = (self.name(), slot.qualifier().to_owned());
+        if identity.read_of(&SSH_PUBLIC_KEY, slot.entity, &key_id).is_possible() {
+            let switch = ssh_public_key::UpdateSshPublicKey { user, key_id, status };
+            return Some(Command::UpdateSSHPublicKey(switch));
+        }
+        None
+    }
+
+    fn delete_credential(&self, identity: &Identity, slot: &Slot<'_>) -> Option<Command> {
+        let (user, key_id) = (self.name(), slot.qualifier().to_owned());
+        if identity.read_of(&SSH_PUBLIC_KEY, slot.entity, &key_id).is_possible() {
+            let delete = ssh_public_key::DeleteSshPublicKey { user, key_id };
+            return Some(Command::DeleteSSHPublicKey(delete));
+        }
+        None
     }
 
     fn profile_role(&self, role: &Face, is_in: bool) -> Option<Command> {

@@ -416,9 +416,7 @@ impl History {
                 Ok(reply)
             }
             Outcome::Write { writes, reply } => {
-                if let Reply::CreateAccessKey(key) = &reply {
-                    self.made_keys.push(key.id.to_string());
-                }
+                self.made_keys.extend(made_key(&reply));
                 assert!(!writes.is_empty(), "{} wrote nothing", command.action());
                 self.commit(node, caller, command.action(), writes);
                 Ok(reply)
@@ -502,6 +500,15 @@ impl History {
             anew.set_names(Arc::clone(names));
             assert_eq!(format!("{anew:?}"), format!("{identity:?}"));
         }
+    }
+}
+
+/// The id of the access key or other credential of a user that a reply tells of.
+pub(crate) fn made_key(reply: &Reply) -> Option<String> {
+    match reply {
+        Reply::CreateAccessKey(key) => Some(key.id.to_string()),
+        Reply::UploadSSHPublicKey(key) => Some(key.metadata.id.clone()),
+        _ => None,
     }
 }
 

@@ -20,6 +20,9 @@ fn counts_are_limited() {
     let bob = "root CreateUser bob";
     check_limit(Quota::AccessKeysPerUser, bob, |_| "root CreateAccessKey bob".to_owned());
     check_limit(Quota::AccessKeysPerUser, "", |_| "root CreateAccessKey".to_owned());
+    check_limit(Quota::SshPublicKeysPerUser, bob, |n| {
+        format!("root UploadSSHPublicKey bob ssh-{n}.pub")
+    });
     check_limit(Quota::VersionsPerPolicy, "", |n| match n {
         1 => "root CreatePolicy P allow:s3:*".to_owned(),
         _ => "root CreatePolicyVersion P allow:s3:*".to_owned(),

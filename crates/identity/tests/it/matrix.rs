@@ -124,6 +124,12 @@ const CALLS: &str = "GetCallerIdentity
     ListAccessKeys nobody
     UpdateAccessKey nobody none Inactive
     DeleteAccessKey nobody none
+    UploadSSHPublicKey nobody ssh-1.pub
+    GetSSHPublicKey nobody none SSH
+    ListSSHPublicKeys
+    ListSSHPublicKeys nobody
+    UpdateSSHPublicKey nobody none Inactive
+    DeleteSSHPublicKey nobody none
     TagUser nobody a=b
     ListUserTags nobody
     UntagUser nobody a

@@ -11,7 +11,7 @@ use identity::{
     tag as t, user as u,
 };
 
-use crate::history::ACCOUNT;
+use crate::{history::ACCOUNT, parse_credentials};
 
 /// A command or a query.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ fn arn(text: &str) -> p::PolicyArn {
     text.parse().unwrap()
 }
 
-fn name<N: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> N {
+pub(crate) fn name<N: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> N {
     text.parse().unwrap()
 }
 
@@ -77,7 +77,7 @@ fn version(arguments: &[&str]) -> p::VersionOf {
     p::VersionOf { arn: arn(arguments[0]), version: name(arguments[1]) }
 }
 
-fn page() -> Page {
+pub(crate) fn page() -> Page {
     Page::default()
 }
 
@@ -113,11 +113,16 @@ fn membership(arguments: &[&str]) -> g::Membership {
     g::Membership { group: name(arguments[0]), user: name(arguments[1]) }
 }
 
-fn key(arguments: &[&str], made: &[String]) -> (Option<model::UserName>, String) {
-    let id = |text: &str| match text.strip_prefix("key") {
+/// `keyN` is the Nth access key or credential of a user that was made.
+pub(crate) fn made_id(text: &str, made: &[String]) -> String {
+    match text.strip_prefix("key") {
         Some(number) => made[number.parse::<usize>().unwrap() - 1].clone(),
         None => text.to_owned(),
-    };
+    }
+}
+
+fn key(arguments: &[&str], made: &[String]) -> (Option<model::UserName>, String) {
+    let id = |text: &str| made_id(text, made);
     match arguments {
         ["-", key, ..] => (None, id(key)),
         [user, key, ..] => (Some(name(user)), id(key)),
@@ -129,9 +134,11 @@ pub(crate) fn parse(action: &str, a: &[&str], made: &[String]) -> Call {
     command(action, a, made)
         .or_else(|| password_command(action, a))
         .or_else(|| profile_command(action, a))
+        .or_else(|| parse_credentials::command(action, a, made))
         .map(Call::Command)
         .or_else(|| query(action, a).map(Call::Query))
         .or_else(|| profile_query(action, a).map(Call::Query))
+        .or_else(|| parse_credentials::query(action, a, made).map(Call::Query))
         .unwrap_or_else(|| panic!("no action: {action}"))
 }
 
@@ -167,7 +174,7 @@ fn password_policy(a: &[&str]) -> pp::PasswordPolicy {
     }
 }
 
-fn optional_user(arguments: &[&str]) -> Option<model::UserName> {
+pub(crate) fn optional_user(arguments: &[&str]) -> Option<model::UserName> {
     arguments.first().map(|text| name(text))
 }
 

@@ -1,7 +1,8 @@
 //! What is asked of a state, and its answers, one bit each.
 
 use identity::{
-    Caller, CheckRequest, Identity, Principal, Query, Reply, authenticate_key, check, sts,
+    Caller, CheckRequest, Identity, Page, Principal, Query, Reply, access_key::Status,
+    authenticate_key, check, ssh_public_key::ListSshPublicKeys, sts,
 };
 use model::{Arn, Credential, Timestamp, UniqueId, UniqueIdKind};
 
@@ -19,6 +20,8 @@ enum Question {
     Authenticates(UniqueId),
     /// `AssumeRole` by a user.
     Assumes(UniqueId, UniqueId),
+    /// Whether a user's credential of this id is active.
+    IsActive(UniqueId),
 }
 
 /// All questions of a history.
@@ -44,8 +47,11 @@ impl Subjects {
         for user in users() {
             all.extend(roles().map(|role| Question::Assumes(*user, *role)));
         }
-        let keys = ids.iter().filter(of(UniqueIdKind::AccessKey)).chain(&race.keys);
+        let (keys, credentials): (Vec<UniqueId>, Vec<UniqueId>) =
+            race.keys.iter().partition(|id| id.kind() == Some(UniqueIdKind::AccessKey));
+        let keys = ids.iter().filter(of(UniqueIdKind::AccessKey)).chain(&keys);
         all.extend(keys.map(|key| Question::Authenticates(*key)));
+        all.extend(credentials.into_iter().map(Question::IsActive));
         all.truncate(64);
         Self(all)
     }
@@ -86,7 +92,23 @@ fn ask(world: &World, identity: &Identity, question: &Question) -> bool {
             authenticate_key(identity, &world.keys, key.as_str()).is_some()
         }
         Question::Assumes(user, role) => assumes(world, identity, *user, *role),
+        Question::IsActive(id) => is_active(world, identity, id.as_str()),
     }
+}
+
+/// Whether a user has an active credential of this id, by any name.
+fn is_active(world: &World, identity: &Identity, id: &str) -> bool {
+    ["bob", "ann", "eve"].iter().any(|user| {
+        let user = Some(user.parse().unwrap());
+        let page = Page::default();
+        let ssh = Query::ListSSHPublicKeys(ListSshPublicKeys { user, page });
+        match world.ask(identity, &world.root, &ssh) {
+            Ok(Reply::ListSSHPublicKeys(keys)) => {
+                keys.items.iter().any(|key| key.id == id && key.status == Status::Active)
+            }
+            _ => false,
+        }
+    })
 }
 
 /// Whether a user may assume a role, by any name.

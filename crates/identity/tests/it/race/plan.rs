@@ -138,7 +138,8 @@ impl Focus {
             _ => role,
         };
         let aws = rng.below(8) == 0;
-        call.replace("{Owner}", owner)
+        call.replace("{credential}", rng.of(CREDENTIALS))
+            .replace("{Owner}", owner)
             .replace("{owner}", name)
             .replace("{user}", user)
             .replace("{user2}", rng.of(USERS))
@@ -262,8 +263,17 @@ const CALLS: &[(&str, &str)] = &[
     ("PutRolePermissionsBoundary {role} {policy}", "DeleteRolePermissionsBoundary {role}"),
     ("UpdateAccessKey ann key1 {status}", "DeleteAccessKey ann key1"),
     ("CreateAccessKey {user}", "UpdateAccessKey ann key1 {status}"),
+    ("{credential}", "{credential}"),
     ("TagUser {user} team={value}", "UntagUser {user} team"),
     ("TagRole {role} team={value}", "UntagRole {role} team"),
+];
+
+/// What changes the credentials of users that are no access keys.
+const CREDENTIALS: &[&str] = &[
+    "UpdateSSHPublicKey ann key4 {status}",
+    "UpdateSSHPublicKey ann key4 {status}",
+    "DeleteSSHPublicKey ann key4",
+    "UploadSSHPublicKey {user} ssh-2.pub",
 ];
 
 /// `SplitMix64` (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).

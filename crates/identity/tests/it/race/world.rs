@@ -15,7 +15,7 @@ use wire::transaction::{Meta, Transaction};
 
 use super::plan::{Plan, Step};
 use crate::{
-    history::{ACCOUNT, root},
+    history::{ACCOUNT, made_key, root},
     parse::{Call, parse},
 };
 
@@ -43,6 +43,7 @@ const BASE: &[&str] = &[
     "CreatePolicy A allow:iam:*",
     "AttachGroupPolicy admins A",
     "AddUserToGroup admins sub",
+    "UploadSSHPublicKey ann ssh-1.pub",
 ];
 
 /// What a word of a call names. Words are resolved where the call is made: in every order it is
@@ -90,7 +91,7 @@ pub(crate) struct Race {
     /// What was there before.
     pub(crate) before: Identity,
     pub(crate) names: Names,
-    /// Access keys that were there before.
+    /// Access keys and other credentials that were there before.
     pub(crate) keys: Vec<UniqueId>,
     pub(crate) operations: Vec<Operation>,
     pub(crate) merged: Identity,
@@ -161,9 +162,7 @@ impl World {
             let words = world.words(&base, call);
             let root = world.root.clone();
             let reply = world.serial(&mut base, &mut names, (&root, &words), at as u64).unwrap();
-            if let Reply::CreateAccessKey(key) = &reply {
-                world.made_keys.push(key.id.to_string());
-            }
+            world.made_keys.extend(made_key(&reply));
         }
         (world.base, world.names) = (base, names);
         world
@@ -445,6 +444,7 @@ fn kind_at(action: &str, at: usize) -> Option<&'static str> {
         | "SetDefaultPolicyVersion" => of(&["Policy"]),
         "UpdateAssumeRolePolicy" | "TagRole" | "UntagRole" => of(&["Role"]),
         "CreateAccessKey" | "UpdateAccessKey" | "DeleteAccessKey" => of(&["User"]),
+        _ if action.ends_with("SSHPublicKey") => of(&["User"]),
         _ => {
             let owner = ["User", "Group", "Role"].into_iter().find(|kind| action.contains(kind))?;
             let policy = action.starts_with("Attach")
