@@ -36,6 +36,7 @@ def journey(call, account):
     access_keys(call)
     passwords(call)
     ssh_public_keys(call)
+    signing_certificates(call)
     tags(call, arn)
     account_calls(call)
     sts(call, account)
@@ -243,6 +244,20 @@ def ssh_public_keys(call):
         call("GetSSHPublicKey", **named, SSHPublicKeyId=ids[0], Encoding=encoding)
     for one in ids:
         call("DeleteSSHPublicKey", **named, SSHPublicKeyId=one)
+
+
+def signing_certificates(call):
+    """The user's signing certificates; none stays."""
+    named = {"UserName": "walked"}
+    ids = [
+        call("UploadSigningCertificate", **named, CertificateBody=text(name))["Certificate"]["CertificateId"]
+        for name in ("certificate-1.pem", "certificate-2.pem")
+    ]
+    page = call("ListSigningCertificates", **named, MaxItems=1)
+    call("ListSigningCertificates", **named, Marker=page["Marker"])
+    call("UpdateSigningCertificate", **named, CertificateId=ids[0], Status="Inactive")
+    for one in ids:
+        call("DeleteSigningCertificate", **named, CertificateId=one)
 
 
 def passwords(call):

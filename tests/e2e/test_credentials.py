@@ -4,6 +4,7 @@ The expected codes, status numbers and texts are those of AWS. Names differ from
 the tests of a module share a cluster.
 """
 
+import json
 import re
 
 import pytest
@@ -25,6 +26,12 @@ def refusal(call, **params) -> tuple[str, int, str]:
     response = refused.value.response
     error = response["Error"]
     return error["Code"], response["ResponseMetadata"]["HTTPStatusCode"], error["Message"]
+
+
+def allow(action: str) -> str:
+    """A policy that allows an action on everything."""
+    statement = {"Effect": "Allow", "Action": action, "Resource": "*"}
+    return json.dumps({"Version": "2012-10-17", "Statement": statement})
 
 
 def test_ssh_public_keys_of_a_user(cluster):
@@ -90,3 +97,52 @@ def test_wrong_ssh_public_keys_are_refused(cluster):
     key = Credentials.of(iam.create_access_key(**named)["AccessKey"])
     theirs = cluster.iam(1, key.access_key_id, key.secret_access_key)
     assert refusal(theirs.upload_ssh_public_key, **named, SSHPublicKeyBody="x")[:2] == ("AccessDenied", 403)
+
+
+def test_signing_certificates_of_a_user(cluster):
+    iam = cluster.iam(1)
+    iam.create_user(UserName="signer")
+    named = {"UserName": "signer"}
+    body = text("certificate-1.pem")
+    certificate = iam.upload_signing_certificate(**named, CertificateBody=body)["Certificate"]
+    assert re.fullmatch(r"[A-Z2-7]{32}", certificate["CertificateId"])
+    assert (certificate["Status"], certificate["CertificateBody"]) == ("Active", body.strip())
+    one = {**named, "CertificateId": certificate["CertificateId"]}
+    switched = iam.update_signing_certificate(**one, Status="Inactive")
+    cluster.wait("--token", token_of(switched))
+    listed = cluster.iam(3).list_signing_certificates(**named)["Certificates"]
+    assert listed == [{**certificate, "Status": "Inactive"}]
+    assert refusal(iam.delete_user, **named) == (
+        "DeleteConflict", 409, "Cannot delete entity, must delete certificates first.",
+    )  # fmt: skip
+    # A user may be let manage its own, and needs not be named then.
+    iam.put_user_policy(**named, PolicyName="own", PolicyDocument=allow("iam:*SigningCertificate*"))
+    key = Credentials.of(iam.create_access_key(**named)["AccessKey"])
+    own = cluster.iam(1, key.access_key_id, key.secret_access_key)
+    assert len(own.list_signing_certificates()["Certificates"]) == 1
+    own.delete_signing_certificate(CertificateId=certificate["CertificateId"])
+    assert own.list_signing_certificates()["Certificates"] == []
+
+
+def test_wrong_signing_certificates_are_refused(cluster):
+    iam = cluster.iam(1)
+    for name in ("signs-wrong", "signs-too"):
+        iam.create_user(UserName=name)
+    named = {"UserName": "signs-wrong"}
+    upload = iam.upload_signing_certificate
+    assert refusal(upload, **named, CertificateBody="none")[:2] == ("MalformedCertificate", 400)
+    assert refusal(upload, **named, CertificateBody=text("certificate-past.pem"))[:2] == (
+        "InvalidCertificate", 400,
+    )  # fmt: skip
+    upload(**named, CertificateBody=text("certificate-1.pem"))
+    for other in ("signs-wrong", "signs-too"):
+        twice = {"UserName": other, "CertificateBody": text("certificate-1.pem")}
+        assert refusal(upload, **twice)[:2] == ("DuplicateCertificate", 409)
+    upload(**named, CertificateBody=text("certificate-2.pem"))
+    assert refusal(upload, **named, CertificateBody=text("certificate-3.pem")) == (
+        "LimitExceeded", 409, "Cannot exceed quota for CertificatesPerUser: 2",
+    )  # fmt: skip
+    missing = {**named, "CertificateId": "TA7SMP42TDN5Z26OBPJE7EXAMPLE"}
+    assert refusal(iam.update_signing_certificate, **missing, Status="Active") == (
+        "NoSuchEntity", 404, "The Certificate with id TA7SMP42TDN5Z26OBPJE7EXAMPLE cannot be found.",
+    )  # fmt: skip

@@ -37,7 +37,8 @@ NOT_YET = lines("not-yet.txt")
 REFUSED = lines("refused.txt")
 # Words of an enumeration that the action cannot mean: nobody sets a credential to have expired.
 WORDS_REFUSED = {
-    f"{action}.Status is Expired" for action in ("UpdateAccessKey", "UpdateSSHPublicKey")
+    f"{action}.Status is Expired"
+    for action in ("UpdateAccessKey", "UpdateSSHPublicKey", "UpdateSigningCertificate")
 }
 # Values that AWS's own answers have though its model forbids them: an MD5 is 47 characters long.
 MODEL_ERRS = {"GetSSHPublicKey.SSHPublicKey.Fingerprint", "UploadSSHPublicKey.SSHPublicKey.Fingerprint"}

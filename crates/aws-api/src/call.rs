@@ -16,7 +16,7 @@ use crate::{
     form::{Form, Params, Violation},
     group, inline, instance_profile, login_profile,
     pagination::{Marker, PageRequest},
-    password_policy, policy, role, simulate, ssh_public_key, sts, tag, user,
+    password_policy, policy, role, signing_certificate, simulate, ssh_public_key, sts, tag, user,
     xml::{self, Xml},
 };
 
@@ -46,7 +46,7 @@ impl Action {
 
 /// All actions of a service.
 fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
-    const IAM: [&[Action]; 15] = [
+    const IAM: [&[Action]; 16] = [
         user::ACTIONS,
         group::ACTIONS,
         role::ACTIONS,
@@ -62,6 +62,7 @@ fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
         login_profile::ACTIONS,
         password_policy::ACTIONS,
         ssh_public_key::ACTIONS,
+        signing_certificate::ACTIONS,
     ];
     const STS: [&[Action]; 1] = [sts::ACTIONS];
     let tables: &[&[Action]] = match service {
@@ -158,6 +159,12 @@ fn write(xml: &mut Xml, reply: &Reply) {
             ssh_public_key::write_one(xml, key);
         }
         Reply::ListSSHPublicKeys(keys) => ssh_public_key::write_listed(xml, keys),
+        Reply::UploadSigningCertificate(certificate) => {
+            signing_certificate::write_uploaded(xml, certificate);
+        }
+        Reply::ListSigningCertificates(certificates) => {
+            signing_certificate::write_listed(xml, certificates);
+        }
         Reply::ListUserTags(tags)
         | Reply::ListRoleTags(tags)
         | Reply::ListInstanceProfileTags(tags)

@@ -89,6 +89,12 @@ impl ApiError {
         unrecognized_public_key_encoding: "UnrecognizedPublicKeyEncoding" 400;
         /// The user has the SSH public key already.
         duplicate_ssh_public_key: "DuplicateSSHPublicKey" 400;
+        /// A certificate that does not parse.
+        malformed_certificate: "MalformedCertificate" 400;
+        /// A certificate that is not valid.
+        invalid_certificate: "InvalidCertificate" 400;
+        /// A user of the account has the certificate already.
+        duplicate_certificate: "DuplicateCertificate" 409;
         /// The operation does not fit the caller's kind of user.
         invalid_user_type: "InvalidUserType" 400;
         /// Wrong MFA codes.

@@ -26,6 +26,7 @@ mod refusal;
 mod role;
 mod service;
 mod shape;
+mod signing_certificate;
 pub mod sigv4;
 mod simulate;
 mod ssh_public_key;

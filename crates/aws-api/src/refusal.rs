@@ -6,7 +6,7 @@
 //!
 //! **Must not know:** what was asked for.
 
-use identity::{Error, Noun, Obstacle, Quota, password_policy::PasswordRule};
+use identity::{Error, KeyRefusal, Noun, Obstacle, Quota, password_policy::PasswordRule};
 
 use crate::{ApiError, Service};
 
@@ -43,15 +43,7 @@ pub fn error_of(error: &Error) -> ApiError {
         Error::OnlyUsers => {
             ApiError::invalid_user_type("Only IAM Users can change their own password.")
         }
-        Error::InvalidPublicKey => ApiError::invalid_public_key(
-            "The public key is malformed, is no RSA key, or has fewer than 2048 bits.",
-        ),
-        Error::UnrecognizedPublicKeyEncoding => ApiError::unrecognized_public_key_encoding(
-            "The public key is neither in ssh-rsa format nor in PEM format.",
-        ),
-        Error::DuplicateSshPublicKey => ApiError::duplicate_ssh_public_key(
-            "The SSH public key is already associated with the specified IAM user.",
-        ),
+        Error::Key(refusal) => key_refusal(*refusal),
         Error::InvalidArn { arn } => ApiError::validation(format!("ARN {arn} is not valid.")),
         Error::DurationExceedsRoleMax { max_secs: _ } => ApiError::validation(
             "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
@@ -85,6 +77,29 @@ pub fn error_of(error: &Error) -> ApiError {
     }
 }
 
+fn key_refusal(refusal: KeyRefusal) -> ApiError {
+    match refusal {
+        KeyRefusal::InvalidPublicKey => ApiError::invalid_public_key(
+            "The public key is malformed, is no RSA key, or has fewer than 2048 bits.",
+        ),
+        KeyRefusal::UnrecognizedPublicKeyEncoding => ApiError::unrecognized_public_key_encoding(
+            "The public key is neither in ssh-rsa format nor in PEM format.",
+        ),
+        KeyRefusal::DuplicateSshPublicKey => ApiError::duplicate_ssh_public_key(
+            "The SSH public key is already associated with the specified IAM user.",
+        ),
+        KeyRefusal::MalformedCertificate => {
+            ApiError::malformed_certificate("The certificate is malformed.")
+        }
+        KeyRefusal::InvalidCertificate => ApiError::invalid_certificate(
+            "The certificate is not valid at this time: it has expired, or begins later.",
+        ),
+        KeyRefusal::DuplicateCertificate => ApiError::duplicate_certificate(
+            "The same certificate is associated with an IAM user in the account.",
+        ),
+    }
+}
+
 fn already_exists(noun: Noun, name: &str) -> String {
     let kind = match noun {
         Noun::User => "User",
@@ -107,6 +122,7 @@ fn already_exists(noun: Noun, name: &str) -> String {
         | Noun::AccessKey
         | Noun::InstanceProfileRole
         | Noun::SshPublicKey
+        | Noun::SigningCertificate
         | Noun::Account
         | Noun::Principal
         | Noun::Membership => return format!("The {noun} {name} already exists."),
@@ -140,6 +156,7 @@ fn no_such(noun: Noun, name: &str) -> String {
         }
         Noun::AccessKey => format!("The Access Key with id {name} cannot be found."),
         Noun::SshPublicKey => format!("The Public Key with id {name} cannot be found."),
+        Noun::SigningCertificate => format!("The Certificate with id {name} cannot be found."),
         Noun::Account => format!("The account with id {name} cannot be found."),
         Noun::Principal => format!("The principal {name} cannot be found."),
         Noun::Membership => format!("The user with name {name} is not in the group."),
@@ -170,6 +187,7 @@ fn in_the_way(obstacle: Obstacle) -> &'static str {
         Obstacle::AttachedPolicies => "Cannot delete entity, must detach all policies first.",
         Obstacle::InlinePolicies => "Cannot delete entity, must delete policies first.",
         Obstacle::LoginProfile => "Cannot delete entity, must delete login profile first.",
+        Obstacle::SigningCertificates => "Cannot delete entity, must delete certificates first.",
         Obstacle::ReferencedObjects => {
             "Cannot delete entity, must remove referenced objects first."
         }
@@ -203,6 +221,7 @@ fn over_quota(quota: Quota) -> ApiError {
         Quota::PoliciesPerAccount => "PoliciesPerAccount",
         Quota::AliasesPerAccount => "AccountAliasesPerAccount",
         Quota::SshPublicKeysPerUser => "SSHPublicKeysPerUser",
+        Quota::SigningCertificatesPerUser => "CertificatesPerUser",
         Quota::PolicySize => "PolicySize",
         Quota::TrustPolicySize => "ACLSizePerRole",
         Quota::TagsPerEntity => {
@@ -248,7 +267,7 @@ mod tests {
         expected.assert_eq(&texts.join("\n"));
     }
 
-    const NOUNS: [Noun; 21] = [
+    const NOUNS: [Noun; 22] = [
         Noun::User,
         Noun::Group,
         Noun::Role,
@@ -270,6 +289,7 @@ mod tests {
         Noun::InstanceProfile,
         Noun::InstanceProfileRole,
         Noun::SshPublicKey,
+        Noun::SigningCertificate,
     ];
 
     #[test]
@@ -298,7 +318,8 @@ mod tests {
                 NoSuchEntity (404): The Password Policy with domain name X cannot be found.
                 NoSuchEntity (404): Instance Profile X cannot be found.
                 NoSuchEntity (404): The role with name X is not in the instance profile.
-                NoSuchEntity (404): The Public Key with id X cannot be found."#]],
+                NoSuchEntity (404): The Public Key with id X cannot be found.
+                NoSuchEntity (404): The Certificate with id X cannot be found."#]],
         );
     }
 
@@ -340,6 +361,7 @@ mod tests {
             Obstacle::PolicyVersions,
             Obstacle::DefaultVersion,
             Obstacle::ReferencedObjects,
+            Obstacle::SigningCertificates,
         ];
         check(
             obstacles.map(|obstacle| Error::DeleteConflict { obstacle }),
@@ -353,7 +375,8 @@ mod tests {
                 DeleteConflict (409): Cannot delete a policy attached to entities.
                 DeleteConflict (409): This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy.
                 DeleteConflict (409): Cannot delete the default version of a policy.
-                DeleteConflict (409): Cannot delete entity, must remove referenced objects first."#]],
+                DeleteConflict (409): Cannot delete entity, must remove referenced objects first.
+                DeleteConflict (409): Cannot delete entity, must delete certificates first."#]],
         );
     }
 
@@ -430,9 +453,12 @@ mod tests {
                 Error::PasswordPolicyViolation { rule: PasswordRule::Unused },
                 Error::WrongPassword,
                 Error::OnlyUsers,
-                Error::InvalidPublicKey,
-                Error::UnrecognizedPublicKeyEncoding,
-                Error::DuplicateSshPublicKey,
+                Error::Key(KeyRefusal::InvalidPublicKey),
+                Error::Key(KeyRefusal::UnrecognizedPublicKeyEncoding),
+                Error::Key(KeyRefusal::DuplicateSshPublicKey),
+                Error::Key(KeyRefusal::MalformedCertificate),
+                Error::Key(KeyRefusal::InvalidCertificate),
+                Error::Key(KeyRefusal::DuplicateCertificate),
                 Error::InvalidArn { arn: "X".to_owned() },
                 Error::DurationExceedsRoleMax { max_secs: 3600 },
                 Error::DurationExceedsChainingMax,
@@ -459,6 +485,9 @@ mod tests {
                 InvalidPublicKey (400): The public key is malformed, is no RSA key, or has fewer than 2048 bits.
                 UnrecognizedPublicKeyEncoding (400): The public key is neither in ssh-rsa format nor in PEM format.
                 DuplicateSSHPublicKey (400): The SSH public key is already associated with the specified IAM user.
+                MalformedCertificate (400): The certificate is malformed.
+                InvalidCertificate (400): The certificate is not valid at this time: it has expired, or begins later.
+                DuplicateCertificate (409): The same certificate is associated with an IAM user in the account.
                 ValidationError (400): ARN X is not valid.
                 ValidationError (400): The requested DurationSeconds exceeds the MaxSessionDuration set for this role.
                 ValidationError (400): The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining

@@ -84,6 +84,13 @@ pub(crate) const PUBLIC_KEY_MATERIAL: Shape = Shape {
     accepts: |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}'),
 };
 
+/// AWS: `certificateIdType`.
+pub(crate) const CERTIFICATE_ID: Shape =
+    Shape { min: 24, max: 128, pattern: r"[\w]+", accepts: is_word };
+
+/// AWS: `certificateBodyType`.
+pub(crate) const CERTIFICATE_BODY: Shape = PUBLIC_KEY_MATERIAL;
+
 /// AWS: `policyDocumentType`.
 pub(crate) const POLICY_DOCUMENT: Shape = Shape {
     min: 1,

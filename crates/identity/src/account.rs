@@ -22,6 +22,7 @@ use crate::{
     instance_profile::{self, InstanceProfile},
     policy::{self as managed, Policy, PolicyVersion, managed_id},
     role::{self, Role},
+    signing_certificate,
     user::{self, User},
 };
 
@@ -191,6 +192,7 @@ pub(crate) fn summary(
     let count = |kind| identity.count(account, kind);
     let root = model::UniqueId::root(account);
     let root_keys = identity.index().sources(account, root).count();
+    let root_certificates = signing_certificate::count(identity, Entity { account, id: root });
     let versions = identity
         .all(account, UniqueIdKind::Policy)
         .map(|(_, policy)| identity.read_all(&POLICY_VERSION, policy).len())
@@ -200,7 +202,7 @@ pub(crate) fn summary(
         ("AccountAccessKeysPresent", usize::from(root_keys > 0)),
         ("AccountMFAEnabled", 0),
         ("AccountPasswordPresent", 0),
-        ("AccountSigningCertificatesPresent", 0),
+        ("AccountSigningCertificatesPresent", usize::from(root_certificates > 0)),
         ("AssumeRolePolicySizeQuota", Quota::TrustPolicySize.max()),
         ("AttachedPoliciesPerGroupQuota", Quota::PoliciesPerGroup.max()),
         ("AttachedPoliciesPerRoleQuota", Quota::PoliciesPerRole.max()),
@@ -222,6 +224,7 @@ pub(crate) fn summary(
         ("Roles", count(UniqueIdKind::Role)),
         ("RolesQuota", Quota::RolesPerAccount.max()),
         ("ServerCertificates", 0),
+        ("SigningCertificatesPerUserQuota", Quota::SigningCertificatesPerUser.max()),
         ("UserPolicySizeQuota", Quota::UserInlineSize.max()),
         ("Users", count(UniqueIdKind::User)),
         ("UsersQuota", Quota::UsersPerAccount.max()),

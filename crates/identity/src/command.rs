@@ -10,7 +10,8 @@ use model::{AccountAlias, AccountId, GroupName, InstanceProfileName, RoleName, U
 use crate::{
     Ctx, Error, Identity, ListByPath, Listing, Rename, access_key, account, attachment, boundary,
     conflict, group, inline, instance_profile, login_profile, password_policy, policy as managed,
-    policy::PolicyArn, role, simulate, ssh_public_key, state::Writes, sts, tag, user,
+    policy::PolicyArn, role, signing_certificate, simulate, ssh_public_key, state::Writes, sts,
+    tag, user,
 };
 
 /// What a command comes to.
@@ -133,6 +134,8 @@ macro_rules! queries {
             CreateAccessKey(access_key::NewAccessKey),
             /// AWS: `UploadSSHPublicKey`.
             UploadSSHPublicKey(ssh_public_key::SshPublicKey),
+            /// AWS: `UploadSigningCertificate`.
+            UploadSigningCertificate(signing_certificate::SigningCertificate),
             $(
                 #[doc = concat!("AWS: `", stringify!($name), "`.")]
                 $name($reply),
@@ -207,6 +210,12 @@ commands! {
     UploadSSHPublicKey(ssh_public_key::UploadSshPublicKey) => ssh_public_key::upload;
     UpdateSSHPublicKey(ssh_public_key::UpdateSshPublicKey) => ssh_public_key::update;
     DeleteSSHPublicKey(ssh_public_key::DeleteSshPublicKey) => ssh_public_key::delete;
+    UploadSigningCertificate(signing_certificate::UploadSigningCertificate)
+        => signing_certificate::upload;
+    UpdateSigningCertificate(signing_certificate::UpdateSigningCertificate)
+        => signing_certificate::update;
+    DeleteSigningCertificate(signing_certificate::DeleteSigningCertificate)
+        => signing_certificate::delete;
     TagUser(tag::AddTags<UserName>) => tag::add;
     TagRole(tag::AddTags<RoleName>) => tag::add;
     TagInstanceProfile(tag::AddTags<InstanceProfileName>) => tag::add;
@@ -263,6 +272,8 @@ queries! {
         => ssh_public_key::get;
     ListSSHPublicKeys(ssh_public_key::ListSshPublicKeys)
         -> Listing<ssh_public_key::SshPublicKeyMetadata> => ssh_public_key::list;
+    ListSigningCertificates(signing_certificate::ListSigningCertificates)
+        -> Listing<signing_certificate::SigningCertificate> => signing_certificate::list;
     ListUserTags(tag::ListTags<UserName>) -> Listing<tag::Tag> => tag::list;
     ListRoleTags(tag::ListTags<RoleName>) -> Listing<tag::Tag> => tag::list;
     ListInstanceProfileTags(tag::ListTags<InstanceProfileName>) -> Listing<tag::Tag> => tag::list;

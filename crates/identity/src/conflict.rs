@@ -29,7 +29,7 @@ use crate::{
         ACCESS_KEY, ACCESS_KEY_STATUS, ATTACHMENT, BOUNDARY, CREDENTIAL_STATUS, DEFAULT_VERSION,
         DESCRIPTION, HEAD, INLINE_POLICY, INSTANCE_PROFILE_ROLE, LOGIN_PROFILE,
         MAX_SESSION_DURATION, MEMBERSHIP, NAME, PASSWORD_POLICY, PATH, POLICY_VERSION,
-        SSH_PUBLIC_KEY, TAG, TRUST_POLICY,
+        SIGNING_CERTIFICATE, SSH_PUBLIC_KEY, TAG, TRUST_POLICY,
     },
 };
 
@@ -132,6 +132,7 @@ kinds! {
     PasswordPolicy "password_policy" = PASSWORD_POLICY;
     InstanceProfileRole "instance_profile_role" = INSTANCE_PROFILE_ROLE;
     SshPublicKey "ssh_public_key" = SSH_PUBLIC_KEY;
+    SigningCertificate "signing_certificate" = SIGNING_CERTIFICATE;
     CredentialStatus "credential_status" = CREDENTIAL_STATUS;
     Rivals "rivals";
     Quarantined "quarantined";

@@ -44,6 +44,8 @@ pub enum Noun {
     LoginProfile,
     /// A user's SSH public key, by id.
     SshPublicKey,
+    /// A signing certificate, by id.
+    SigningCertificate,
     /// An account's password policy, by the account's id.
     PasswordPolicy,
     /// An account, by id.
@@ -73,6 +75,7 @@ impl std::fmt::Display for Noun {
             Self::AccessKey => "access key",
             Self::LoginProfile => "login profile of user",
             Self::SshPublicKey => "SSH public key",
+            Self::SigningCertificate => "signing certificate",
             Self::PasswordPolicy => "password policy of account",
             Self::Account => "account",
             Self::AccountAlias => "account alias",
@@ -93,6 +96,8 @@ pub enum Obstacle {
     AccessKeys,
     /// "must delete login profile first".
     LoginProfile,
+    /// "must delete certificates first".
+    SigningCertificates,
     /// "must remove referenced objects first": SSH public keys.
     ReferencedObjects,
     /// "must remove users from group first".
@@ -155,6 +160,8 @@ pub enum Quota {
     AliasesPerAccount,
     /// SSH public keys of a user.
     SshPublicKeysPerUser,
+    /// Signing certificates of a user or the root user.
+    SigningCertificatesPerUser,
 }
 
 impl Quota {
@@ -184,6 +191,7 @@ impl Quota {
             Self::SessionPolicySize => l::SESSION_POLICY_CHARS_MAX,
             Self::AliasesPerAccount => 1,
             Self::SshPublicKeysPerUser => l::SSH_PUBLIC_KEYS_PER_USER_MAX,
+            Self::SigningCertificatesPerUser => l::SIGNING_CERTIFICATES_PER_USER_MAX,
         }
     }
 
@@ -193,9 +201,35 @@ impl Quota {
     }
 }
 
+/// What is wrong with a key or certificate that was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ThisError)]
+pub enum KeyRefusal {
+    /// AWS: `InvalidPublicKey`.
+    #[error("the public key is malformed, no RSA key, or too short")]
+    InvalidPublicKey,
+    /// AWS: `UnrecognizedPublicKeyEncoding`.
+    #[error("the public key is in no form that is known")]
+    UnrecognizedPublicKeyEncoding,
+    /// AWS: `DuplicateSSHPublicKey`.
+    #[error("the user has the SSH public key already")]
+    DuplicateSshPublicKey,
+    /// AWS: `MalformedCertificate`.
+    #[error("the certificate is malformed")]
+    MalformedCertificate,
+    /// AWS: `InvalidCertificate`.
+    #[error("the certificate is not valid at this time")]
+    InvalidCertificate,
+    /// AWS: `DuplicateCertificate`.
+    #[error("a user of the account has the certificate already")]
+    DuplicateCertificate,
+}
+
 /// A refusal.
 #[derive(Clone, Debug, PartialEq, Eq, ThisError)]
 pub enum Error {
+    /// A key or certificate that was given is refused; each [`KeyRefusal`] is a code of AWS's.
+    #[error("{0}")]
+    Key(KeyRefusal),
     /// AWS: `EntityAlreadyExists`.
     #[error("{noun} `{name}` already exists")]
     EntityAlreadyExists {
@@ -274,15 +308,6 @@ pub enum Error {
     /// AWS: `ValidationError`: the call lacks a password.
     #[error("no password is given")]
     MustSpecifyPassword,
-    /// AWS: `InvalidPublicKey`: a public key is malformed, no RSA key, or too short.
-    #[error("the public key is malformed, no RSA key, or too short")]
-    InvalidPublicKey,
-    /// AWS: `UnrecognizedPublicKeyEncoding`.
-    #[error("the public key is in no form that is known")]
-    UnrecognizedPublicKeyEncoding,
-    /// AWS: `DuplicateSSHPublicKey`.
-    #[error("the user has the SSH public key already")]
-    DuplicateSshPublicKey,
     /// AWS: `ValidationError`, "ARN … is not valid."
     #[error("ARN `{arn}` names nothing that the call takes")]
     InvalidArn {

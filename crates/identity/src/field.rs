@@ -22,7 +22,8 @@
 //! | 18 | password policy | root user | | the strictest of all, the default if one is none |
 //! | 19 | role in it | instance profile | role's id | shown, and in the way of another |
 //! | 40 | SSH public key | user | its id | does not authenticate |
-//! | 43 | credential's status | user | the credential's id | does not authenticate |
+//! | 41 | signing certificate | user, root user | its id | does not authenticate |
+//! | 43 | credential's status | user, root user | the credential's id | does not authenticate |
 //!
 //! Entities are users, groups, roles, instance profiles and managed policies. Of a contested
 //! document every side must allow and any may deny; if one side is a removal, only its denies
@@ -86,6 +87,7 @@ pub(crate) const USED_PASSWORD: Field<v1::UsedPassword> = Field::new(17);
 pub(crate) const PASSWORD_POLICY: Field<v1::PasswordPolicy> = Field::new(18);
 pub(crate) const INSTANCE_PROFILE_ROLE: Field<v1::Edge> = Field::new(19);
 pub(crate) const SSH_PUBLIC_KEY: Field<v1::SshPublicKey> = Field::new(40);
+pub(crate) const SIGNING_CERTIFICATE: Field<v1::SigningCertificate> = Field::new(41);
 /// Of an SSH public key, a signing certificate or a service-specific credential.
 pub(crate) const CREDENTIAL_STATUS: Field<v1::Text> = Field::new(43);
 
@@ -117,7 +119,8 @@ mod tests {
             INSTANCE_PROFILE_ROLE.tag(),
         ];
         assert!(tags.into_iter().eq(1..=19));
-        let credentials = [SSH_PUBLIC_KEY.tag(), CREDENTIAL_STATUS.tag()];
-        assert_eq!(credentials, [40, 43]);
+        let credentials =
+            [SSH_PUBLIC_KEY.tag(), SIGNING_CERTIFICATE.tag(), CREDENTIAL_STATUS.tag()];
+        assert_eq!(credentials, [40, 41, 43]);
     }
 }

@@ -10,7 +10,7 @@ use model::{Constraint, Timestamp, UserName};
 use wire::v1;
 
 use crate::{
-    Ctx, Error, Identity, Listing, Noun, Outcome, Page, Quota, Reply,
+    Ctx, Error, Identity, KeyRefusal, Listing, Noun, Outcome, Page, Quota, Reply,
     access_key::Status,
     entity::Entity,
     field::SSH_PUBLIC_KEY,
@@ -140,14 +140,14 @@ pub(crate) fn upload(
     let owner = user::named_or_own(identity, ctx, "iam:UploadSSHPublicKey", Some(user))?;
     identity.must_be_meant(owner, Noun::User, &identity.face(owner).name)?;
     let parsed = RsaPublicKey::parse(body).map_err(|error| match error {
-        KeyError::Unrecognized => Error::UnrecognizedPublicKeyEncoding,
-        KeyError::Invalid => Error::InvalidPublicKey,
+        KeyError::Unrecognized => Error::Key(KeyRefusal::UnrecognizedPublicKeyEncoding),
+        KeyError::Invalid => Error::Key(KeyRefusal::InvalidPublicKey),
     })?;
-    let fingerprint = parsed.fingerprint().ok_or(Error::InvalidPublicKey)?;
+    let fingerprint = parsed.fingerprint().ok_or(Error::Key(KeyRefusal::InvalidPublicKey))?;
     let others = user_credential::all(identity, &SSH_PUBLIC_KEY, owner);
     let same = |other: &v1::SshPublicKey| other.fingerprint == fingerprint;
     if others.iter().any(|(_, other)| other.may().any(same)) {
-        return Err(Error::DuplicateSshPublicKey);
+        return Err(Error::Key(KeyRefusal::DuplicateSshPublicKey));
     }
     Quota::SshPublicKeysPerUser.allow(others.len() + 1)?;
     let id = user_credential::fresh_id("APKA", 16, ctx.entropy, "ssh-public-key-id");
@@ -172,12 +172,13 @@ pub(crate) fn get(
 ) -> Result<SshPublicKey, Error> {
     let owner = user::named_or_own(identity, ctx, "iam:GetSSHPublicKey", Some(user))?;
     let v1::SshPublicKey { uploaded_ms, body, fingerprint } = key(owner, key_id).shown(identity)?;
-    let parsed = RsaPublicKey::parse(&body).map_err(|_| Error::UnrecognizedPublicKeyEncoding)?;
+    let parsed = RsaPublicKey::parse(&body)
+        .map_err(|_| Error::Key(KeyRefusal::UnrecognizedPublicKeyEncoding))?;
     let body = match encoding {
         Encoding::Ssh => parsed.to_openssh(),
         Encoding::Pem => parsed.to_pem(),
     };
-    let body = body.ok_or(Error::UnrecognizedPublicKeyEncoding)?;
+    let body = body.ok_or(Error::Key(KeyRefusal::UnrecognizedPublicKeyEncoding))?;
     Ok(SshPublicKey { metadata: metadata(identity, owner, key_id, uploaded_ms), fingerprint, body })
 }
 

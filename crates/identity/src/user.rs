@@ -14,7 +14,10 @@ use crate::{
     authorize::{demand, demand_entity, demand_named, request_tags, resource_tags},
     boundary,
     entity::{self, Entity, arn},
-    field::{ATTACHMENT, INLINE_POLICY, LOGIN_PROFILE, MEMBERSHIP, NAME, PATH, SSH_PUBLIC_KEY},
+    field::{
+        ATTACHMENT, INLINE_POLICY, LOGIN_PROFILE, MEMBERSHIP, NAME, PATH, SIGNING_CERTIFICATE,
+        SSH_PUBLIC_KEY,
+    },
     policy::PolicyArn,
     state::Writes,
     tag::{self, Tag},
@@ -261,6 +264,9 @@ pub(crate) fn delete(
     }
     if identity.read(&LOGIN_PROFILE, entity).is_possible() {
         return Err(Error::DeleteConflict { obstacle: Obstacle::LoginProfile });
+    }
+    if !identity.read_all(&SIGNING_CERTIFICATE, entity).is_empty() {
+        return Err(Error::DeleteConflict { obstacle: Obstacle::SigningCertificates });
     }
     if !identity.read_all(&SSH_PUBLIC_KEY, entity).is_empty() {
         return Err(Error::DeleteConflict { obstacle: Obstacle::ReferencedObjects });

@@ -7,15 +7,17 @@
 //!
 //! **Must not know:** what is in a credential.
 
-use model::{Entropy, UniqueId};
+use model::{Entropy, UniqueId, UniqueIdKind, UserName};
 use wire::{Message, v1};
 
 use crate::{
-    Error, Identity, Noun, Read,
+    Ctx, Error, Identity, Noun, Principal, Read,
     access_key::Status,
+    authorize::demand,
     entity::Entity,
     field::{CREDENTIAL_STATUS, Field},
     state::Writes,
+    user,
 };
 
 /// One credential.
@@ -103,4 +105,34 @@ pub(crate) fn all<M: Message + Default>(
 /// A fresh id: `prefix` and so many random characters, five bits each.
 pub(crate) fn fresh_id(prefix: &str, length: usize, entropy: &Entropy, label: &str) -> String {
     format!("{prefix}{}", entropy.text(label, UniqueId::BASE32, length))
+}
+
+/// Authorizes the caller for an action on an owner of credentials, itself if no user is named,
+/// then finds it.
+pub(crate) fn owner(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    action: &str,
+    user: Option<&UserName>,
+) -> Result<Entity, Error> {
+    if let (None, Principal::Root) = (user, ctx.caller.principal) {
+        let account = ctx.caller.account;
+        demand(identity, ctx, action, ctx.caller.arn(identity).as_str(), &Vec::new())?;
+        return Ok(Entity { account, id: UniqueId::root(account) });
+    }
+    user::named_or_own(identity, ctx, action, user)
+}
+
+/// Refuses an owner who must not be relied on.
+pub(crate) fn check_owner(identity: &Identity, owner: Entity) -> Result<(), Error> {
+    match owner_name(identity, owner) {
+        Some(name) => identity.must_be_meant(owner, Noun::User, name.as_str()),
+        None => Ok(()),
+    }
+}
+
+/// The name of an owner, if it is no root user.
+pub(crate) fn owner_name(identity: &Identity, owner: Entity) -> Option<UserName> {
+    let is_root = owner.id.kind() == Some(UniqueIdKind::Root);
+    (!is_root).then(|| identity.face(owner).typed_name())
 }

@@ -4,6 +4,8 @@
 pub const ACCESS_KEYS_PER_USER_MAX: usize = 2;
 /// SSH public keys of one user.
 pub const SSH_PUBLIC_KEYS_PER_USER_MAX: usize = 5;
+/// Signing certificates of one user.
+pub const SIGNING_CERTIFICATES_PER_USER_MAX: usize = 2;
 /// Versions of one managed policy.
 pub const POLICY_VERSIONS_MAX: usize = 5;
 /// Groups one user is a member of.

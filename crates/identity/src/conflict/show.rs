@@ -185,6 +185,9 @@ pub(super) fn field(identity: &Identity, slot: &Slot<'_>) -> String {
         ConflictKind::PasswordPolicy => "password policy".to_owned(),
         ConflictKind::InstanceProfileRole => format!("role {}", target()),
         ConflictKind::SshPublicKey => format!("SSH public key {}", cut(slot.qualifier())),
+        ConflictKind::SigningCertificate => {
+            format!("signing certificate {}", cut(slot.qualifier()))
+        }
         ConflictKind::CredentialStatus => format!("status of {}", cut(slot.qualifier())),
         ConflictKind::Rivals
         | ConflictKind::Quarantined
@@ -297,6 +300,10 @@ fn words(identity: &Identity, slot: &Slot<'_>, bytes: &[u8]) -> Option<String> {
                 v1::SshPublicKey::decode(bytes).ok()?;
             format!("{fingerprint}, uploaded at {}", Timestamp::from_ms(uploaded_ms))
         }
+        ConflictKind::SigningCertificate => {
+            let uploaded = v1::SigningCertificate::decode(bytes).ok()?.uploaded_ms;
+            format!("uploaded at {}", Timestamp::from_ms(uploaded))
+        }
         ConflictKind::Boundary => {
             let id: UniqueId = text()?.parse().ok()?;
             PolicyRef::of(Entity { account: slot.entity.account, id }).arn(identity)
@@ -341,7 +348,9 @@ fn withheld(kind: ConflictKind, of: Option<UniqueIdKind>) -> &'static str {
         ConflictKind::LoginProfile => "the password does not authenticate",
         ConflictKind::PasswordPolicy => "passwords that not every side accepts",
         ConflictKind::InstanceProfileRole => "room for another role",
-        ConflictKind::SshPublicKey | ConflictKind::CredentialStatus => "it does not authenticate",
+        ConflictKind::SshPublicKey
+        | ConflictKind::SigningCertificate
+        | ConflictKind::CredentialStatus => "it does not authenticate",
         ConflictKind::Rivals if acts => "the credentials of all of them, and giving them anything",
         ConflictKind::Rivals => "what they allow, and giving them anything; what they deny counts",
         ConflictKind::Quarantined if acts => {

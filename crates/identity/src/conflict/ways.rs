@@ -22,10 +22,10 @@ use crate::{
     effective::PolicyRef,
     entity::{self, Entity, Face},
     execute,
-    field::{ACCESS_KEY, SSH_PUBLIC_KEY},
+    field::{ACCESS_KEY, SIGNING_CERTIFICATE, SSH_PUBLIC_KEY},
     group, inline, instance_profile, login_profile, password_policy,
     policy::{self, PolicyArn},
-    role, ssh_public_key,
+    role, signing_certificate, ssh_public_key,
     state::Writes,
     tag, user,
 };
@@ -163,15 +163,12 @@ fn call(identity: &Identity, slot: &Slot<'_>, value: Option<&[u8]>) -> Option<Co
         ConflictKind::InstanceProfileRole => {
             owner.profile_role(&identity.face(slot.target()?), value.is_some())
         }
-        ConflictKind::AccessKey | ConflictKind::SshPublicKey if value.is_none() => {
-            credential(identity, slot, &owner, None)
-        }
-        ConflictKind::AccessKeyStatus | ConflictKind::CredentialStatus => {
-            credential(identity, slot, &owner, value)
-        }
-        ConflictKind::Existence
-        | ConflictKind::AccessKey
+        ConflictKind::AccessKey
+        | ConflictKind::AccessKeyStatus
         | ConflictKind::SshPublicKey
+        | ConflictKind::SigningCertificate
+        | ConflictKind::CredentialStatus => credential(identity, slot, &owner, value),
+        ConflictKind::Existence
         | ConflictKind::Rivals
         | ConflictKind::Quarantined
         | ConflictKind::OverLimit
@@ -179,24 +176,27 @@ fn call(identity: &Identity, slot: &Slot<'_>, value: Option<&[u8]>) -> Option<Co
     }
 }
 
-/// The call that gives a credential a status, or deletes it.
+/// The call that gives a credential a status, or deletes it. None makes one anew.
 fn credential(
     identity: &Identity,
     slot: &Slot<'_>,
     owner: &Owner,
-    status: Option<&[u8]>,
+    value: Option<&[u8]>,
 ) -> Option<Command> {
     let is_key = slot.entity.id.kind() == Some(UniqueIdKind::AccessKey);
-    match status {
+    let is_status =
+        matches!(slot.kind, ConflictKind::AccessKeyStatus | ConflictKind::CredentialStatus);
+    match value {
         None if is_key => delete_key(identity, slot.entity),
         None => owner.delete_credential(identity, slot),
-        Some(_) => {
-            let status = decode::<v1::Text>(status)?.text.parse().ok()?;
+        Some(_) if is_status => {
+            let status = decode::<v1::Text>(value)?.text.parse().ok()?;
             match is_key {
                 true => switch_key(identity, slot.entity, status),
                 false => owner.switch_credential(identity, slot, status),
             }
         }
+        Some(_) => None,
     }
 }
 
@@ -265,6 +265,11 @@ impl Owner {
 
     fn name<N: std::str::FromStr<Err = model::Constraint>>(&self) -> N {
         self.face.typed_name()
+    }
+
+    /// The user's name; none of the root user.
+    fn user(&self) -> Option<UserName> {
+        (self.kind == UniqueIdKind::User).then(|| self.name())
     }
 
     fn policy(&self) -> Option<PolicyArn> {
@@ -407,6 +412,11 @@ impl Owner {
             let switch = ssh_public_key::UpdateSshPublicKey { user, key_id, status };
             return Some(Command::UpdateSSHPublicKey(switch));
         }
+        let (user, id) = (self.user(), slot.qualifier().to_owned());
+        if identity.read_of(&SIGNING_CERTIFICATE, slot.entity, &id).is_possible() {
+            let switch = signing_certificate::UpdateSigningCertificate { user, id, status };
+            return Some(Command::UpdateSigningCertificate(switch));
+        }
         None
     }
 
@@ -415,6 +425,11 @@ impl Owner {
         if identity.read_of(&SSH_PUBLIC_KEY, slot.entity, &key_id).is_possible() {
             let delete = ssh_public_key::DeleteSshPublicKey { user, key_id };
             return Some(Command::DeleteSSHPublicKey(delete));
+        }
+        let (user, id) = (self.user(), slot.qualifier().to_owned());
+        if identity.read_of(&SIGNING_CERTIFICATE, slot.entity, &id).is_possible() {
+            let delete = signing_certificate::DeleteSigningCertificate { user, id };
+            return Some(Command::DeleteSigningCertificate(delete));
         }
         None
     }

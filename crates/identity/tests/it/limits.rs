@@ -23,6 +23,9 @@ fn counts_are_limited() {
     check_limit(Quota::SshPublicKeysPerUser, bob, |n| {
         format!("root UploadSSHPublicKey bob ssh-{n}.pub")
     });
+    check_limit(Quota::SigningCertificatesPerUser, bob, |n| {
+        format!("root UploadSigningCertificate bob certificate-{n}.pem")
+    });
     check_limit(Quota::VersionsPerPolicy, "", |n| match n {
         1 => "root CreatePolicy P allow:s3:*".to_owned(),
         _ => "root CreatePolicyVersion P allow:s3:*".to_owned(),

@@ -21,6 +21,7 @@ mod passwords;
 mod race;
 mod races;
 mod sessions;
+mod signing_certificates;
 mod simulate;
 mod ssh_public_keys;
 mod survival;

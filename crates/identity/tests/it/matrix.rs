@@ -130,6 +130,12 @@ const CALLS: &str = "GetCallerIdentity
     ListSSHPublicKeys nobody
     UpdateSSHPublicKey nobody none Inactive
     DeleteSSHPublicKey nobody none
+    UploadSigningCertificate - certificate-1.pem
+    UploadSigningCertificate nobody certificate-1.pem
+    ListSigningCertificates
+    ListSigningCertificates nobody
+    UpdateSigningCertificate nobody none Inactive
+    DeleteSigningCertificate - none
     TagUser nobody a=b
     ListUserTags nobody
     UntagUser nobody a

@@ -1,7 +1,7 @@
 //! Calls about users' credentials as words. A key or certificate is named by a file of
 //! `testdata/`: `ssh-1.pub`.
 
-use identity::{Command, Query, ssh_public_key as ssh};
+use identity::{Command, Query, signing_certificate as sc, ssh_public_key as ssh};
 
 use crate::parse::{made_id, name, optional_user, page};
 
@@ -9,6 +9,11 @@ use crate::parse::{made_id, name, optional_user, page};
 fn file(text: &str) -> String {
     let path = format!("{}/testdata/{text}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(path).unwrap_or_else(|_| text.to_owned())
+}
+
+/// `-` is the caller itself.
+fn user(text: &str) -> Option<model::UserName> {
+    (text != "-").then(|| name(text))
 }
 
 pub(crate) fn command(action: &str, a: &[&str], made: &[String]) -> Option<Command> {
@@ -26,6 +31,19 @@ pub(crate) fn command(action: &str, a: &[&str], made: &[String]) -> Option<Comma
         "DeleteSSHPublicKey" => {
             C::DeleteSSHPublicKey(ssh::DeleteSshPublicKey { user: name(a[0]), key_id: key_id() })
         }
+        "UploadSigningCertificate" => C::UploadSigningCertificate(sc::UploadSigningCertificate {
+            user: user(a[0]),
+            body: file(a[1]),
+        }),
+        "UpdateSigningCertificate" => C::UpdateSigningCertificate(sc::UpdateSigningCertificate {
+            user: user(a[0]),
+            id: key_id(),
+            status: name(a[2]),
+        }),
+        "DeleteSigningCertificate" => C::DeleteSigningCertificate(sc::DeleteSigningCertificate {
+            user: user(a[0]),
+            id: key_id(),
+        }),
         _ => return None,
     })
 }
@@ -41,6 +59,10 @@ pub(crate) fn query(action: &str, a: &[&str], made: &[String]) -> Option<Query> 
         "ListSSHPublicKeys" => {
             Q::ListSSHPublicKeys(ssh::ListSshPublicKeys { user: optional_user(a), page: page() })
         }
+        "ListSigningCertificates" => Q::ListSigningCertificates(sc::ListSigningCertificates {
+            user: optional_user(a),
+            page: page(),
+        }),
         _ => return None,
     })
 }

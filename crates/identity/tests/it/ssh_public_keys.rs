@@ -30,13 +30,13 @@ fn a_key_is_uploaded_once_and_leaves_before_its_user() {
             root UploadSSHPublicKey none ssh-1.pub
                 NoSuchEntity { noun: User, name: "none" }
             root UploadSSHPublicKey bob ssh-1024.pub
-                InvalidPublicKey
+                Key(InvalidPublicKey)
             root UploadSSHPublicKey bob ssh-ed25519.pub
-                UnrecognizedPublicKeyEncoding
+                Key(UnrecognizedPublicKeyEncoding)
             root UploadSSHPublicKey bob ssh-1.pub
-                DuplicateSshPublicKey
+                Key(DuplicateSshPublicKey)
             root UploadSSHPublicKey bob ssh-1.pkcs1.pem
-                DuplicateSshPublicKey
+                Key(DuplicateSshPublicKey)
             root ListSSHPublicKeys bob
                 ListSSHPublicKeys(Listing { items: [SshPublicKeyMetadata { user: UserName("bob"), id: "APKA…", status: Active, uploaded: T }, SshPublicKeyMetadata { user: UserName("bob"), id: "APKA…", status: Active, uploaded: T }], next: None })
             root UpdateSSHPublicKey bob key1 Inactive

@@ -2,9 +2,10 @@
 
 use identity::{
     Caller, CheckRequest, Identity, Page, Principal, Query, Reply, access_key::Status,
-    authenticate_key, check, ssh_public_key::ListSshPublicKeys, sts,
+    authenticate_key, check, signing_certificate::ListSigningCertificates,
+    ssh_public_key::ListSshPublicKeys, sts,
 };
-use model::{Arn, Credential, Timestamp, UniqueId, UniqueIdKind};
+use model::{Arn, Credential, Timestamp, UniqueId, UniqueIdKind, UserName};
 
 use super::world::{Race, World};
 use crate::history::ACCOUNT;
@@ -21,7 +22,7 @@ enum Question {
     /// `AssumeRole` by a user.
     Assumes(UniqueId, UniqueId),
     /// Whether a user's credential of this id is active.
-    IsActive(UniqueId),
+    IsActive(String),
 }
 
 /// All questions of a history.
@@ -47,11 +48,12 @@ impl Subjects {
         for user in users() {
             all.extend(roles().map(|role| Question::Assumes(*user, *role)));
         }
-        let (keys, credentials): (Vec<UniqueId>, Vec<UniqueId>) =
-            race.keys.iter().partition(|id| id.kind() == Some(UniqueIdKind::AccessKey));
-        let keys = ids.iter().filter(of(UniqueIdKind::AccessKey)).chain(&keys);
-        all.extend(keys.map(|key| Question::Authenticates(*key)));
-        all.extend(credentials.into_iter().map(Question::IsActive));
+        let (keys, credentials): (Vec<&String>, Vec<&String>) =
+            race.keys.iter().partition(|id| id.starts_with(UniqueIdKind::AccessKey.prefix()));
+        let keys = keys.into_iter().map(|id| id.parse().unwrap());
+        let keys = ids.iter().filter(of(UniqueIdKind::AccessKey)).copied().chain(keys);
+        all.extend(keys.map(Question::Authenticates));
+        all.extend(credentials.into_iter().cloned().map(Question::IsActive));
         all.truncate(64);
         Self(all)
     }
@@ -92,22 +94,27 @@ fn ask(world: &World, identity: &Identity, question: &Question) -> bool {
             authenticate_key(identity, &world.keys, key.as_str()).is_some()
         }
         Question::Assumes(user, role) => assumes(world, identity, *user, *role),
-        Question::IsActive(id) => is_active(world, identity, id.as_str()),
+        Question::IsActive(id) => is_active(world, identity, id),
     }
 }
 
 /// Whether a user has an active credential of this id, by any name.
 fn is_active(world: &World, identity: &Identity, id: &str) -> bool {
+    let page = Page::default;
     ["bob", "ann", "eve"].iter().any(|user| {
-        let user = Some(user.parse().unwrap());
-        let page = Page::default();
-        let ssh = Query::ListSSHPublicKeys(ListSshPublicKeys { user, page });
-        match world.ask(identity, &world.root, &ssh) {
+        let user: Option<UserName> = Some(user.parse().unwrap());
+        let ssh = ListSshPublicKeys { user: user.clone(), page: page() };
+        let certificates = ListSigningCertificates { user, page: page() };
+        let asked = [Query::ListSSHPublicKeys(ssh), Query::ListSigningCertificates(certificates)];
+        asked.iter().any(|asked| match world.ask(identity, &world.root, asked) {
             Ok(Reply::ListSSHPublicKeys(keys)) => {
                 keys.items.iter().any(|key| key.id == id && key.status == Status::Active)
             }
+            Ok(Reply::ListSigningCertificates(all)) => {
+                all.items.iter().any(|one| one.id == id && one.status == Status::Active)
+            }
             _ => false,
-        }
+        })
     })
 }
 

@@ -274,6 +274,10 @@ const CREDENTIALS: &[&str] = &[
     "UpdateSSHPublicKey ann key4 {status}",
     "DeleteSSHPublicKey ann key4",
     "UploadSSHPublicKey {user} ssh-2.pub",
+    "UpdateSigningCertificate ann key5 {status}",
+    "UpdateSigningCertificate ann key5 {status}",
+    "DeleteSigningCertificate ann key5",
+    "UploadSigningCertificate {user} certificate-2.pem",
 ];
 
 /// `SplitMix64` (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).

@@ -44,6 +44,7 @@ const BASE: &[&str] = &[
     "AttachGroupPolicy admins A",
     "AddUserToGroup admins sub",
     "UploadSSHPublicKey ann ssh-1.pub",
+    "UploadSigningCertificate ann certificate-1.pem",
 ];
 
 /// What a word of a call names. Words are resolved where the call is made: in every order it is
@@ -91,8 +92,8 @@ pub(crate) struct Race {
     /// What was there before.
     pub(crate) before: Identity,
     pub(crate) names: Names,
-    /// Access keys and other credentials that were there before.
-    pub(crate) keys: Vec<UniqueId>,
+    /// Access keys and other credentials that were there before, by id.
+    pub(crate) keys: Vec<String>,
     pub(crate) operations: Vec<Operation>,
     pub(crate) merged: Identity,
     /// The same, without what was stable before the last exchange.
@@ -399,7 +400,7 @@ impl World {
         let mut collected = b.identity;
         let cut = collected.state().vector().clone();
         collected.collect(&Barrier { number: 1, stable, cut }).unwrap();
-        let keys = self.made_keys.iter().map(|key| key.parse().unwrap()).collect();
+        let keys = self.made_keys.clone();
         Race { before, names, keys, operations, merged: a.identity, collected, last_writer }
     }
 }
@@ -445,6 +446,7 @@ fn kind_at(action: &str, at: usize) -> Option<&'static str> {
         "UpdateAssumeRolePolicy" | "TagRole" | "UntagRole" => of(&["Role"]),
         "CreateAccessKey" | "UpdateAccessKey" | "DeleteAccessKey" => of(&["User"]),
         _ if action.ends_with("SSHPublicKey") => of(&["User"]),
+        _ if action.ends_with("SigningCertificate") => of(&["User"]),
         _ => {
             let owner = ["User", "Group", "Role"].into_iter().find(|kind| action.contains(kind))?;
             let policy = action.starts_with("Attach")
