@@ -5,7 +5,7 @@ use std::error::Error;
 fn main() -> Result<(), Box<dyn Error>> {
     let root = "../../proto";
     println!("cargo:rerun-if-changed={root}");
-    let files = ["replication", "control", "api", "conflicts"]
+    let files = ["replication", "control", "api", "conflicts", "access"]
         .map(|name| format!("{root}/writ/v1/{name}.proto"));
     let descriptors = protox::compile(files, [root])?;
     tonic_prost_build::configure()

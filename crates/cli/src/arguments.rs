@@ -23,6 +23,9 @@ pub enum Command {
     /// Policy documents in files.
     #[command(subcommand)]
     Policy(Policy),
+    /// Who may do what, and whose access a change of policies would change.
+    #[command(subcommand)]
+    Access(Access),
     /// What concurrent changes disagree on, and how it is settled.
     #[command(subcommand)]
     Conflicts(Conflicts),
@@ -133,6 +136,83 @@ pub struct Check {
     /// Say why, and what would have to be otherwise; needs writ:GetExplanation.
     #[arg(long)]
     pub explain: bool,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `writ access`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Access {
+    /// The account's root, users and roles that may do an action on a resource, with the
+    /// statements that let them; needs writ:ListPrincipalsWithAccess.
+    WhoCan(WhoCan),
+    /// What a principal's policies give access to, by service; needs writ:GetPrincipalAccess.
+    WhatCan(WhatCan),
+    /// Whose access would change with a policy's version or a group's policies; nothing is
+    /// written. Needs writ:ComparePrincipalAccess.
+    #[command(group(clap::ArgGroup::new("change").required(true).args(["policy", "group"])))]
+    Compare(Compare),
+}
+
+/// `writ access who-can`.
+#[derive(Clone, Debug, Args)]
+pub struct WhoCan {
+    /// Such as s3:GetObject.
+    #[arg(long)]
+    pub action: String,
+    /// ARN.
+    #[arg(long)]
+    pub resource: String,
+    /// A condition key and a value; repeat it for more.
+    #[arg(long = "context", value_name = "KEY=VALUE", value_parser = parse_pair)]
+    pub context: Vec<(String, String)>,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `writ access what-can`.
+#[derive(Clone, Debug, Args)]
+pub struct WhatCan {
+    /// ARN or unique id of a user, a role or root.
+    #[arg(long)]
+    pub principal: String,
+    /// A condition key and a value; repeat it for more.
+    #[arg(long = "context", value_name = "KEY=VALUE", value_parser = parse_pair)]
+    pub context: Vec<(String, String)>,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `writ access compare`.
+#[derive(Clone, Debug, Args)]
+pub struct Compare {
+    /// The managed policy of which another version is thought of, by ARN.
+    #[arg(long, requires = "after")]
+    pub policy: Option<String>,
+    /// The version before; the default version unless given.
+    #[arg(long, requires = "policy")]
+    pub from: Option<String>,
+    /// The version after, such as v2.
+    #[arg(long, group = "after", requires = "policy")]
+    pub to: Option<String>,
+    /// A file with the document after.
+    #[arg(long, group = "after", requires = "policy")]
+    pub document: Option<PathBuf>,
+    /// The group that would have other policies, by ARN.
+    #[arg(long)]
+    pub group: Option<String>,
+    /// A policy that it would get, by ARN; repeat it for more.
+    #[arg(long, requires = "group")]
+    pub attach: Vec<String>,
+    /// A policy that it would lose, by ARN; repeat it for more.
+    #[arg(long, requires = "group")]
+    pub detach: Vec<String>,
+    /// A condition key and a value; repeat it for more.
+    #[arg(long = "context", value_name = "KEY=VALUE", value_parser = parse_pair)]
+    pub context: Vec<(String, String)>,
     /// Whom to ask.
     #[command(flatten)]
     pub common: Common,

@@ -43,7 +43,7 @@ pub(crate) async fn run(
 }
 
 /// Several values of one key are one entry.
-fn group(pairs: Vec<(String, String)>) -> Vec<ContextEntry> {
+pub(crate) fn group(pairs: Vec<(String, String)>) -> Vec<ContextEntry> {
     let mut entries: Vec<ContextEntry> = Vec::new();
     for (key, value) in pairs {
         match entries.iter_mut().find(|entry| entry.key == key) {
@@ -78,7 +78,7 @@ fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
 }
 
 /// Which statement, and where it stands.
-fn place(statement: &Statement, span: Option<&Span>) -> String {
+pub(crate) fn place(statement: &Statement, span: Option<&Span>) -> String {
     let Statement { policy, sid, index, allows: _ } = statement;
     let name = if sid.is_empty() { String::new() } else { format!(" `{sid}`") };
     let at = match span {

@@ -1,5 +1,5 @@
-//! The operator's commands: `writ status`, `wait`, `check`, `policy`, `conflicts`, `token`,
-//! `account`, `node`.
+//! The operator's commands: `writ status`, `wait`, `check`, `access`, `policy`, `conflicts`,
+//! `token`, `account`, `node`.
 //!
 //! **Invariants.** Results go to standard output, progress and errors to standard error; a
 //! command's exit code is one of [`Exit`]. Secrets are shown only by the command that creates
@@ -7,6 +7,7 @@
 //!
 //! **Must not know:** how a node works: it asks over gRPC, as any program can.
 
+mod access;
 mod admin;
 mod arguments;
 mod check;
@@ -64,6 +65,7 @@ pub async fn run(
         Command::Wait(arguments) => wait::run(arguments, environment, output).await,
         Command::Check(arguments) => check::run(arguments, environment, output).await,
         Command::Policy(command) => policy::run(command, output),
+        Command::Access(command) => access::run(command, environment, output).await,
         Command::Conflicts(command) => conflicts::run(command, environment, output).await,
         Command::Token(command) => admin::token(command, environment, output).await,
         Command::Account(command) => admin::account(command, environment, output).await,

@@ -27,7 +27,7 @@ pub(crate) fn run(command: Policy, output: &mut Output<'_>) -> Result<Exit, Erro
 }
 
 /// The text of a file that is not too long to be a policy.
-fn read(file: &Path) -> Result<String, Error> {
+pub(crate) fn read(file: &Path) -> Result<String, Error> {
     let mut text = String::new();
     let opened = std::fs::File::open(file);
     let read = opened.and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text));

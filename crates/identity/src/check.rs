@@ -185,14 +185,14 @@ pub fn principal_account(
 }
 
 /// Who is asked about.
-struct Asked {
-    caller: Caller,
+pub(crate) struct Asked {
+    pub(crate) caller: Caller,
     /// Of a role's session its name; all that is known of it.
-    session: Option<SessionName>,
+    pub(crate) session: Option<SessionName>,
 }
 
 /// Who is meant by an ARN or a unique id.
-fn resolve(identity: &Identity, accounts: &Accounts, text: &str) -> Option<Asked> {
+pub(crate) fn resolve(identity: &Identity, accounts: &Accounts, text: &str) -> Option<Asked> {
     let (account, principal, session) = if let Ok(arn) = text.parse::<Arn>() {
         let account: AccountId = arn.account().parse().ok()?;
         if arn == Arn::iam(account, "root") {

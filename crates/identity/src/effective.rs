@@ -73,6 +73,27 @@ impl PolicyRef {
         }
     }
 
+    /// What it may say: each side of each default version that it may have.
+    pub(crate) fn documents(&self, identity: &Identity) -> Vec<Arc<Document>> {
+        self.source(identity, Certainty::May).alternatives
+    }
+
+    /// The policy as it applies through an edge, were a change made.
+    fn source_with(&self, identity: &Identity, edge: Certainty, overlay: &Overlay) -> Source {
+        let source = self.source(identity, edge);
+        match overlay {
+            Overlay::Document { policy, document } if *policy == self.id() => {
+                let exists = match self {
+                    Self::Managed(_) => true,
+                    Self::Customer(entity) => identity.can_act(*entity),
+                };
+                let certain = edge == Certainty::Must && exists;
+                Source { certain, alternatives: vec![Arc::clone(document)], ..source }
+            }
+            Overlay::None | Overlay::Document { .. } | Overlay::Group { .. } => source,
+        }
+    }
+
     /// The policy as it limits a session. One that is gone, or may be, denies everything: what it
     /// would have forbidden nobody knows.
     fn limit(&self, identity: &Identity) -> Source {
@@ -114,6 +135,45 @@ impl PolicyRef {
     }
 }
 
+/// A change of policies that is not made.
+#[derive(Clone, Debug)]
+pub(crate) enum Overlay {
+    /// None.
+    None,
+    /// A policy says this.
+    Document {
+        /// The policy.
+        policy: UniqueId,
+        /// What it says.
+        document: Arc<Document>,
+    },
+    /// A group has other policies.
+    Group {
+        /// The group.
+        group: UniqueId,
+        /// Policies that it gets.
+        attach: Vec<PolicyRef>,
+        /// Policies that it loses.
+        detach: Vec<UniqueId>,
+    },
+}
+
+impl Overlay {
+    fn detaches(&self, owner: UniqueId, policy: UniqueId) -> bool {
+        match self {
+            Self::Group { group, attach: _, detach } => *group == owner && detach.contains(&policy),
+            Self::None | Self::Document { .. } => false,
+        }
+    }
+
+    fn attaches(&self, owner: UniqueId) -> &[PolicyRef] {
+        match self {
+            Self::Group { group, attach, detach: _ } if *group == owner => attach,
+            Self::None | Self::Document { .. } | Self::Group { .. } => &[],
+        }
+    }
+}
+
 /// Whether something is beyond doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Certainty {
@@ -147,9 +207,18 @@ fn add_sides(
 
 /// The layers that decide on a user or role; `None` for root, which no policy limits.
 pub(crate) fn layers(identity: &Identity, caller: &Caller) -> Option<Layers> {
+    layers_with(identity, caller, &Overlay::None)
+}
+
+/// [`layers`], were a change made.
+pub(crate) fn layers_with(
+    identity: &Identity,
+    caller: &Caller,
+    overlay: &Overlay,
+) -> Option<Layers> {
     let entity = caller.entity()?;
     let mut sources = Vec::new();
-    own_sources(identity, entity, Certainty::Must, &mut sources);
+    own_sources(identity, entity, Certainty::Must, overlay, &mut sources);
     for (group, edge) in identity.read_all(&MEMBERSHIP, entity) {
         let Ok(id) = group.parse::<UniqueId>() else { continue };
         let group = Entity { account: entity.account, id };
@@ -157,27 +226,27 @@ pub(crate) fn layers(identity: &Identity, caller: &Caller) -> Option<Layers> {
             continue;
         }
         let certain = Certainty::of(edge.must().is_some() && identity.can_act(group));
-        own_sources(identity, group, certain, &mut sources);
+        own_sources(identity, group, certain, overlay, &mut sources);
     }
     let session =
         caller.session.as_ref().and_then(|session| session_layer(identity, caller, session));
-    let boundary = boundary_layer(identity, entity);
+    let boundary = boundary_layer(identity, entity, overlay);
     Some(Layers { identity: sources, boundary, session, guard_rails: None, resource: None })
 }
 
 /// The policies of a group, for a question about the group itself.
 pub(crate) fn group_layers(identity: &Identity, group: Entity) -> Layers {
     let mut layers = Layers::default();
-    own_sources(identity, group, Certainty::Must, &mut layers.identity);
+    own_sources(identity, group, Certainty::Must, &Overlay::None, &mut layers.identity);
     layers
 }
 
 /// Every permissions boundary that a user or role may have; `None` if there is none. One whose
 /// policy is gone, or may be, allows nothing.
-fn boundary_layer(identity: &Identity, owner: Entity) -> Option<Vec<Source>> {
+fn boundary_layer(identity: &Identity, owner: Entity, overlay: &Overlay) -> Option<Vec<Source>> {
     let limits = boundary::may_limit(identity, owner);
     let source = |policy: &Option<PolicyRef>| match policy {
-        Some(policy) => policy.source(identity, Certainty::Must),
+        Some(policy) => policy.source_with(identity, Certainty::Must, overlay),
         None => {
             let label = SourceLabel::Managed { arn: String::new() };
             Source { label, certain: false, alternatives: Vec::new() }
@@ -187,12 +256,23 @@ fn boundary_layer(identity: &Identity, owner: Entity) -> Option<Vec<Source>> {
 }
 
 /// The policies of a user, group or role itself.
-fn own_sources(identity: &Identity, owner: Entity, certain: Certainty, sources: &mut Vec<Source>) {
+fn own_sources(
+    identity: &Identity,
+    owner: Entity,
+    certain: Certainty,
+    overlay: &Overlay,
+    sources: &mut Vec<Source>,
+) {
+    for policy in overlay.attaches(owner.id) {
+        sources.push(policy.source_with(identity, certain, overlay));
+    }
     for (policy, edge) in identity.read_all(&ATTACHMENT, owner) {
         let Ok(id) = policy.parse::<UniqueId>() else { continue };
         let edge = certain.and(Certainty::of(edge.must().is_some()));
         let policy = PolicyRef::of(Entity { account: owner.account, id });
-        sources.push(policy.source(identity, edge));
+        if !overlay.detaches(owner.id, id) {
+            sources.push(policy.source_with(identity, edge, overlay));
+        }
     }
     let inline = identity.documents(&INLINE_POLICY, owner);
     if inline.is_empty() {

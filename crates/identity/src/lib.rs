@@ -13,6 +13,7 @@
 //! Start reading at [`execute`], then `user.rs`.
 #![deny(clippy::indexing_slicing, clippy::string_slice)]
 
+mod access;
 pub mod access_key;
 pub mod account;
 pub mod attachment;
@@ -53,6 +54,11 @@ pub mod tag;
 pub mod user;
 mod user_credential;
 
+pub use access::{
+    AccessChange, CHANGES_PER_PAGE_MAX, CompareAccess, EXAMPLES_MAX, Holder, NewVersion,
+    PRINCIPALS_PER_PAGE_MAX, PolicyChange, PrincipalAccess, WhoCan, compare_access, what_can,
+    who_can,
+};
 pub use access_key::{NewAccessKey, first_root_key, is_untouched};
 pub use authorize::authorize;
 pub use check::{CheckRequest, check, explain, principal_account};

@@ -231,7 +231,7 @@ impl Test {
     fn examples(&self, scope: Scope<'_>) -> Vec<String> {
         match self {
             Self::Text(patterns) | Self::Arn(patterns) => {
-                patterns.iter().filter_map(|pattern| pattern.example(scope)).collect()
+                patterns.iter().filter_map(|pattern| pattern.example(scope, "")).collect()
             }
             Self::Binary(values) => values.iter().map(Binary::to_string).collect(),
             Self::Bool(wanted) => {

@@ -36,6 +36,7 @@
 //! **Must not know:** replication, storage, who is signed in.
 #![deny(clippy::indexing_slicing, clippy::string_slice)]
 
+mod access;
 mod block;
 mod budget;
 mod compiled;
@@ -62,6 +63,7 @@ mod survey;
 mod trust;
 mod truth;
 
+pub use access::{Grant, examples, grants};
 pub use budget::DECISION_STEPS_MAX;
 pub use compiled::Compiled;
 pub use context::{Context, ContextValue};

@@ -9,6 +9,8 @@
 
 mod statement;
 
+pub(crate) use self::statement::inside;
+
 use std::fmt;
 
 use model::fold;

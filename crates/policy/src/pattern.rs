@@ -224,15 +224,18 @@ impl Pattern {
         (literal, rest)
     }
 
-    /// A text that matches; none if a variable has no one value.
-    pub(crate) fn example(&self, scope: Scope<'_>) -> Option<String> {
+    /// A text that matches, with `many` for each `*`; none if a variable has no one value.
+    pub(crate) fn example(&self, scope: Scope<'_>, many: &str) -> Option<String> {
         let Resolved::Tokens(tokens) = self.resolve(scope) else { return None };
-        let text = |token: &Token| match token {
-            Token::Char(c) => Some(*c),
-            Token::One => Some('x'),
-            Token::Many => None,
-        };
-        Some(tokens.iter().filter_map(text).collect())
+        let mut text = String::new();
+        for token in &*tokens {
+            match token {
+                Token::Char(c) => text.push(*c),
+                Token::One => text.push('x'),
+                Token::Many => text.push_str(many),
+            }
+        }
+        Some(text)
     }
 
     /// The pattern as text, if its only wildcards are `*` and each `*` in it is one.

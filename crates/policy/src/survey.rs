@@ -19,15 +19,7 @@ impl Document {
     /// `GetContextKeysForCustomPolicy`.
     pub fn context_keys(&self) -> BTreeMap<String, String> {
         let mut keys = BTreeMap::new();
-        for statement in statements(self.text()) {
-            for (name, value) in members(&statement) {
-                match name {
-                    "Condition" => add_conditions(&mut keys, value),
-                    "Resource" | "NotResource" => add_variables(&mut keys, value),
-                    _ => {}
-                }
-            }
-        }
+        statements(self.text()).iter().for_each(|statement| add_keys(&mut keys, statement));
         keys
     }
 
@@ -80,12 +72,47 @@ fn statements(text: &str) -> Vec<Json> {
     }
 }
 
-fn members(json: &Json) -> impl Iterator<Item = (&str, &Json)> {
+pub(crate) fn members(json: &Json) -> impl Iterator<Item = (&str, &Json)> {
     let members = match &json.value {
         Value::Object(members) => members.as_slice(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => &[],
     };
     members.iter().map(|member| (member.key.as_str(), &member.value))
+}
+
+/// The statements as JSON, each with the condition keys that it names.
+pub(crate) fn statements_with_keys(text: &str) -> Vec<(Json, Vec<String>)> {
+    let keys = |statement: &Json| {
+        let mut keys = BTreeMap::new();
+        add_keys(&mut keys, statement);
+        keys.into_values().collect()
+    };
+    statements(text)
+        .into_iter()
+        .map(|statement| {
+            let keys = keys(&statement);
+            (statement, keys)
+        })
+        .collect()
+}
+
+/// A text, or those of a list.
+pub(crate) fn texts(json: &Json) -> Vec<String> {
+    match &json.value {
+        Value::Array(items) => items.iter().flat_map(texts).collect(),
+        Value::String(text) => vec![text.clone()],
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
+    }
+}
+
+fn add_keys(keys: &mut BTreeMap<String, String>, statement: &Json) {
+    for (name, value) in members(statement) {
+        match name {
+            "Condition" => add_conditions(keys, value),
+            "Resource" | "NotResource" => add_variables(keys, value),
+            _ => {}
+        }
+    }
 }
 
 fn add(keys: &mut BTreeMap<String, String>, key: &str) {

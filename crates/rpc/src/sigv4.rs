@@ -34,7 +34,8 @@ use crate::{
     MESSAGE_BYTES_MAX,
     peer::sha256_hex,
     v1::{
-        authorization_server, cluster_server, conflicts_server, propagation_server, reads_server,
+        access_server, authorization_server, cluster_server, conflicts_server, propagation_server,
+        reads_server,
     },
 };
 
@@ -49,7 +50,8 @@ pub const SIGNED_BODIES_MAX: usize = 64;
 const FRAME_HEADER_BYTES: usize = 5;
 const SERVICE: &str = "writ";
 /// The services whose calls can be signed. All others are for nodes, with certificates.
-const SIGNED_SERVICES: [&str; 5] = [
+const SIGNED_SERVICES: [&str; 6] = [
+    access_server::SERVICE_NAME,
     authorization_server::SERVICE_NAME,
     cluster_server::SERVICE_NAME,
     conflicts_server::SERVICE_NAME,

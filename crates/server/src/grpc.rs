@@ -8,6 +8,7 @@
 //!
 //! **Must not know:** how calls are signed.
 
+mod access;
 mod authorization;
 mod cluster;
 mod conflicts;
@@ -27,6 +28,7 @@ use tonic::{Code, Request, Response, Status};
 use tracing::Instrument as _;
 
 pub use self::{
+    access::AccessQuestions,
     authorization::Authorizations,
     cluster::Clusters,
     conflicts::ConflictInbox,

@@ -14,8 +14,8 @@ use rpc::{
     MESSAGE_BYTES_MAX,
     sigv4::VerifyLayer,
     v1::{
-        authorization_server::AuthorizationServer, cluster_server::ClusterServer,
-        conflicts_server::ConflictsServer, peer_server::PeerServer,
+        access_server::AccessServer, authorization_server::AuthorizationServer,
+        cluster_server::ClusterServer, conflicts_server::ConflictsServer, peer_server::PeerServer,
         propagation_server::PropagationServer, reads_server::ReadsServer,
         replication_server::ReplicationServer,
     },
@@ -37,7 +37,10 @@ use crate::{
     config::{Config, Role},
     control::{self, CommandError, Rules},
     core, fence,
-    grpc::{self, Authorizations, Clusters, ConflictInbox, Joins, Peers, Propagations, ReadCalls},
+    grpc::{
+        self, AccessQuestions, Authorizations, Clusters, ConflictInbox, Joins, Peers, Propagations,
+        ReadCalls,
+    },
     http, membership,
     metrics::{Listener, Metrics},
     names,
@@ -339,6 +342,7 @@ fn serve_grpc(
         .add_service(known(PeerServer::new(Peers::new(own()))))
         .add_service(Joins::server(own()))
         .add_service(known(AuthorizationServer::new(Authorizations::new(own()))))
+        .add_service(known(AccessServer::new(AccessQuestions::new(own()))))
         .add_service(known(PropagationServer::new(Propagations::new(own()))))
         .add_service(known(ClusterServer::new(Clusters::new(own()))))
         .add_service(known(ConflictsServer::new(ConflictInbox::new(own()))))

@@ -344,6 +344,20 @@ pub const MUTATIONS: &[Mutation] = &[
         caught_by: "-p policy --test compiled the_compiled_form",
     },
     Mutation {
+        name: "who may only perhaps do something is said to can",
+        file: "crates/identity/src/access.rs",
+        from: "        if decision.is_allowed() {",
+        to: "        if !decision.statements.is_empty() || !layers.identity.is_empty() {",
+        caught_by: "-p identity --test it access::who_can_are",
+    },
+    Mutation {
+        name: "a change of a group's policies is compared for those attached themselves",
+        file: "crates/identity/src/access.rs",
+        from: "Some(UniqueIdKind::Group) => members.extend(identity.index().sources(account, id)),",
+        to: "Some(UniqueIdKind::Group) => {}",
+        caught_by: "-p identity --test it access::a_change_of_policies",
+    },
+    Mutation {
         name: "a change that does not allow is called a near miss",
         file: "crates/policy/src/explain.rs",
         from: "self.allows(&context).then(|| NearMiss {",

@@ -5,6 +5,7 @@
     reason = "helpers of tests fail the test, and look at the variants they are about"
 )]
 
+mod access;
 mod boundaries;
 mod collect;
 mod conflicts;

@@ -137,7 +137,7 @@ pub(super) fn covers(wide: &Element<'_>, narrow: &Element<'_>, budget: &Budget) 
 /// Whether every text that `narrow` matches is one that `wide` does: the narrow pattern is matched
 /// as if it were a text, of which a `*` matches only a `*`. A walk with one place to go back to, as
 /// matching itself. Without steps the answer is no.
-fn inside(wide: &str, narrow: &str, budget: &Budget) -> bool {
+pub(crate) fn inside(wide: &str, narrow: &str, budget: &Budget) -> bool {
     let (mut pattern, mut text) = (wide.chars(), narrow.chars());
     let mut back: Option<(std::str::Chars<'_>, std::str::Chars<'_>)> = None;
     loop {

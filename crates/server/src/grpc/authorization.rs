@@ -117,21 +117,42 @@ impl Authorizations {
 
 /// Refuses a check with a field that is over its limit; `of` names the check.
 fn check_limits(of: &str, check: &v1::CheckRequest) -> Result<(), Status> {
+    let v1::CheckRequest { principal, action, resource, context, .. } = check;
+    limits(of, principal, action, resource, context)
+}
+
+/// Refuses a question with a field that is over its limit.
+pub(super) fn question_limits(
+    principal: &str,
+    action: &str,
+    resource: &str,
+    context: &[v1::ContextEntry],
+) -> Result<(), Status> {
+    limits("", principal, action, resource, context)
+}
+
+fn limits(
+    of: &str,
+    principal: &str,
+    action: &str,
+    resource: &str,
+    context: &[v1::ContextEntry],
+) -> Result<(), Status> {
     let within = |field: &str, text: &str, bytes_max: usize| {
         if text.len() <= bytes_max {
             return Ok(());
         }
         Err(Status::invalid_argument(too_long(&format!("{of}{field}"), bytes_max)))
     };
-    within("principal", &check.principal, ARN_BYTES_MAX)?;
-    within("action", &check.action, ACTION_BYTES_MAX)?;
-    within("resource", &check.resource, ARN_BYTES_MAX)?;
-    let values = check.context.iter().map(|entry| entry.values.len().max(1));
+    within("principal", principal, ARN_BYTES_MAX)?;
+    within("action", action, ACTION_BYTES_MAX)?;
+    within("resource", resource, ARN_BYTES_MAX)?;
+    let values = context.iter().map(|entry| entry.values.len().max(1));
     if values.sum::<usize>() > CONTEXT_VALUES_MAX {
         let message = format!("`{of}context` is over its limit of {CONTEXT_VALUES_MAX} values");
         return Err(Status::invalid_argument(message));
     }
-    for v1::ContextEntry { key, values } in &check.context {
+    for v1::ContextEntry { key, values } in context {
         within("context.key", key, CONTEXT_KEY_BYTES_MAX)?;
         for value in values {
             within("context.values", value, CONTEXT_VALUE_BYTES_MAX)?;
@@ -195,7 +216,7 @@ fn result(verdict: v1::Verdict) -> &'static str {
     }
 }
 
-fn verdict(verdict: Verdict) -> v1::Verdict {
+pub(super) fn verdict(verdict: Verdict) -> v1::Verdict {
     match verdict {
         Verdict::Allow => v1::Verdict::Allow,
         Verdict::ExplicitDeny { .. } => v1::Verdict::ExplicitDeny,
