@@ -92,7 +92,7 @@ pub enum Moment {
 }
 
 /// The bucket of the digest that a key belongs to.
-fn bucket(key: &[u8]) -> u8 {
+pub(crate) fn bucket(key: &[u8]) -> u8 {
     let mut hasher = SlotHasher::new();
     hasher.part(key);
     hasher.finish().to_be_bytes()[0]
@@ -362,7 +362,25 @@ impl<M> State<M> {
 
     /// Puts back a slot of a state that is being restored.
     pub(crate) fn put_back(&mut self, key: &[u8], siblings: Siblings<M>) {
-        self.change(key, &mut |_, _, _| {}, |sides| sides.edit(|all| *all = siblings));
+        self.replace(key, siblings, &mut |_, _, _| {});
+    }
+
+    /// Gives a slot other siblings, or none.
+    pub(crate) fn replace(
+        &mut self,
+        key: &[u8],
+        siblings: Siblings<M>,
+        observe: &mut impl FnMut(Moment, &[u8], &[Sibling<M>]),
+    ) {
+        self.change(key, observe, |sides| sides.edit(|all| *all = siblings));
+    }
+
+    /// All slots whose key sorts behind `after`, in order.
+    pub(crate) fn slots_after(
+        &self,
+        after: Option<&[u8]>,
+    ) -> impl Iterator<Item = (Box<[u8]>, &[Sibling<M>])> {
+        self.slots.after(after)
     }
 
     /// An empty state that says it has applied all that a summary says.
