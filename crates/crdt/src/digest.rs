@@ -5,6 +5,11 @@
 
 use sha2::{Digest as _, Sha256};
 
+use crate::{
+    Sibling,
+    state::{bucket, slot_hash},
+};
+
 /// Buckets a digest has; a key's bucket is told by its hash.
 pub const BUCKETS: usize = 256;
 
@@ -33,6 +38,11 @@ impl Digest {
         if let Some(sum) = self.buckets.get_mut(usize::from(bucket)) {
             *sum = sum.wrapping_sub(hash);
         }
+    }
+
+    /// Adds a slot that is told by its key and siblings, for whoever counts a state that was copied.
+    pub fn count<M>(&mut self, key: &[u8], siblings: &[Sibling<M>]) {
+        self.add(bucket(key), slot_hash(key, siblings));
     }
 
     /// The bucket sums.

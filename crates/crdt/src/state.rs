@@ -99,7 +99,7 @@ pub(crate) fn bucket(key: &[u8]) -> u8 {
 }
 
 /// The hash of one slot.
-fn slot_hash<M>(key: &[u8], siblings: &[Sibling<M>]) -> u128 {
+pub(crate) fn slot_hash<M>(key: &[u8], siblings: &[Sibling<M>]) -> u128 {
     let mut hasher = SlotHasher::new();
     hasher.part(key);
     for Sibling { dot, meta: _, value } in siblings {

@@ -340,6 +340,11 @@ impl Doubts {
         }
     }
 
+    /// Whether nothing that `vector` covers is kept any more.
+    pub(crate) fn is_settled(&self, vector: &VersionVector) -> bool {
+        !self.unsettled.keys().any(|(node, seq)| covers(vector, &Dot::new(*node, *seq)))
+    }
+
     /// Forgets what no transaction can come that has not heard of. Gives the slots whose views have
     /// to be made anew.
     pub(crate) fn settle(&mut self, state: &State<Meta>, stable: &VersionVector) -> Vec<Box<[u8]>> {

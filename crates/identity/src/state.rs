@@ -1,13 +1,15 @@
 //! The replicated state with its indexes, and how fields of it are read and written.
 //!
-//! **Invariants.** Only [`Identity::apply`] changes either, together. What the control plane
+//! **Invariants.** What changes the state changes its indexes, together. What the control plane
 //! decides comes in beside them and is never replicated.
 //!
 //! **Must not know:** calls, callers.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crdt::{ApplyError, Barrier, Dot, Doubter, Fate, Moment, Sibling, State, Write};
+use crdt::{
+    ApplyError, Barrier, Dot, Doubter, Fate, Moment, Sibling, Slot, State, VersionVector, Write,
+};
 use model::{AccountId, Key, UniqueId, UniqueIdKind};
 use wire::{
     Message,
@@ -149,6 +151,27 @@ impl Identity {
         }
         self.keep_up_names(renamed);
         Some(self.keep_up_inbox())
+    }
+
+    /// Takes on slots as another replica had them when it had applied `at` ([`State::mend`]). Tells
+    /// which conflicts appeared by it, and which are gone.
+    pub fn mend(&mut self, at: &VersionVector, slots: Vec<Slot<Meta>>) -> Vec<ConflictEvent> {
+        let Self { state, doubts, index, inbox: _, names: _, undecided } = self;
+        let mut renamed = Renamed::default();
+        let keys: Vec<_> = slots.iter().map(|(key, _)| key.clone()).collect();
+        for key in &keys {
+            let siblings = doubts.view(key).map_or_else(|| state.get(key), Vec::as_slice);
+            change(index, undecided, &mut renamed, (Moment::Before, key, siblings));
+        }
+        state.mend(at, slots, |_, _, _| {});
+        self.view_again(keys, &mut renamed);
+        self.keep_up_names(renamed);
+        self.keep_up_inbox()
+    }
+
+    /// Whether nothing that `vector` covers can become doubtful any more.
+    pub fn is_settled(&self, vector: &VersionVector) -> bool {
+        self.doubts.is_settled(vector)
     }
 
     /// What a snapshot holds of it.

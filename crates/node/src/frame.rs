@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use crdt::NodeId;
 use replication::{
-    Digest, Fetch, Frame, Heartbeat, Hello, Item, Piece, Progress, Snapshot, Subscribe,
+    Compare, Digest, Fetch, Frame, Heartbeat, Hello, Item, Part, Piece, Progress, Snapshot,
+    Subscribe,
 };
 use thiserror::Error;
 use wire::{
@@ -60,6 +61,12 @@ pub(crate) fn to_message(frame: Frame<Arc<[u8]>>) -> v1::Frame {
         Frame::Piece(Piece { hash, offset, bytes }) => {
             F::Piece(v1::Piece { hash: hash.to_vec(), offset, bytes: bytes.to_vec() })
         }
+        Frame::Compare(Compare { sums, after }) => {
+            F::Compare(v1::Compare { sums: sums.to_vec(), after: after.map(|key| key.to_vec()) })
+        }
+        Frame::Part(Part { at, bytes }) => {
+            F::Part(v1::Part { at: Some(encode_vector(&at)), slots: bytes.to_vec() })
+        }
     };
     v1::Frame { frame: Some(frame) }
 }
@@ -105,6 +112,13 @@ pub(crate) fn from_message(
         }
         F::Piece(v1::Piece { hash, offset, bytes }) => {
             Frame::Piece(Piece { hash: hash_of(hash)?, offset, bytes: bytes.into() })
+        }
+        F::Compare(v1::Compare { sums, after }) => {
+            Frame::Compare(Compare { sums: sums.into(), after: after.map(Into::into) })
+        }
+        F::Part(v1::Part { at, slots }) => {
+            let at = decode_vector(&at.ok_or(FrameError::Field("at"))?);
+            Frame::Part(Part { at, bytes: slots.into() })
         }
     }))
 }

@@ -15,6 +15,7 @@ mod frame;
 mod input;
 mod names;
 mod node;
+mod repair;
 mod scope;
 mod snapshot;
 mod start;

@@ -45,13 +45,20 @@ pub struct Node {
     tokens: Tokens,
     pub(crate) hlc: Hlc,
     /// The digest of a state that is not durable yet, with the lsn that it waits for.
-    probe: Option<(u64, Digest)>,
+    pub(crate) probe: Option<(u64, Digest)>,
+    /// Parts of the state for peers, with the lsn that each waits for.
+    pub(crate) answers: Vec<(u64, Effect)>,
     /// The state that is being copied.
     pub(crate) frozen: Option<Frozen>,
     /// The peers' snapshots that the log tells to have been joined, by lsn.
     pub(crate) joins: Vec<(u64, [u8; 32])>,
     /// What the last digest was taken of: what was applied, and by which barrier it was collected.
-    noted: (VersionVector, u64),
+    pub(crate) noted: (VersionVector, u64),
+    /// How many slots were taken on from peers.
+    pub(crate) mended_slots: u64,
+    /// What was applied when slots were last taken on: whom the wrong state took for doubtful is
+    /// not known until that is settled.
+    pub(crate) tainted: Option<VersionVector>,
     fence: Option<Fence>,
     /// What has not been told yet.
     pub(crate) conflicts: Vec<ConflictEvent>,
@@ -73,9 +80,12 @@ impl Node {
             tokens: Tokens::default(),
             hlc: Hlc::default(),
             probe: None,
+            answers: Vec::new(),
             frozen: None,
             joins: Vec::new(),
             noted: (VersionVector::new(), 0),
+            mended_slots: 0,
+            tainted: None,
             fence: None,
             conflicts: Vec::new(),
             first_input: None,
@@ -87,6 +97,7 @@ impl Node {
         let mut effects = self.effects(now, input);
         if let Some(news) = self.identity.collect(self.control.barrier()) {
             self.conflicts.extend(news);
+            self.tainted.take_if(|tainted| self.identity.is_settled(tainted));
             let digest = self.probe_digest();
             effects.extend(self.perform(now, digest));
         }
@@ -163,6 +174,7 @@ impl Node {
         out.extend(self.perform(now, effects));
         let digest = self.probe_digest();
         out.extend(self.perform(now, digest));
+        out.extend(self.durable_answers());
         if self.replication.is_cut_off() {
             out.extend(self.fence(Fence::CutOff));
         }
@@ -183,10 +195,13 @@ impl Node {
         self.fence
     }
 
-    /// Whether this node may answer: it has joined, caught up, and is not fenced.
+    /// Whether this node may answer: it has joined, caught up, is not fenced, and its state is
+    /// not being mended.
     pub fn serves(&self) -> bool {
         let own = self.control.node(self.me);
-        self.fence.is_none() && own.is_some_and(|own| own.state == NodeState::Active)
+        self.fence.is_none()
+            && !self.is_mending()
+            && own.is_some_and(|own| own.state == NodeState::Active)
     }
 
     fn execute(&mut self, now: Timestamp, execute: Execute) -> Vec<Effect> {
@@ -271,7 +286,8 @@ impl Node {
         let entry = self.control.node(self.me).ok_or(Refusal::NotReady)?;
         // INVARIANT: what it makes depends on all that is stable (crdt::Barrier). Who was admitted
         // after that was agreed on may not have it yet.
-        if !crdt::dominates(self.vector(), &self.control.barrier().stable) {
+        let behind = !crdt::dominates(self.vector(), &self.control.barrier().stable);
+        if behind || self.is_mending() {
             return Err(Refusal::NotReady);
         }
         match (entry.state, entry.role) {
@@ -431,6 +447,15 @@ impl Node {
                     Effect::WriteSnapshot { snapshot, offset, bytes }
                 }
                 R::FinishSnapshot { snapshot } => Effect::FinishSnapshot { snapshot },
+                R::Compare { peer, session, after } => self.compare(peer, session, after),
+                R::Answer { peer, session, compare } => {
+                    out.extend(self.answer_comparison(now, peer, session, compare));
+                    continue;
+                }
+                R::Mend { peer, part } => {
+                    out.extend(self.mend(now, peer, part));
+                    continue;
+                }
                 R::CloseStream { peer, session, why } => Effect::CloseStream { peer, session, why },
                 R::WaitProgress { ticket, nodes } => Effect::WaitProgress { ticket, nodes },
                 R::WaitOutcome { ticket, outcome } => Effect::WaitOutcome { ticket, outcome },
@@ -440,24 +465,6 @@ impl Node {
         }
         self.replication.set_hlc(self.hlc.to_bits());
         out
-    }
-
-    /// Takes the state's digest, if none is under way, and makes it known once that state is
-    /// durable: under a steady load no state is ever durable at the moment when it is the newest.
-    pub(crate) fn probe_digest(&mut self) -> Vec<replication::Effect<Transaction>> {
-        let state = self.identity.state();
-        let is_news = (&self.noted.0, self.noted.1) != (state.vector(), state.collected());
-        if self.probe.is_none() && is_news {
-            let (at, collected) = (state.vector().clone(), state.collected());
-            let digest = Digest { at, collected, total: state.digest().total() };
-            self.noted = (digest.at.clone(), collected);
-            self.probe = Some((self.applied_lsn(), digest));
-        }
-        let durable = self.durable_lsn();
-        match self.probe.take_if(|(lsn, _)| *lsn <= durable) {
-            Some((_, digest)) => self.replication.note_digest(digest),
-            None => Vec::new(),
-        }
     }
 
     /// The identity store as it is, durable or not.

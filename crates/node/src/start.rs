@@ -7,10 +7,15 @@
 
 use std::sync::Arc;
 
+use crdt::Part;
 use identity::Identity;
 use replication::Snapshot;
 use thiserror::Error;
-use wire::{snapshot::Restored, transaction};
+use wire::{
+    repair::decode_mend,
+    snapshot::Restored,
+    transaction::{self, Meta},
+};
 
 use crate::Node;
 
@@ -88,9 +93,11 @@ impl Node {
         self.joins.iter().any(|(_, joined)| *joined == hash)
     }
 
-    /// Whether a peer's snapshot was joined behind an lsn: none of this node's own has it yet.
+    /// Whether a peer's snapshot was joined behind an lsn, or slots of a peer's were taken on: no
+    /// snapshot of this node's own has that yet.
     pub fn joined_behind(&self, lsn: u64) -> bool {
-        self.joins.iter().any(|(joined, _)| *joined > lsn)
+        let joined = self.joins.iter().any(|(joined, _)| *joined > lsn);
+        joined || self.replication.mended_lsn() > lsn
     }
 
     /// A record of the log at start-up: each, in order, before [`Self::started`].
@@ -98,6 +105,10 @@ impl Node {
     /// # Errors
     /// When it cannot be a record of this log; the node must not start.
     pub fn replay(&mut self, bytes: Arc<[u8]>) -> Result<(), ReplayError> {
+        if let Some(part) = decode_mend(&bytes) {
+            self.replay_mend(part, bytes);
+            return Ok(());
+        }
         let position = self.replication.applied_lsn().saturating_add(1);
         let transaction =
             transaction::decode(&bytes).map_err(|error| ReplayError::Decode(position, error))?;
@@ -111,6 +122,16 @@ impl Node {
         // What is in the log was believed before.
         self.hlc = self.hlc.observe(transaction.meta.hlc, transaction.meta.hlc.ms());
         Ok(())
+    }
+
+    /// A record that says that slots of a peer's were taken on.
+    fn replay_mend(&mut self, part: Part<Meta>, bytes: Arc<[u8]>) {
+        let is_restored = self.replication.next_is_restored();
+        self.replication.replay_mend(bytes);
+        if !is_restored {
+            let _not_news_any_more = self.identity.mend(&part.at, part.slots);
+            self.taint();
+        }
     }
 
     /// All records were replayed; the last one's lsn, 0 if there is none.

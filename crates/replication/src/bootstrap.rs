@@ -89,7 +89,8 @@ impl<P> Replication<P> {
     /// What can be offered to a peer who lacks what the log does not hold.
     pub(crate) fn offer(&self) -> Option<Snapshot> {
         let (snapshot, lsn) = self.bootstrap.own?;
-        (lsn >= self.log.base_lsn()).then_some(snapshot)
+        let behind = lsn < self.log.base_lsn().max(self.repair.changed_lsn);
+        (!behind && !self.is_outvoted()).then_some(snapshot)
     }
 
     pub(crate) fn offered(&mut self, peer: NodeId, snapshot: Snapshot) {

@@ -43,6 +43,28 @@ pub enum Frame<T> {
     Fetch(Fetch),
     /// A piece of a snapshot.
     Piece(Piece),
+    /// A request for the slots in which the receiver differs from the sender.
+    Compare(Compare),
+    /// Slots of the sender's.
+    Part(Part),
+}
+
+/// A request for slots, in the buckets in which two nodes differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compare {
+    /// The asking node's bucket sums, encoded.
+    pub sums: Arc<[u8]>,
+    /// The slots behind this key; from the first one on if there is none.
+    pub after: Option<Box<[u8]>>,
+}
+
+/// Slots of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What the node had applied.
+    pub at: VersionVector,
+    /// The slots, encoded.
+    pub bytes: Arc<[u8]>,
 }
 
 /// A snapshot of a node's state.

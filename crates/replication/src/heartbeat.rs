@@ -1,4 +1,4 @@
-//! Heartbeats: who has what, whether states agree, and when to say so.
+//! Heartbeats: who has what, and when to say so.
 //!
 //! **Invariants.** Nobody but this node knows what this node has: what others say of it is ignored.
 //! What a connected peer says of itself counts, even if it is less than before; others are believed
@@ -8,43 +8,14 @@
 //!
 //! **Must not know:** what a digest is made of.
 
-use std::collections::{BTreeMap, VecDeque};
-
 use crdt::{dominates, lag};
 
-use crate::{Digest, Effect, Frame, Heartbeat, NodeId, Progress, Replication};
+use crate::{Frame, Heartbeat, NodeId, Progress, Replication};
 
 /// The least time between two heartbeats on a stream.
 pub const HEARTBEAT_COALESCE_MS: u64 = 5;
 /// The time after which a heartbeat is sent though nothing has changed.
 pub const HEARTBEAT_IDLE_MS: u64 = 200;
-/// How many of this node's own digests are kept for peers that are a little behind.
-const DIGESTS_KEPT: usize = 8;
-
-/// Whether two nodes that have the same hold the same.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DigestState {
-    /// They were never seen at the same version vector.
-    #[default]
-    Unknown,
-    /// When last at the same version vector they had equal states.
-    Equal,
-    /// When last at the same version vector their states differed.
-    Different,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Digests {
-    own: VecDeque<Digest>,
-    peers: BTreeMap<NodeId, (Digest, DigestState)>,
-    states: BTreeMap<NodeId, DigestState>,
-}
-
-impl Digests {
-    pub(crate) fn state(&self, node: NodeId) -> DigestState {
-        self.states.get(&node).copied().unwrap_or_default()
-    }
-}
 
 impl<P> Replication<P> {
     pub(crate) fn heartbeat(&mut self, peer: NodeId, heartbeat: Heartbeat) {
@@ -143,51 +114,12 @@ impl<P> Replication<P> {
         let mut progress: Vec<(NodeId, Progress)> =
             self.progress.iter().map(|(node, progress)| (*node, progress.clone())).collect();
         progress.push((self.me, self.own_progress()));
-        let digest = self.digests.own.back().cloned();
+        let digest = self.digests.newest().cloned();
         let heartbeat = Heartbeat { progress, digest, hlc: self.hlc };
         self.send(peer, Frame::Heartbeat(heartbeat));
         if let Some(stream) = self.streams.get_mut(&peer) {
             stream.beat_ms = self.now_ms;
             stream.dirty = false;
-        }
-    }
-
-    pub(crate) fn own_digest(&mut self, digest: Digest) {
-        if self.digests.own.back() == Some(&digest) {
-            return;
-        }
-        if self.digests.own.len() >= DIGESTS_KEPT {
-            self.digests.own.pop_front();
-        }
-        self.digests.own.push_back(digest);
-        for peer in self.digests.peers.keys().copied().collect::<Vec<_>>() {
-            self.compare_digests(peer);
-        }
-    }
-
-    fn peer_digest(&mut self, peer: NodeId, digest: Digest) {
-        let known = self.digests.peers.get(&peer);
-        if known.is_none_or(|(known, _)| *known != digest) {
-            self.digests.peers.insert(peer, (digest, DigestState::Unknown));
-            self.compare_digests(peer);
-        }
-    }
-
-    fn compare_digests(&mut self, peer: NodeId) {
-        let Digests { own, peers, states } = &mut self.digests;
-        let Some((theirs, verdict)) = peers.get_mut(&peer) else { return };
-        let Some(ours) = own.iter().rev().find(|ours| ours.is_of_the_state_of(theirs)) else {
-            return;
-        };
-        let found =
-            if ours.total == theirs.total { DigestState::Equal } else { DigestState::Different };
-        if std::mem::replace(verdict, found) == found {
-            return;
-        }
-        let before = states.insert(peer, found);
-        if found == DigestState::Different && before != Some(found) {
-            let what = format!("divergence: node {peer} holds another state at {}", theirs.at);
-            self.out.push(Effect::Alarm { what });
         }
     }
 }

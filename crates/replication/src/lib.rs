@@ -18,6 +18,7 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
 
+mod agreement;
 mod bootstrap;
 mod early;
 mod frame;
@@ -25,6 +26,7 @@ mod gap;
 mod heartbeat;
 mod log;
 mod receive;
+mod repair;
 mod replication;
 mod roster;
 mod scope;
@@ -33,14 +35,17 @@ mod stability;
 mod stream;
 mod wait;
 
+pub use agreement::DigestState;
 pub use bootstrap::{FETCH_BYTES, FETCHES_AHEAD_MAX, FETCHES_MAX};
 pub use crdt::NodeId;
 pub use early::{EARLY_BYTES_MAX, EARLY_ITEMS_MAX};
 pub use frame::{
-    Digest, Fetch, Frame, Heartbeat, Hello, Item, Piece, Progress, Snapshot, Subscribe,
+    Compare, Digest, Fetch, Frame, Heartbeat, Hello, Item, Part, Piece, Progress, Snapshot,
+    Subscribe,
 };
-pub use heartbeat::{DigestState, HEARTBEAT_COALESCE_MS, HEARTBEAT_IDLE_MS};
+pub use heartbeat::{HEARTBEAT_COALESCE_MS, HEARTBEAT_IDLE_MS};
 pub use log::{RECENT_BYTES_MAX, RECENT_ITEMS_MAX};
+pub use repair::Mended;
 pub use replication::{Effect, PeerStatus, ReplayError, Replication};
 pub use roster::{Member, MemberState, Role, Roster};
 pub use scope::{SCOPE_NODES_MAX, Scope};

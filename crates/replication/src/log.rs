@@ -44,13 +44,15 @@ pub(crate) struct Log {
 
 #[derive(Clone, Copy, Debug)]
 struct Record {
-    dot: Dot,
+    /// The transaction's; none for a note of this node's own.
+    dot: Option<Dot>,
     bytes: usize,
 }
 
 #[derive(Debug)]
 enum Pending {
     Record(Dot),
+    Note,
     Joined(VersionVector),
 }
 
@@ -78,13 +80,26 @@ impl Log {
 
     /// A record that is in the snapshot; it is kept for those who lack it.
     pub(crate) fn replay_restored(&mut self, dot: Dot, bytes: Arc<[u8]>) {
-        self.push(dot, bytes);
+        self.push(Some(dot), bytes);
     }
 
     /// An admitted record, read back from disk.
     pub(crate) fn replay(&mut self, dot: Dot, bytes: Arc<[u8]>) {
-        self.push(dot, bytes);
+        self.push(Some(dot), bytes);
         advance(&mut self.applied, dot);
+    }
+
+    /// A record, read back from disk, that concerns this node alone.
+    pub(crate) fn replay_note(&mut self, bytes: Arc<[u8]>) {
+        self.push(None, bytes);
+    }
+
+    /// Adds a record that concerns this node alone; its lsn.
+    pub(crate) fn note(&mut self, bytes: Arc<[u8]>) -> u64 {
+        self.push(None, bytes);
+        let lsn = self.applied_lsn();
+        self.pending.push_back((lsn, Pending::Note));
+        lsn
     }
 
     /// The next record says that a snapshot was joined: what came before is known, and not kept.
@@ -130,11 +145,11 @@ impl Log {
             }
         }
         let mut seen = self.base.clone();
-        for Record { dot, .. } in &self.kept {
+        for dot in self.kept.iter().filter_map(|record| record.dot) {
             if seen.get(&dot.actor).checked_add(1) != Some(dot.counter) {
-                return Err(Some(*dot));
+                return Err(Some(dot));
             }
-            advance(&mut seen, *dot);
+            advance(&mut seen, dot);
         }
         self.durable_lsn = last_lsn;
         self.durable.clone_from(&self.applied);
@@ -143,18 +158,20 @@ impl Log {
 
     /// Adds an admitted record; its lsn.
     pub(crate) fn append(&mut self, dot: Dot, bytes: Arc<[u8]>) -> u64 {
-        self.push(dot, bytes);
+        self.push(Some(dot), bytes);
         advance(&mut self.applied, dot);
         let lsn = self.applied_lsn();
         self.pending.push_back((lsn, Pending::Record(dot)));
         lsn
     }
 
-    fn push(&mut self, dot: Dot, bytes: Arc<[u8]>) {
+    fn push(&mut self, dot: Option<Dot>, bytes: Arc<[u8]>) {
         self.kept.push_back(Record { dot, bytes: bytes.len() });
         self.kept_bytes += bytes.len() as u64;
         let lsn = self.applied_lsn();
-        self.lsns.entry(dot.actor).or_default().push_back(lsn);
+        if let Some(dot) = dot {
+            self.lsns.entry(dot.actor).or_default().push_back(lsn);
+        }
         self.recent_bytes += bytes.len();
         self.recent.push_back(bytes);
         while self.recent.len() > RECENT_ITEMS_MAX || self.recent_bytes > RECENT_BYTES_MAX {
@@ -177,6 +194,7 @@ impl Log {
         {
             match pending {
                 Pending::Record(dot) => advance(&mut self.durable, dot),
+                Pending::Note => {}
                 Pending::Joined(vector) => join(&mut self.durable, &vector),
             }
             self.durable_lsn = next;
@@ -191,9 +209,11 @@ impl Log {
         {
             self.kept_bytes -= bytes as u64;
             self.base_lsn += 1;
-            advance(&mut self.base, dot);
-            if let Some(lsns) = self.lsns.get_mut(&dot.actor) {
-                lsns.pop_front();
+            if let Some(dot) = dot {
+                advance(&mut self.base, dot);
+                if let Some(lsns) = self.lsns.get_mut(&dot.actor) {
+                    lsns.pop_front();
+                }
             }
             if self.recent.len() > self.kept.len() {
                 self.forget_oldest_bytes();
@@ -249,7 +269,9 @@ impl Log {
     /// The greatest lsn, at most `lsn_max`, up to which all are covered.
     pub(crate) fn covered_lsn(&self, by: &VersionVector, lsn_max: u64) -> u64 {
         let lsns = self.base_lsn.saturating_add(1)..=lsn_max;
-        let covered = lsns.zip(&self.kept).take_while(|(_, record)| covers(by, &record.dot));
+        let covered = lsns
+            .zip(&self.kept)
+            .take_while(|(_, record)| record.dot.is_none_or(|dot| covers(by, &dot)));
         covered.last().map_or(self.base_lsn, |(lsn, _)| lsn)
     }
 
@@ -281,7 +303,7 @@ impl Log {
         let skipped = usize::try_from(from - self.base_lsn - 1).ok()?;
         (from..=self.durable_lsn)
             .zip(self.kept.iter().skip(skipped))
-            .map(|(lsn, record)| (lsn, record.dot))
+            .filter_map(|(lsn, record)| Some((lsn, record.dot?)))
             .find(|(_, dot)| !exclude.contains(&dot.actor) && !covers(have, dot))
     }
 
@@ -353,6 +375,33 @@ mod tests {
         assert_eq!(log.covered_lsn(&vector(&[(1, 5), (2, 5)]), 9), 9);
         assert_eq!(log.covered_lsn(&vector(&[(1, 5), (2, 5)]), 99), 10);
         assert_eq!(log.covered_lsn(&vector(&[]), 9), 2);
+    }
+
+    #[test]
+    fn a_note_has_an_lsn_and_is_nobody_s_transaction() {
+        let mut log = filled(4);
+        assert_eq!(log.note([2; 7].into()), 5);
+        assert_eq!(log.append(dot(1, 3), [0; 10].into()), 6);
+        assert_eq!((log.durable_lsn(), log.bytes_behind(4)), (4, 17));
+        assert!(log.persisted(5) && log.persisted(6));
+        let none = BTreeSet::new();
+        let have = vector(&[(1, 2), (2, 2)]);
+        assert_eq!(log.next_wanted(5, &have, &none), Some((6, dot(1, 3))));
+        assert_eq!(log.rewind(&have, &none), 6);
+        assert_eq!(log.covered_lsn(&have, 9), 5);
+        log.trim(5);
+        assert_eq!((log.base_lsn(), &log.base), (5, &have));
+        assert!(log.recent(6).is_some());
+
+        let mut again = Log::default();
+        assert!(again.restore(have.clone(), 4, 4));
+        again.replay_restored(dot(2, 2), [0; 10].into());
+        assert!(!again.next_is_restored());
+        again.replay_note([2; 7].into());
+        again.replay(dot(1, 3), [0; 10].into());
+        again.started(6).unwrap();
+        assert_eq!((again.base_lsn(), again.durable()), (3, log.durable()));
+        assert_eq!(again.base, vector(&[(1, 2), (2, 1)]));
     }
 
     #[test]

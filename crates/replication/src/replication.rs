@@ -11,12 +11,14 @@ use crdt::{Dot, VersionVector};
 use thiserror::Error;
 
 use crate::{
-    Digest, DigestState, Frame, Item, NodeId, NodeWait, Outcome, Progress, Roster, Snapshot,
+    Compare, Digest, DigestState, Frame, Item, NodeId, NodeWait, Outcome, Part, Progress, Roster,
+    Snapshot,
+    agreement::Digests,
     bootstrap::Bootstrap,
     early::Early,
     gap::Gaps,
-    heartbeat::Digests,
     log::Log,
+    repair::Repair,
     stream::{Link, Stream},
     wait::Waits,
 };
@@ -33,6 +35,7 @@ pub struct Replication<P> {
     /// What the others are known to have; this node's own is told by the log.
     pub(crate) progress: BTreeMap<NodeId, Progress>,
     pub(crate) digests: Digests,
+    pub(crate) repair: Repair,
     pub(crate) gaps: Gaps,
     pub(crate) bootstrap: Bootstrap,
     pub(crate) waits: Waits,
@@ -106,6 +109,33 @@ pub enum Effect<P> {
         /// Which.
         snapshot: Snapshot,
     },
+    /// Ask a peer in which slots it differs from this node: send [`Frame::Compare`] with the sums of
+    /// the state as it is.
+    Compare {
+        /// Whom.
+        peer: NodeId,
+        /// On which stream.
+        session: u64,
+        /// The slots behind this key; from the first one on if there is none.
+        after: Option<Box<[u8]>>,
+    },
+    /// Send [`Frame::Part`] of the state as it is.
+    Answer {
+        /// To whom.
+        peer: NodeId,
+        /// On which stream.
+        session: u64,
+        /// What is asked for.
+        compare: Compare,
+    },
+    /// Take on the slots of a part in which the state differs; answer with
+    /// [`Replication::mended`].
+    Mend {
+        /// Whose slots they are.
+        peer: NodeId,
+        /// The slots.
+        part: Part,
+    },
     /// Close the stream; it is forgotten here.
     CloseStream {
         /// Whose.
@@ -173,6 +203,7 @@ impl<P> Replication<P> {
             links: BTreeMap::new(),
             progress: BTreeMap::new(),
             digests: Digests::default(),
+            repair: Repair::default(),
             gaps: Gaps::default(),
             bootstrap: Bootstrap::default(),
             waits: Waits::default(),
@@ -292,6 +323,7 @@ impl<P> Replication<P> {
             stream.sender.retry_read();
         }
         self.fetch_on();
+        self.repair_on();
         self.pump_all();
         self.send_due_heartbeats();
         self.check_waits();

@@ -124,6 +124,8 @@ impl<P> Replication<P> {
             | Frame::Offer(_)
             | Frame::Fetch(_)
             | Frame::Piece(_)
+            | Frame::Compare(_)
+            | Frame::Part(_)
                 if !greeted =>
             {
                 self.close(peer, "the first frame was not a hello");
@@ -134,11 +136,16 @@ impl<P> Replication<P> {
                 }
                 self.pump(peer);
             }
-            Frame::Batch(items) => self.batch(peer, items),
+            Frame::Batch(items) => {
+                self.batch(peer, items);
+                self.repair_on();
+            }
             Frame::Heartbeat(heartbeat) => self.heartbeat(peer, heartbeat),
             Frame::Offer(snapshot) => self.offered(peer, snapshot),
             Frame::Fetch(fetch) => self.fetch(peer, fetch),
             Frame::Piece(piece) => self.piece(peer, piece),
+            Frame::Compare(compare) => self.compare(peer, compare),
+            Frame::Part(part) => self.part(peer, part),
         }
         self.take()
     }

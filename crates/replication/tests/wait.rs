@@ -73,6 +73,9 @@ mod tests {
             | Effect::ReadSnapshot { .. }
             | Effect::WriteSnapshot { .. }
             | Effect::FinishSnapshot { .. }
+            | Effect::Compare { .. }
+            | Effect::Answer { .. }
+            | Effect::Mend { .. }
             | Effect::CloseStream { .. }
             | Effect::WaitProgress { .. }
             | Effect::Alarm { .. } => None,

@@ -409,6 +409,8 @@ impl Core {
             let conflicts = node.identity().conflict_counts();
             let provisional = node.identity().provisional_names();
             let staleness_ms = node.staleness_ms(self.now());
+            metrics.mending.set(u64::from(node.is_mending()));
+            metrics.mended.set(node.mended_slots());
             (node.applied_lsn(), node.unstable(), staleness_ms, conflicts, provisional)
         };
         // Of a node that ended the last values stay.

@@ -129,6 +129,10 @@ pub struct Metrics {
     pub snapshot_age: Seconds,
     /// Transactions that are not agreed to be stable.
     pub unstable: Count,
+    /// 1 while most members hold another state, or did until lately.
+    pub mending: Count,
+    /// Slots that were taken on from peers since this node started.
+    pub mended: Count,
     /// Raft's term.
     pub raft_term: Count,
     /// The leader's node number; 0 for none known.
@@ -183,6 +187,8 @@ impl Default for Metrics {
             snapshot_bytes: Gauge::default(),
             snapshot_age: Gauge::default(),
             unstable: Gauge::default(),
+            mending: Gauge::default(),
+            mended: Gauge::default(),
             raft_term: Gauge::default(),
             raft_leader: Gauge::default(),
             raft_last: Gauge::default(),
@@ -228,6 +234,8 @@ impl Metrics {
         add(r, "snapshot_bytes", "The newest snapshot's bytes", &self.snapshot_bytes);
         add(r, "snapshot_age_seconds", "Since it was taken", &self.snapshot_age);
         add(r, "transactions_unstable", "Not agreed to be everywhere", &self.unstable);
+        add(r, "state_mending", "1: its state is other than most members'", &self.mending);
+        add(r, "state_mended_slots", "Slots taken on from peers", &self.mended);
         add(r, "raft_term", "Raft's term", &self.raft_term);
         add(r, "raft_leader", "The leader's node, 0: none", &self.raft_leader);
         add(r, "raft_last_index", "Raft's last entry", &self.raft_last);

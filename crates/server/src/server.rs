@@ -90,6 +90,9 @@ pub enum ServerError {
     /// gRPC.
     #[error("gRPC: {0}")]
     Grpc(tonic::transport::Error),
+    /// The state in memory is not the one that was applied.
+    #[error("the state in memory is damaged: what the disk holds is whole, start again from it")]
+    Memory,
     /// A bug.
     #[error("a part of the server failed: {0}")]
     Task(tokio::task::JoinError),
@@ -260,7 +263,7 @@ fn spawn_parts(
     }
     parts.spawn("membership", fence::ask(Arc::clone(app), stop.clone()));
     let taken = snapshots::take(app.core.clone(), store.clone(), config.snapshots, stop.clone());
-    parts.spawn("snapshots", done(taken));
+    parts.spawn("snapshots", taken);
     let data_dir = config.data_dir.clone();
     parts.spawn("fence", fence::remember(Arc::clone(app), data_dir, stop.clone()));
     let Listeners { aws, grpc, ops } = listeners;
@@ -389,12 +392,16 @@ fn ops_handler(app: &Arc<App>, metrics: &Arc<Metrics>, store: StoreHandle) -> Op
 fn conditions(app: &App, store: &StoreHandle) -> Vec<Condition> {
     let missing = |missing: bool, why: &str| missing.then(|| why.to_owned());
     let poisoned = missing(store.poisoned(), "the store failed");
-    let (control, member) = match app.core.peek(|node| {
+    let (control, member, state) = match app.core.peek(|node| {
         let own = node.control().node(node.id());
-        (node.control().cluster_id().is_empty(), own.map(|entry| entry.state), node.fenced())
+        let unknown = node.control().cluster_id().is_empty();
+        (unknown, own.map(|entry| entry.state), node.fenced(), node.is_mending())
     }) {
-        Err(stopping) => (Some(stopping.to_string()), Some(stopping.to_string())),
-        Ok((unknown, state, fence)) => {
+        Err(stopping) => {
+            let why = Some(stopping.to_string());
+            (why.clone(), why.clone(), why)
+        }
+        Ok((unknown, state, fence, mending)) => {
             let member = match state {
                 _ if fence.is_some() => fence.map(|fence| fence.to_string()),
                 Some(node::NodeState::Active) => None,
@@ -402,13 +409,15 @@ fn conditions(app: &App, store: &StoreHandle) -> Vec<Condition> {
                 Some(node::NodeState::Removed) => Some("removed from the cluster".to_owned()),
                 None => Some("not in the roster".to_owned()),
             };
-            (missing(unknown, "the control plane's state has not arrived"), member)
+            let control = missing(unknown, "the control plane's state has not arrived");
+            (control, member, missing(mending, "other than most members', being mended"))
         }
     };
     vec![
         Condition { name: "store", missing: poisoned },
         Condition { name: "control", missing: control },
         Condition { name: "member", missing: member },
+        Condition { name: "state", missing: state },
     ]
 }
 

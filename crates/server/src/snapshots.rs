@@ -1,7 +1,8 @@
 //! Snapshots: one is taken when the log has grown enough, and the node starts from the newest.
 //!
 //! **Invariants.** What is written is the state at one lsn, and it gets its name only after that
-//! lsn is durable. Readers and writers of the node are held up for a piece of it at most. What
+//! lsn is durable. What is copied has the digest that the state was known by: damage to the memory
+//! never gets to the disk. Readers and writers of the node are held up for a piece of it at most. What
 //! fails is tried again; the log holds everything meanwhile.
 //!
 //! **Must not know:** what the state means, where files lie.
@@ -11,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crdt::Digest;
 use node::{Frozen, Input, Node};
 use store::{Error, Incoming, SNAPSHOTS_KEPT, SnapshotInfo, SnapshotWriter, Store, StoreHandle};
 use thiserror::Error as ThisError;
@@ -20,6 +22,7 @@ use wire::snapshot::{DecodeError, Decoder, Encoder, decode_join};
 use crate::{
     config,
     core::{Core, Stopping},
+    server::ServerError,
     stop::Stop,
 };
 
@@ -47,6 +50,9 @@ pub enum SnapshotError {
     /// The state changed faster than it was copied.
     #[error("too much changed while the state was copied")]
     Overrun,
+    /// The state that was copied is not the one that its digest tells of.
+    #[error("the state in memory is damaged")]
+    Memory,
     /// A bug.
     #[error("the copy failed: {0}")]
     Task(#[from] tokio::task::JoinError),
@@ -118,32 +124,40 @@ fn replay_one(node: &mut Node, store: &Store, bytes: Arc<[u8]>) -> Result<(), Sn
 }
 
 /// Takes snapshots, until told to stop.
-pub async fn take(core: Core, store: StoreHandle, config: config::Snapshots, mut stop: Stop) {
+///
+/// # Errors
+/// When a copy shows that the state in memory is damaged: the node must start again from its disk.
+pub async fn take(
+    core: Core,
+    store: StoreHandle,
+    config: config::Snapshots,
+    mut stop: Stop,
+) -> Result<(), ServerError> {
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            () = stop.stopped() => return,
+            () = stop.stopped() => return Ok(()),
             _ = ticks.tick() => {}
         }
         if tell(&core, &store, config).await.is_err() {
-            return stop.stopped().await;
+            break;
         }
         let last = store.snapshots().first().map_or(0, |info| info.lsn);
         let due = core.peek(|node| {
             let records = node.durable_lsn().saturating_sub(last);
             let grown =
                 records >= config.every_records || node.bytes_behind(last) >= config.every_bytes;
-            records > 0 && (grown || node.joined_behind(last))
+            records > 0 && (grown || node.joined_behind(last)) && !node.is_mending()
         });
         match due {
             Ok(true) => {}
             Ok(false) => continue,
-            Err(Stopping) => return stop.stopped().await,
+            Err(Stopping) => break,
         }
         let started = Instant::now();
         let taken = tokio::select! {
-            () = stop.stopped() => return,
+            () = stop.stopped() => return Ok(()),
             taken = take_one(&core, &store) => taken,
         };
         // The node has stopped, or goes on as before.
@@ -152,16 +166,22 @@ pub async fn take(core: Core, store: StoreHandle, config: config::Snapshots, mut
             Ok(SnapshotInfo { lsn, bytes, hash: _ }) => {
                 tracing::info!(lsn, bytes, took = ?started.elapsed(), "a snapshot was taken");
             }
-            Err(SnapshotError::Stopping(_)) => return stop.stopped().await,
+            Err(SnapshotError::Stopping(_)) => break,
+            Err(SnapshotError::Memory) => {
+                core.metrics().alarms.inc();
+                return Err(ServerError::Memory);
+            }
             Err(error) => {
                 tracing::warn!(%error, "no snapshot was taken");
                 tokio::select! {
-                    () = stop.stopped() => return,
+                    () = stop.stopped() => return Ok(()),
                     () = tokio::time::sleep(AGAIN_AFTER) => {}
                 }
             }
         }
     }
+    stop.stopped().await;
+    Ok(())
 }
 
 /// Tells the node what is kept on the disk.
@@ -205,13 +225,14 @@ fn copy(
 ) -> Result<SnapshotWriter, SnapshotError> {
     let (mut bytes, mut after) = (Vec::new(), None::<Box<[u8]>>);
     let Frozen { lsn: _, summary, doubts } = frozen;
-    let mut encoder = Encoder::new(summary, &mut bytes);
+    let (mut encoder, mut digest) = (Encoder::new(summary, &mut bytes), Digest::default());
     for piece in 1.. {
         let slots = core.peek(|node| node.frozen_slots(after.as_deref(), SLOTS_PER_LOOK))?;
         let slots = slots.ok_or(SnapshotError::Overrun)?;
         let Some((last, _)) = slots.last() else { break };
         for (key, siblings) in &slots {
             encoder.slot(key, siblings, &mut bytes);
+            digest.count(key, siblings);
         }
         writer.write(&bytes)?;
         bytes.clear();
@@ -219,6 +240,9 @@ fn copy(
             note(last.clone())?;
         }
         after = Some(last.clone());
+    }
+    if digest.total() != summary.digest {
+        return Err(SnapshotError::Memory);
     }
     encoder.doubts(doubts, &mut bytes);
     encoder.finish(&mut bytes);

@@ -1,15 +1,15 @@
 //! A machine's disk: the log as far as it is kept, snapshots, and what came in of peers'.
 //!
 //! **Invariants.** A crash takes any part of the end of a peer's snapshot that is coming in, until
-//! it was synced; nothing else that is here.
+//! it was synced; nothing else that is here. Damage is done by plan alone.
 //!
 //! **Must not know:** what the node makes of it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crdt::{Dot, VersionVector, advance};
+use crdt::{Dot, State, VersionVector, advance};
 use node::{Node, ReplayError, Snapshot};
-use wire::{snapshot, transaction};
+use wire::{repair, snapshot, transaction};
 
 /// Bytes of a snapshot that are asked for at a time: snapshots are small here.
 const FETCH_BYTES: u64 = 4_000;
@@ -73,12 +73,11 @@ impl Disk {
 
     /// Takes a record; what it covers is added.
     pub(crate) fn push(&mut self, record: Arc<[u8]>, covered: &mut VersionVector) {
-        match snapshot::decode_join(&record) {
-            Some(hash) => {
-                let vector = self.joined(&hash).state.vector().clone();
-                vector.dots.iter().for_each(|(node, seq)| advance(covered, Dot::new(*node, *seq)));
-            }
-            None => advance(covered, transaction::decode(&record).expect("a node wrote it").dot),
+        if let Some(hash) = snapshot::decode_join(&record) {
+            let vector = self.joined(&hash).state.vector().clone();
+            vector.dots.iter().for_each(|(node, seq)| advance(covered, Dot::new(*node, *seq)));
+        } else if repair::decode_mend(&record).is_none() {
+            advance(covered, transaction::decode(&record).expect("a node wrote it").dot);
         }
         self.records.push(record);
     }
@@ -104,6 +103,15 @@ impl Disk {
         if self.kept.len() > KEPT {
             self.kept.remove(0);
         }
+    }
+
+    /// Makes another state of the newest snapshot, whole in itself; whether there is one.
+    pub(crate) fn damage(&mut self, damage: impl FnOnce(&mut State<transaction::Meta>)) -> bool {
+        let Some(Kept { bytes, .. }) = self.kept.last_mut() else { return false };
+        let mut restored = snapshot::decode(bytes).expect("a node wrote it");
+        damage(&mut restored.state);
+        *bytes = snapshot::encode(&restored.state, &restored.doubts).into();
+        true
     }
 
     /// A piece of a snapshot; empty if it is not kept any more.

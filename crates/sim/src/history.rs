@@ -107,6 +107,11 @@ impl History {
             F::Offer(snapshot) => format!("offer of a snapshot of {} bytes", snapshot.bytes),
             F::Fetch(fetch) => format!("fetch {} bytes from {}", fetch.length, fetch.offset),
             F::Piece(piece) => format!("{} bytes from {}", piece.bytes.len(), piece.offset),
+            F::Compare(compare) => {
+                let from = if compare.after.is_some() { "behind a key" } else { "from the first" };
+                format!("comparison of slots {from}")
+            }
+            F::Part(part) => format!("part of {} bytes", part.slots.len()),
         })
     }
 }

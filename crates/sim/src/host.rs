@@ -39,6 +39,8 @@ pub struct Host {
     pub received: VersionVector,
     /// Whether it may never start again: its node said so.
     pub retired: bool,
+    /// Whether its state was damaged once.
+    pub damaged: bool,
     pub(crate) unsynced: VecDeque<Arc<[u8]>>,
     /// How many of the unsynced the flush under way is for.
     pub(crate) flushing: usize,
@@ -69,6 +71,7 @@ impl Host {
             on_disk: VersionVector::new(),
             received: VersionVector::new(),
             retired: false,
+            damaged: false,
             unsynced: VecDeque::new(),
             flushing: 0,
             held: Vec::new(),

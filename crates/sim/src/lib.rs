@@ -2,7 +2,8 @@
 //!
 //! A seed gives a [`Plan`]: calls of clients, crashes, cuts, broken, doubled and delayed streams,
 //! clocks that are set, slow disks, nodes that join and are removed. The plan is carried out event
-//! by event; then every fault is over, and everything must come right. The [`invariants`] are told
+//! by event; then every fault is over, and everything must come right; and again, after damage to one
+//! host's state. The [`invariants`] are told
 //! what happens. A plan that violates one is shrunk.
 //!
 //! **Invariants.** Equal plans give equal runs, on every machine.
@@ -12,6 +13,8 @@
 //! Start reading at [`run`].
 
 mod authority;
+mod counts;
+mod damage;
 mod disk;
 pub mod fact;
 pub mod history;
@@ -28,11 +31,12 @@ mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use counts::Counts;
 pub use fact::Violation;
 pub use history::History;
 pub use plan::Plan;
 pub use shrink::shrink;
-pub use world::{Counts, World};
+pub use world::World;
 
 /// How a run went.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -58,6 +58,7 @@ struct Report {
     snapshots: u64,
     trims: u64,
     joins: u64,
+    mended: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -119,7 +120,7 @@ fn run_all(from: u64, count: u64, jobs: u64) -> (Report, u64) {
 
 fn add(report: &mut Report, seed: u64, outcome: &Result<(), Violation>, counts: &Counts) {
     let Counts { acknowledged, propagated, applied, crashes, joined, removed, .. } = counts;
-    let Counts { barriers, claims, snapshots, trims, joins, .. } = counts;
+    let Counts { barriers, claims, snapshots, trims, joins, mended, .. } = counts;
     report.acknowledged_writes += acknowledged;
     report.applied_transactions += applied;
     report.waits_propagated += propagated;
@@ -131,6 +132,7 @@ fn add(report: &mut Report, seed: u64, outcome: &Result<(), Violation>, counts: 
     report.snapshots += snapshots;
     report.trims += trims;
     report.joins += joins;
+    report.mended += mended;
     if let Err(violation) = outcome {
         report.violations.push(Failure {
             seed,

@@ -134,6 +134,17 @@ pub enum Step {
     },
 }
 
+/// Damage to a host's state, once everything else is over.
+#[derive(Clone, Debug)]
+pub struct Damage {
+    /// Whose.
+    pub at: usize,
+    /// Chooses what is damaged, and how.
+    pub random: u64,
+    /// What goes on meanwhile, by time in milliseconds since, ascending.
+    pub steps: Vec<(u64, Step)>,
+}
+
 /// A whole run.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -143,6 +154,8 @@ pub struct Plan {
     pub setting: Setting,
     /// By time in milliseconds, ascending.
     pub steps: Vec<(u64, Step)>,
+    /// What is damaged afterwards.
+    pub damage: Option<Damage>,
 }
 
 impl Plan {
@@ -172,7 +185,30 @@ impl Plan {
             })
             .collect();
         steps.sort_by_key(|(at_ms, _)| *at_ms);
-        Self { seed, setting, steps }
+        Self { seed, setting, steps, damage: Damage::of(seed) }
+    }
+}
+
+impl Damage {
+    /// A part of all seeds has one.
+    fn of(seed: u64) -> Option<Self> {
+        let mut rng = Rng::new(seed ^ 0x4441_4D41_4745);
+        if !rng.percent(40) {
+            return None;
+        }
+        let (at, random) = (rng.index(HOSTS_MAX), rng.number());
+        let mut steps = Vec::new();
+        for _ in 0..rng.below(20) {
+            let host = rng.index(HOSTS_MAX);
+            let step = match rng.below(20) {
+                0 => Step::Crash { at: host, keep: rng.number(), down_ms: rng.below(300) },
+                1 | 2 => Step::Break { a: at, b: host },
+                _ => Step::Call { at: host, call: Call::some(&mut rng) },
+            };
+            steps.push((rng.below(4_000), step));
+        }
+        steps.sort_by_key(|(at_ms, _)| *at_ms);
+        Some(Self { at, random, steps })
     }
 }
 
@@ -202,8 +238,9 @@ fn step(rng: &mut Rng, setting: &Setting) -> Step {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, setting, steps } = self;
+        let Self { seed, setting, steps, damage } = self;
         writeln!(f, "seed {seed}: {setting:?}")?;
-        steps.iter().try_for_each(|(at_ms, step)| writeln!(f, "{at_ms:>7} ms  {step:?}"))
+        steps.iter().try_for_each(|(at_ms, step)| writeln!(f, "{at_ms:>7} ms  {step:?}"))?;
+        damage.iter().try_for_each(|damage| writeln!(f, "then {damage:?}"))
     }
 }

@@ -30,10 +30,12 @@ impl World {
         match node.frozen() {
             Some(frozen) if frozen.lsn <= disk.last_lsn() => self.copy(at, &frozen.clone()),
             Some(_) => {}
-            None if grown >= EVERY_RECORDS || grown > 0 && node.joined_behind(newest) => {
-                self.handle(at, Input::Freeze);
+            None => {
+                let due = grown >= EVERY_RECORDS || grown > 0 && node.joined_behind(newest);
+                if due && !node.is_mending() {
+                    self.handle(at, Input::Freeze);
+                }
             }
-            None => {}
         }
         let disk = &self.hosts[at].disk;
         let Some(kept) = disk.newest() else { return };

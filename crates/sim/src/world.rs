@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crdt::{Dot, NodeId};
 use node::{ControlState, Effect, Input, Role, Scope, Stage, WaitOutcome};
-use wire::{snapshot, transaction, v1};
+use wire::{repair, snapshot, transaction, v1};
 
 use crate::{
+    Counts,
     authority::Authority,
     fact::{Fact, View, Violation, Wait},
     history::History,
@@ -19,7 +20,7 @@ use crate::{
     invariants::{self, Invariant},
     load,
     network::Network,
-    plan::{Plan, Setting, Step},
+    plan::{Damage, Plan, Setting, Step},
     rng::Rng,
 };
 
@@ -63,37 +64,11 @@ pub struct World {
     waits: BTreeMap<u64, Wait>,
     invariants: Vec<Box<dyn Invariant>>,
     violation: Option<Violation>,
+    damage: Option<Damage>,
     pub(crate) history: History,
     /// What was done, in numbers.
     pub counts: Counts,
     trace: u64,
-}
-
-/// What a run consisted of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Calls that were acknowledged.
-    pub acknowledged: u64,
-    /// Waits that said yes.
-    pub propagated: u64,
-    /// Transactions that were applied, on all nodes together.
-    pub applied: u64,
-    /// Machines that died.
-    pub crashes: u64,
-    /// Nodes that joined.
-    pub joined: u64,
-    /// Nodes that were removed.
-    pub removed: u64,
-    /// Barriers that were agreed on.
-    pub barriers: u64,
-    /// Names that were claimed.
-    pub claims: u64,
-    /// Snapshots that were taken.
-    pub snapshots: u64,
-    /// Times that a log was trimmed.
-    pub trims: u64,
-    /// Snapshots of peers that were joined.
-    pub joins: u64,
 }
 
 impl World {
@@ -113,6 +88,7 @@ impl World {
             waits: BTreeMap::new(),
             invariants: invariants::all(),
             violation: None,
+            damage: plan.damage.clone(),
             history: History::default(),
             counts: Counts::default(),
             trace: 0xcbf2_9ce4_8422_2325,
@@ -137,6 +113,15 @@ impl World {
         let last = self.events.iter().rev().find(|(_, event)| matches!(event, Event::Step(_)));
         let end_ms = last.map_or(0, |((at_ms, _), _)| *at_ms) + 1;
         self.run_until(end_ms)?;
+        self.heal()?;
+        if let Some(damage) = self.damage.take() {
+            self.suffer(damage)?;
+        }
+        self.violation.clone().map_or(Ok(()), Err)
+    }
+
+    /// Every fault is over, and everything comes right.
+    pub(crate) fn heal(&mut self) -> Result<(), Violation> {
         self.mend();
         for at in 0..self.hosts.len() {
             self.later(1, Event::Start { at });
@@ -161,7 +146,7 @@ impl World {
         self.now_ms
     }
 
-    fn run_until(&mut self, end_ms: u64) -> Result<(), Violation> {
+    pub(crate) fn run_until(&mut self, end_ms: u64) -> Result<(), Violation> {
         while let Some(entry) = self.events.first_entry() {
             let at_ms = entry.key().0;
             if at_ms > end_ms {
@@ -400,6 +385,9 @@ impl World {
                 if let Some(hash) = snapshot::decode_join(&bytes) {
                     let covers = self.hosts[at].disk.covers(&hash);
                     return self.tell(&Fact::Joins { at, covers: &covers });
+                }
+                if repair::decode_mend(&bytes).is_some() {
+                    return;
                 }
                 match transaction::decode(&bytes) {
                     Ok(transaction) => {

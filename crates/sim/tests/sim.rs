@@ -26,14 +26,15 @@ fn every_seed_keeps_every_promise() {
         total.snapshots += done.counts.snapshots;
         total.trims += done.counts.trims;
         total.joins += done.counts.joins;
+        total.mended += done.counts.mended;
     }
     let Counts { acknowledged, propagated, applied: _, .. } = total;
     let Counts { crashes, joined, removed, barriers, claims, .. } = total;
     assert!(acknowledged > 400 && propagated > 75, "{total:?}");
     assert!(crashes > 75 && joined > 10 && removed > 3 && barriers > 90, "{total:?}");
     assert!(claims > 300, "{total:?}");
-    let Counts { snapshots, trims, joins, .. } = total;
-    assert!(snapshots > 200 && trims > 100 && joins > 5, "{total:?}");
+    let Counts { snapshots, trims, joins, mended, .. } = total;
+    assert!(snapshots > 200 && trims > 100 && joins > 5 && mended > 5, "{total:?}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Formats: every byte on the network and on disk that is not a library's own.
 //!
 //! `v1` holds the messages of `/proto/writ/v1` as prost generates them; [`transaction`] converts
-//! the replicated unit, [`snapshot`] the replicated state, `secret` blanks the messages that carry
-//! secrets.
+//! the replicated unit, [`snapshot`] the replicated state, [`repair`] parts of it, `secret` blanks
+//! the messages that carry secrets.
 //!
 //! **Invariants.** A transaction's bytes are made once, at its origin, and never re-encoded: prost
 //! drops fields it does not know, and a re-encoding would erase a newer node's restrictions. A
@@ -12,6 +12,7 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
 
+pub mod repair;
 mod secret;
 pub mod snapshot;
 pub mod transaction;

@@ -104,7 +104,7 @@ pub fn encode_dot(dot: Dot) -> v1::Dot {
     v1::Dot { node: dot.actor.0, seq: dot.counter }
 }
 
-fn decode_dot(dot: &v1::Dot) -> Option<Dot> {
+pub(crate) fn decode_dot(dot: &v1::Dot) -> Option<Dot> {
     (dot.seq > 0).then(|| Dot::new(NodeId(dot.node), dot.seq))
 }
 

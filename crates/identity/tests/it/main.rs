@@ -14,6 +14,7 @@ mod history;
 mod instance_profiles;
 mod limits;
 mod matrix;
+mod mend;
 mod names;
 mod nouns;
 mod parse;

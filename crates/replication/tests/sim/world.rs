@@ -271,6 +271,8 @@ impl World {
             Frame::Offer(snapshot) => Frame::Offer(snapshot),
             Frame::Fetch(fetch) => Frame::Fetch(fetch),
             Frame::Piece(piece) => Frame::Piece(piece),
+            Frame::Compare(compare) => Frame::Compare(compare),
+            Frame::Part(part) => Frame::Part(part),
             Frame::Batch(batch) => {
                 self.arrivals += batch.len();
                 let items = batch.into_iter().map(|bytes| {
@@ -313,6 +315,9 @@ impl World {
                 Effect::ReadSnapshot { .. }
                 | Effect::WriteSnapshot { .. }
                 | Effect::FinishSnapshot { .. } => panic!("every log here is whole"),
+                Effect::Compare { .. } | Effect::Answer { .. } | Effect::Mend { .. } => {
+                    panic!("no state here is damaged")
+                }
                 Effect::CloseStream { peer, session, .. } => {
                     if self.connections.get(&pair(at, index(peer))) == Some(&session) {
                         self.disconnect(at, index(peer));

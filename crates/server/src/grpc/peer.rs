@@ -69,6 +69,9 @@ impl Peers {
         if !known.into_iter().any(|known| *known == service) {
             return Err(Status::invalid_argument("no such service"));
         }
+        if !self.app.serves().map_err(stopping)? {
+            return Err(Status::unavailable("this node does not serve at the moment"));
+        }
         let read = self.app.core.read(|node| derive(node, request)).await;
         read.map(|(reply, _token)| reply).map_err(stopping)
     }

@@ -107,7 +107,16 @@ impl Credit {
             }
             // It says anew what it lacks: nothing is under way any more.
             Some(F::Subscribe(_)) => *way = Way { session, ..Way::default() },
-            Some(F::Hello(_) | F::Batch(_) | F::Offer(_) | F::Fetch(_) | F::Piece(_)) | None => {}
+            Some(
+                F::Hello(_)
+                | F::Batch(_)
+                | F::Offer(_)
+                | F::Fetch(_)
+                | F::Piece(_)
+                | F::Compare(_)
+                | F::Part(_),
+            )
+            | None => {}
         }
     }
 }
