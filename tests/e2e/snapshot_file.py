@@ -47,12 +47,12 @@ def unpack(file: bytes) -> tuple[bytes, bytes]:
 
 
 def pack(header: bytes, state: bytes) -> bytes:
-    file = header + check(header, 0, b"")
+    file = header + check(header, 2**64 - 1, b"")
     pieces = [state[at : at + PIECE] for at in range(0, len(state), PIECE)]
-    for number, piece in enumerate(pieces, 1):
+    for number, piece in enumerate(pieces):
         file += len(piece).to_bytes(4, "big") + piece + check(header, number, piece)
-    end = bytes(4) + len(state).to_bytes(8, "big") + hashlib.sha256(state).digest()
-    return file + end + check(header, len(pieces) + 1, end)
+    end = len(state).to_bytes(8, "big") + hashlib.sha256(state).digest()
+    return file + bytes(4) + end + check(header, len(pieces), end)
 
 
 class Reader:
