@@ -1,5 +1,6 @@
-"""A node with a state that no other has finds that out, answers nobody, and is mended."""
+"""Damage to what a node holds, in its memory and on its disk, is found and mended."""
 
+import os
 import re
 
 import pytest
@@ -70,6 +71,37 @@ def test_one_value_that_is_other_at_one_node_is_found_and_mended(cluster, monkey
         )
         cluster.kill(3)
         cluster.restart(3)
+
+
+def test_a_flipped_byte_is_found_while_the_node_runs(cluster, monkeypatch):
+    monkeypatch.setenv("WRIT_SNAPSHOT_EVERY_RECORDS", str(EVERY_RECORDS))
+    monkeypatch.setenv("WRIT_SNAPSHOT_LOG_BYTES_MAX", "0")
+    monkeypatch.setenv("WRIT_SNAPSHOT_CHECK_EVERY_S", "1")
+    cluster.kill(3)
+    cluster.restart(3)
+    made = 0
+    while gauge(cluster, 3, "writ_log_first") == 1:
+        cluster.iam(1, prefix="~all").create_user(UserName=f"user{made}")
+        made += 1
+    # The log does not reach back: without a snapshot the node could not start any more.
+    for path in data_dir(cluster, 3).rglob("*.snap"):
+        with path.open("r+b") as file:
+            file.seek(path.stat().st_size // 2)
+            byte = file.read(1)[0]
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([byte ^ 1]))
+    eventually(
+        lambda: gauge(cluster, 3, "writ_snapshots_damaged_total") >= 2,
+        SNAPSHOT_SECONDS,
+        "both are found",
+    )
+    eventually(
+        lambda: list(data_dir(cluster, 3).rglob("*.snap")), SNAPSHOT_SECONDS, "another is taken"
+    )
+    cluster.kill(3)
+    cluster.restart(3)
+    assert len(cluster.iam(3).list_users()["Users"]) == made
+    cluster.assert_equal_digests()
 
 
 def is_equal_by_now(cluster, number: int) -> bool:

@@ -40,7 +40,7 @@ impl Digest {
         }
     }
 
-    /// Adds a slot that is told by its key and siblings, for whoever counts a state that was copied.
+    /// Adds a slot, for whoever counts the slots of a state that was copied.
     pub fn count<M>(&mut self, key: &[u8], siblings: &[Sibling<M>]) {
         self.add(bucket(key), slot_hash(key, siblings));
     }

@@ -2,8 +2,8 @@
 //!
 //! **Invariants.** Only digests of the same version vector and barrier are compared: those must be
 //! equal. Of two nodes that differ nobody can tell which is right; one that differs from what more
-//! than half of those that it hears from hold alike is *outvoted*, and stays so until most are seen to agree
-//! with it.
+//! than half of those that it hears from hold alike is *outvoted*, and stays so until most are seen
+//! to agree with it.
 //!
 //! **Must not know:** what a digest is made of.
 

@@ -109,8 +109,8 @@ pub enum Effect<P> {
         /// Which.
         snapshot: Snapshot,
     },
-    /// Ask a peer in which slots it differs from this node: send [`Frame::Compare`] with the sums of
-    /// the state as it is.
+    /// Ask a peer in which slots it differs from this node: send [`Frame::Compare`] with the sums
+    /// of the state as it is.
     Compare {
         /// Whom.
         peer: NodeId,

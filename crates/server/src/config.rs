@@ -155,11 +155,18 @@ pub struct Snapshots {
     /// What members lack is kept in the log, up to so many bytes; who is further behind gets a
     /// snapshot.
     pub log_bytes_max: u64,
+    /// All that are kept are read and checked again every so many seconds, at least 1.
+    pub check_every_s: u64,
 }
 
 impl Default for Snapshots {
     fn default() -> Self {
-        Self { every_records: 100_000, every_bytes: 64 << 20, log_bytes_max: 512 << 20 }
+        Self {
+            every_records: 100_000,
+            every_bytes: 64 << 20,
+            log_bytes_max: 512 << 20,
+            check_every_s: 3_600,
+        }
     }
 }
 
@@ -295,6 +302,9 @@ pub struct Flags {
     /// Keep so many bytes of records for members that lack them.
     #[arg(long, env = "WRIT_SNAPSHOT_LOG_BYTES_MAX")]
     pub snapshot_log_bytes_max: Option<u64>,
+    /// Read all snapshots again, and check them, every so many seconds.
+    #[arg(long, env = "WRIT_SNAPSHOT_CHECK_EVERY_S")]
+    pub snapshot_check_every_s: Option<u64>,
     /// Human or JSON log lines.
     #[arg(long, env = "WRIT_LOG_FORMAT")]
     pub log_format: Option<LogFormat>,
@@ -368,6 +378,7 @@ impl Config {
         set(&mut self.snapshots.every_records, flags.snapshot_every_records);
         set(&mut self.snapshots.every_bytes, flags.snapshot_every_bytes);
         set(&mut self.snapshots.log_bytes_max, flags.snapshot_log_bytes_max);
+        set(&mut self.snapshots.check_every_s, flags.snapshot_check_every_s);
         set(&mut self.log.format, flags.log_format);
         set(&mut self.log.filter, flags.log);
         self.otlp.endpoint = flags.otlp_endpoint.or(self.otlp.endpoint.take());
@@ -394,6 +405,8 @@ impl Config {
             "`cluster.evict_after_s` is 0 (never) or at least 10"
         } else if self.snapshots.every_records == 0 || self.snapshots.every_bytes == 0 {
             "`snapshots.every_records` and `snapshots.every_bytes` are at least 1"
+        } else if self.snapshots.check_every_s == 0 {
+            "`snapshots.check_every_s` is at least 1"
         } else {
             return Ok(self);
         };
@@ -441,13 +454,15 @@ impl Config {
         let doc = "Remove who is silent so long; 0: never. WRIT_EVICT_AFTER_S";
         page.set(doc, "evict_after_s", evict);
         page.table("snapshots");
-        let Snapshots { every_records, every_bytes, log_bytes_max } = snapshots;
+        let Snapshots { every_records, every_bytes, log_bytes_max, check_every_s } = snapshots;
         let doc = "Take one after so many records, WRIT_SNAPSHOT_EVERY_RECORDS";
         page.set(doc, "every_records", number(*every_records));
         let doc = "or so many bytes of them. WRIT_SNAPSHOT_EVERY_BYTES";
         page.set(doc, "every_bytes", number(*every_bytes));
         let doc = "Keep so many bytes for who is behind. WRIT_SNAPSHOT_LOG_BYTES_MAX";
         page.set(doc, "log_bytes_max", number(*log_bytes_max));
+        let doc = "Read them again every so many seconds. WRIT_SNAPSHOT_CHECK_EVERY_S";
+        page.set(doc, "check_every_s", number(*check_every_s));
         page.table("log");
         page.set("human or json. WRIT_LOG_FORMAT", "format", log.format.as_str());
         page.set("EnvFilter directives. WRIT_LOG", "filter", log.filter.as_str());
@@ -526,6 +541,7 @@ mod tests {
             "kek_file = \"k\"\n[cluster]\nevict_after_s = 9",
             "kek_file = \"k\"\n[snapshots]\nevery_records = 0",
             "kek_file = \"k\"\n[snapshots]\nevery_bytes = 0",
+            "kek_file = \"k\"\n[snapshots]\ncheck_every_s = 0",
         ] {
             let config = Config::effective(Flags::default(), file);
             assert!(config.and_then(Config::checked).is_err(), "{file}");

@@ -30,6 +30,7 @@ pub mod pki;
 pub mod raft;
 pub mod random;
 pub mod removal;
+pub mod scrub;
 pub mod server;
 pub mod snapshots;
 pub mod stability;

@@ -127,6 +127,8 @@ pub struct Metrics {
     pub snapshot_bytes: Count,
     /// Seconds since it was taken.
     pub snapshot_age: Seconds,
+    /// Snapshots that were found to be damaged.
+    pub snapshots_damaged: Counter,
     /// Transactions that are not agreed to be stable.
     pub unstable: Count,
     /// 1 while most members hold another state, or did until lately.
@@ -186,6 +188,7 @@ impl Default for Metrics {
             snapshot_lsn: Gauge::default(),
             snapshot_bytes: Gauge::default(),
             snapshot_age: Gauge::default(),
+            snapshots_damaged: Counter::default(),
             unstable: Gauge::default(),
             mending: Gauge::default(),
             mended: Gauge::default(),
@@ -233,6 +236,7 @@ impl Metrics {
         add(r, "snapshot_lsn", "The last transaction in a snapshot", &self.snapshot_lsn);
         add(r, "snapshot_bytes", "The newest snapshot's bytes", &self.snapshot_bytes);
         add(r, "snapshot_age_seconds", "Since it was taken", &self.snapshot_age);
+        add(r, "snapshots_damaged", "Put aside when read again", &self.snapshots_damaged);
         add(r, "transactions_unstable", "Not agreed to be everywhere", &self.unstable);
         add(r, "state_mending", "1: its state is other than most members'", &self.mending);
         add(r, "state_mended_slots", "Slots taken on from peers", &self.mended);

@@ -49,7 +49,7 @@ use crate::{
     parts::Parts,
     pki::KeyEncryptionKey,
     raft::{ControlPlane, Start, StartError, Timing},
-    removal, snapshots, stability,
+    removal, scrub, snapshots, stability,
     stop::{self, Stop},
     streams::{self, Streams},
 };
@@ -264,6 +264,9 @@ fn spawn_parts(
     parts.spawn("membership", fence::ask(Arc::clone(app), stop.clone()));
     let taken = snapshots::take(app.core.clone(), store.clone(), config.snapshots, stop.clone());
     parts.spawn("snapshots", taken);
+    let every = Duration::from_secs(config.snapshots.check_every_s);
+    let scrubbed = scrub::scrub(app.core.clone(), store.clone(), every, stop.clone());
+    parts.spawn("scrub", done(scrubbed));
     let data_dir = config.data_dir.clone();
     parts.spawn("fence", fence::remember(Arc::clone(app), data_dir, stop.clone()));
     let Listeners { aws, grpc, ops } = listeners;

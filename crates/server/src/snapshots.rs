@@ -2,8 +2,8 @@
 //!
 //! **Invariants.** What is written is the state at one lsn, and it gets its name only after that
 //! lsn is durable. What is copied has the digest that the state was known by: damage to the memory
-//! never gets to the disk. Readers and writers of the node are held up for a piece of it at most. What
-//! fails is tried again; the log holds everything meanwhile.
+//! never gets to the disk. Readers and writers of the node are held up for a piece of it at most.
+//! What fails is tried again; the log holds everything meanwhile.
 //!
 //! **Must not know:** what the state means, where files lie.
 
@@ -144,11 +144,13 @@ pub async fn take(
             break;
         }
         let last = store.snapshots().first().map_or(0, |info| info.lsn);
+        // With nothing to start from, were it to end now.
+        let bare = last == 0 && store.first_lsn() > 1;
         let due = core.peek(|node| {
             let records = node.durable_lsn().saturating_sub(last);
             let grown =
                 records >= config.every_records || node.bytes_behind(last) >= config.every_bytes;
-            records > 0 && (grown || node.joined_behind(last)) && !node.is_mending()
+            records > 0 && (bare || grown || node.joined_behind(last)) && !node.is_mending()
         });
         match due {
             Ok(true) => {}

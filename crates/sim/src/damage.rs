@@ -23,8 +23,8 @@ const DOWN_MS: u64 = 10;
 const SLOTS_MAX: u64 = 5;
 
 impl World {
-    /// Damages the state of one member, if the others can outvote it, and sees everything come right
-    /// again.
+    /// Damages the state of one member, if the others can outvote it, and sees everything come
+    /// right again.
     pub(crate) fn suffer(&mut self, damage: Damage) -> Result<(), Violation> {
         let Damage { at, random, steps } = damage;
         let view = View { hosts: &self.hosts, control: self.authority.newest() };

@@ -2,9 +2,8 @@
 //!
 //! A seed gives a [`Plan`]: calls of clients, crashes, cuts, broken, doubled and delayed streams,
 //! clocks that are set, slow disks, nodes that join and are removed. The plan is carried out event
-//! by event; then every fault is over, and everything must come right; and again, after damage to one
-//! host's state. The [`invariants`] are told
-//! what happens. A plan that violates one is shrunk.
+//! by event; then every fault is over, and everything must come right; and again, after damage to
+//! one host's state. The [`invariants`] are told what happens. A plan that violates one is shrunk.
 //!
 //! **Invariants.** Equal plans give equal runs, on every machine.
 //!
