@@ -125,7 +125,13 @@ fn can_be<M>(siblings: &[Sibling<M>], at: &VersionVector) -> bool {
         && siblings.iter().all(|one| one.dot.counter > 0 && covers(at, &one.dot))
 }
 
-impl<M: PartialEq> State<M> {
+/// Whether siblings are those that the digest takes for equal.
+fn are_equal<M>(ours: &[Sibling<M>], theirs: &[Sibling<M>]) -> bool {
+    let parts = |sibling: &Sibling<M>| (sibling.dot, sibling.value.clone());
+    ours.iter().map(parts).eq(theirs.iter().map(parts))
+}
+
+impl<M> State<M> {
     /// The slots behind `after`, of those buckets in which this state differs from the digest with
     /// the given sums.
     pub fn part(
@@ -183,7 +189,7 @@ impl<M: PartialEq> State<M> {
             let ours = self.get(&key);
             if !can_be(ours, &part.at) {
                 differences.skipped += 1;
-            } else if ours != theirs {
+            } else if !are_equal(ours, &theirs) {
                 differences.slots.push((key, theirs));
             }
         }

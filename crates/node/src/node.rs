@@ -28,6 +28,7 @@ use crate::{
     Answer, Effect, Execute, Fence, Input, Refusal, WriterAddress,
     control::{ControlState, NodeState, Role},
     frame,
+    repair::Answering,
     snapshot::Frozen,
     token::{TokenError, Tokens},
 };
@@ -46,8 +47,8 @@ pub struct Node {
     pub(crate) hlc: Hlc,
     /// The digest of a state that is not durable yet, with the lsn that it waits for.
     pub(crate) probe: Option<(u64, Digest)>,
-    /// Parts of the state for peers, with the lsn that each waits for.
-    pub(crate) answers: Vec<(u64, Effect)>,
+    /// Parts of the state for peers.
+    pub(crate) answers: Vec<Answering>,
     /// The state that is being copied.
     pub(crate) frozen: Option<Frozen>,
     /// The peers' snapshots that the log tells to have been joined, by lsn.
@@ -123,7 +124,10 @@ impl Node {
             }
             Input::Persisted { lsn } => self.replication.persisted(now_ms, lsn),
             Input::PeerUp { peer, session } => self.replication.peer_up(now_ms, peer, session),
-            Input::PeerDown { peer, session } => self.replication.peer_down(now_ms, peer, session),
+            Input::PeerDown { peer, session } => {
+                self.answers.retain(|answer| answer.peer != peer);
+                self.replication.peer_down(now_ms, peer, session)
+            }
             Input::LogRead { peer, session, items } => {
                 self.replication.log_read(now_ms, peer, session, items)
             }
@@ -452,8 +456,8 @@ impl Node {
                     out.extend(self.answer_comparison(now, peer, session, compare));
                     continue;
                 }
-                R::Mend { peer, part } => {
-                    out.extend(self.mend(now, peer, part));
+                R::Mend { peer, after, part } => {
+                    out.extend(self.mend(now, peer, after.as_deref(), part));
                     continue;
                 }
                 R::CloseStream { peer, session, why } => Effect::CloseStream { peer, session, why },

@@ -22,8 +22,19 @@ use crate::{Effect, Node};
 /// How much of its state a node looks at for one answer: no reader waits longer for it than for a
 /// piece of a snapshot.
 const LIMITS: PartLimits = PartLimits { slots: 2048, bytes: 256 << 10 };
+/// Bytes of the record of one part: what a peer of this version sends is far below.
+const RECORD_BYTES_MAX: usize = 8 << 20;
 /// Slots that an alarm names.
 const NAMED_MAX: usize = 8;
+
+/// A part of the state for a peer; at most one each.
+pub(crate) struct Answering {
+    pub(crate) peer: NodeId,
+    session: u64,
+    /// What it waits for to be durable.
+    lsn: u64,
+    part: v1::Part,
+}
 
 /// What was taken on.
 struct Taken {
@@ -74,27 +85,38 @@ impl Node {
             );
             return self.perform(now, refused);
         };
-        let part = self.identity.state().part(after.as_deref(), &sums, LIMITS);
-        let frame = v1::frame::Frame::Part(part_message(&part));
-        let frame = v1::Frame { frame: Some(frame) };
-        self.answers.push((self.applied_lsn(), Effect::Send { peer, session, frame }));
+        // Who asks waits for the answer.
+        if self.answers.iter().all(|answer| answer.peer != peer) {
+            let part = self.identity.state().part(after.as_deref(), &sums, LIMITS);
+            let (lsn, part) = (self.applied_lsn(), part_message(&part));
+            self.answers.push(Answering { peer, session, lsn, part });
+        }
         Vec::new()
     }
 
     /// The answers that hold nothing any more that a crash could take back.
     pub(crate) fn durable_answers(&mut self) -> Vec<Effect> {
         let durable = self.durable_lsn();
-        let ready = self.answers.extract_if(.., |(lsn, _)| *lsn <= durable);
-        ready.map(|(_, effect)| effect).collect()
+        let ready = self.answers.extract_if(.., |answer| answer.lsn <= durable);
+        let send = |Answering { peer, session, part, .. }| {
+            let frame = v1::Frame { frame: Some(v1::frame::Frame::Part(part)) };
+            Effect::Send { peer, session, frame }
+        };
+        ready.map(send).collect()
     }
 
     pub(crate) fn mend(
         &mut self,
         now: Timestamp,
         peer: NodeId,
+        after: Option<&[u8]>,
         replication::Part { at, bytes }: replication::Part,
     ) -> Vec<Effect> {
-        let (mended, taken) = self.mended_with(part_of(at, &bytes));
+        let part = part_of(at, &bytes).filter(|part| {
+            let goes_on = part.upto.as_deref().is_none_or(|upto| Some(upto) > after);
+            part.after.as_deref() == after && goes_on
+        });
+        let (mended, taken) = self.mended_with(part);
         let mut out = Vec::new();
         if let Some(Taken { keys, .. }) = &taken {
             out.push(Effect::Alarm { what: located(peer, keys) });
@@ -117,6 +139,9 @@ impl Node {
             Ok(Differences { slots, skipped: _ }) => {
                 part.slots = slots;
                 let record = encode_mend(&part);
+                if record.len() > RECORD_BYTES_MAX {
+                    return (Mended::Malformed, None);
+                }
                 let Part { at, upto, slots, .. } = part;
                 let keys: Vec<_> = slots.iter().map(|(key, _)| key.clone()).collect();
                 self.mended_slots = self.mended_slots.saturating_add(keys.len() as u64);

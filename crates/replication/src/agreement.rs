@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tracing::info;
 
-use crate::{Digest, NodeId, Replication};
+use crate::{Digest, Member, MemberState, NodeId, Replication};
 
 /// How many digests of each node are kept, for those that are a little ahead or behind.
 const DIGESTS_KEPT: usize = 8;
@@ -115,11 +115,12 @@ impl<P> Replication<P> {
         }
     }
 
-    /// Who has a vote about this node's state: all members that it has streams with. Replicas have
-    /// none among each other.
+    /// Who has a vote about this node's state, heard or not: all members that it may have a stream
+    /// with, which replicas have none of among each other; not those who still copy a state.
     fn voters(&self) -> BTreeSet<NodeId> {
         let is_writer = |node| self.roster.is_origin(node);
-        let all = self.roster.present().map(|(node, _)| node);
+        let active = |member: &Member| member.state == MemberState::Active;
+        let all = self.roster.present().filter(|(_, member)| active(member)).map(|(node, _)| node);
         all.filter(|node| *node == self.me || is_writer(self.me) || is_writer(*node)).collect()
     }
 

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use crate::{Compare, Effect, NodeId, Part, Replication};
 
-/// How long a part is waited for. A peer of an older version never answers.
+/// How long a part is waited for, or what it has, or that it can be compared. A peer of an older
+/// version never answers.
 const ANSWER_MS_MAX: u64 = 10_000;
 /// How long after a part that could not be compared it is asked for again.
 const AGAIN_MS: u64 = 100;
@@ -55,6 +56,10 @@ struct Round {
     peer: NodeId,
     session: u64,
     after: Option<Box<[u8]>>,
+    /// Since when this place is asked for again.
+    since_ms: Option<u64>,
+    /// Whether anything was taken on.
+    changed: bool,
     step: Step,
 }
 
@@ -64,8 +69,8 @@ enum Step {
     Ask { from_ms: u64 },
     /// Asked.
     Asked { until_ms: u64 },
-    /// To be taken on once all that it has was applied.
-    Held(Part),
+    /// To be taken on once all that it has was applied, if that is soon.
+    Held { part: Part, until_ms: u64 },
     /// Handed over.
     Taken,
 }
@@ -81,8 +86,10 @@ impl<P> Replication<P> {
         let now_ms = self.now_ms;
         let is_there = |round: &Round| {
             let session = self.streams.get(&round.peer).map(|stream| stream.session);
-            let answers = !matches!(round.step, Step::Asked { until_ms } if until_ms <= now_ms);
-            session == Some(round.session) && answers
+            let (Step::Asked { until_ms } | Step::Held { until_ms, .. }) = round.step else {
+                return session == Some(round.session);
+            };
+            session == Some(round.session) && now_ms < until_ms
         };
         if self.repair.round.as_ref().is_some_and(|round| !is_there(round)) {
             self.end_round();
@@ -98,10 +105,11 @@ impl<P> Replication<P> {
                 let after = round.after.clone();
                 self.out.push(Effect::Compare { peer, session, after });
             }
-            Step::Held(part) if crdt::dominates(self.log.applied(), &part.at) => {
-                self.out.push(Effect::Mend { peer, part });
+            Step::Held { part, .. } if crdt::dominates(self.log.applied(), &part.at) => {
+                let after = round.after.clone();
+                self.out.push(Effect::Mend { peer, after, part });
             }
-            step @ (Step::Ask { .. } | Step::Asked { .. } | Step::Held(_) | Step::Taken) => {
+            step @ (Step::Ask { .. } | Step::Asked { .. } | Step::Held { .. } | Step::Taken) => {
                 round.step = step;
             }
         }
@@ -111,22 +119,20 @@ impl<P> Replication<P> {
         if self.now_ms < self.repair.next_ms {
             return;
         }
-        let voters = self.digests.outvoted_by();
-        let (mut others, mut last) = (None, None);
-        for peer in voters.iter().copied().filter(|peer| self.is_open(*peer)) {
-            let slot = if self.repair.last == Some(peer) { &mut last } else { &mut others };
-            slot.get_or_insert(peer);
-        }
-        let Some(peer) = others.or(last) else { return };
+        let voters = self.digests.outvoted_by().iter().copied();
+        let open: Vec<_> = voters.filter(|peer| self.is_open(*peer)).collect();
+        let next = open.iter().find(|peer| Some(**peer) > self.repair.last);
+        let Some(peer) = next.or(open.first()).copied() else { return };
         let Some(session) = self.streams.get(&peer).map(|stream| stream.session) else { return };
         let step = Step::Ask { from_ms: self.now_ms };
         self.repair.last = Some(peer);
-        self.repair.round = Some(Round { peer, session, after: None, step });
+        self.repair.round =
+            Some(Round { peer, session, after: None, since_ms: None, changed: false, step });
     }
 
     fn end_round(&mut self) {
         let Repair { round, last: _, next_ms, rounds, changed_lsn: _ } = &mut self.repair;
-        let pause = ROUND_MS.checked_shl(*rounds).unwrap_or(ROUND_MS_MAX).min(ROUND_MS_MAX);
+        let pause = ROUND_MS.saturating_mul(1 << (*rounds).min(16)).min(ROUND_MS_MAX);
         *next_ms = self.now_ms.saturating_add(pause);
         *rounds = rounds.saturating_add(1);
         *round = None;
@@ -144,7 +150,8 @@ impl<P> Replication<P> {
             && round.peer == peer
             && let Step::Asked { .. } = round.step
         {
-            round.step = Step::Held(part);
+            let until_ms = self.now_ms.saturating_add(ANSWER_MS_MAX);
+            round.step = Step::Held { part, until_ms };
             self.repair_on();
         }
     }
@@ -168,11 +175,28 @@ impl<P> Replication<P> {
         let Some(round) = &mut self.repair.round else { return (lsn, self.take()) };
         match upto {
             Ok(Some(upto)) => {
-                round.after = Some(upto);
+                round.changed |= lsn.is_some();
+                (round.after, round.since_ms) = (Some(upto), None);
                 round.step = Step::Ask { from_ms: now_ms };
             }
-            Ok(None) => self.end_round(),
-            Err(true) => round.step = Step::Ask { from_ms: now_ms.saturating_add(AGAIN_MS) },
+            Ok(None) => {
+                let fruitless = !round.changed && lsn.is_none() && self.repair.rounds > 0;
+                self.end_round();
+                if fruitless && self.repair.rounds == 2 {
+                    self.alarm(
+                        "divergence: nothing was found to differ though the digest does: if that \
+                         stays so the memory is damaged, and the node must be started again"
+                            .to_owned(),
+                    );
+                }
+            }
+            Err(true) => {
+                let since_ms = *round.since_ms.get_or_insert(now_ms);
+                round.step = Step::Ask { from_ms: now_ms.saturating_add(AGAIN_MS) };
+                if now_ms.saturating_sub(since_ms) >= ANSWER_MS_MAX {
+                    self.end_round();
+                }
+            }
             Err(false) => {
                 let peer = round.peer;
                 self.end_round();

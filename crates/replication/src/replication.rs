@@ -133,6 +133,8 @@ pub enum Effect<P> {
     Mend {
         /// Whose slots they are.
         peer: NodeId,
+        /// The slots behind this key were asked for; from the first one on if there is none.
+        after: Option<Box<[u8]>>,
         /// The slots.
         part: Part,
     },
