@@ -422,8 +422,8 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "a part is taken on before what it has is here",
         file: "crates/replication/src/repair.rs",
-        from: "Step::Held(part) if crdt::dominates(self.log.applied(), &part.at) => {",
-        to: "Step::Held(part) => {",
+        from: "Step::Held { part, .. } if crdt::dominates(self.log.applied(), &part.at) => {",
+        to: "Step::Held { part, .. } => {",
         caught_by: "-p replication --test repair a_part_is_taken_on_once",
     },
     Mutation {
