@@ -41,6 +41,10 @@ pub struct DevArguments {
     /// Node i listens on this + 10 (i - 1): AWS API, gRPC and operations on the next two.
     #[arg(long, default_value_t = 7400, value_parser = clap::value_parser!(u16).range(1..=65000))]
     base_port: u16,
+    /// Nodes reach each other's gRPC one port above their operations, where something that is not
+    /// started here has to pass it on: for a network with faults in it.
+    #[arg(long)]
+    relayed: bool,
     /// The account that is made.
     #[arg(long, default_value = "123456789012", value_parser = parse_account)]
     account_id: AccountId,

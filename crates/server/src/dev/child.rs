@@ -65,6 +65,9 @@ pub(super) fn spawn(
     flag(&mut command, "--listen-aws", layout.address(place, 0));
     flag(&mut command, "--listen-grpc", layout.address(place, 1));
     flag(&mut command, "--listen-ops", layout.address(place, 2));
+    if let Some(address) = layout.relay(place) {
+        flag(&mut command, "--advertise-grpc", address);
+    }
     if place.role == Role::Writer {
         let kek: PathBuf = layout.kek_file();
         command.arg("--kek-file").arg(kek);

@@ -35,6 +35,7 @@ pub(super) const REGION: &str = "local";
 pub(super) struct Layout {
     directory: PathBuf,
     base_port: u16,
+    relayed: bool,
     places: Vec<Place>,
     resumed: bool,
 }
@@ -44,8 +45,8 @@ impl Layout {
     pub(super) fn open(arguments: &DevArguments) -> Result<Self, DevError> {
         home::create_dir(&arguments.data_dir)?;
         let directory = absolute(&arguments.data_dir)?;
-        let mut layout =
-            Self { directory, base_port: arguments.base_port, places: Vec::new(), resumed: false };
+        let DevArguments { base_port, relayed, .. } = *arguments;
+        let mut layout = Self { directory, base_port, relayed, places: Vec::new(), resumed: false };
         layout.withdraw();
         let (writers, replicas) = match layout.read_json(SHAPE_FILE)? {
             None => (arguments.nodes.unwrap_or(3), arguments.replicas.unwrap_or(1)),
@@ -108,6 +109,11 @@ impl Layout {
         let number = u16::try_from(place.number).unwrap_or(u16::MAX);
         let offset = number.saturating_sub(1).saturating_mul(10).saturating_add(service);
         format!("127.0.0.1:{}", self.base_port.saturating_add(offset))
+    }
+
+    /// `host:port` at which other nodes reach a node's gRPC, where it is not what it listens on.
+    pub(super) fn relay(&self, place: &Place) -> Option<String> {
+        self.relayed.then(|| self.address(place, 3))
     }
 
     /// Whether the node is a member of the cluster already.
@@ -259,6 +265,7 @@ mod tests {
             replicas: nodes.map(|_| 1),
             data_dir: directory.to_owned(),
             base_port: 7400,
+            relayed: false,
             account_id: "123456789012".parse().unwrap(),
         }
     }
@@ -293,6 +300,10 @@ mod tests {
         let layout = Layout::open(&arguments(directory.path(), None)).unwrap();
         let place = Place { number: 3, role: Role::Writer };
         assert_eq!(layout.address(&place, 2), "127.0.0.1:7422");
+        assert_eq!(layout.relay(&place), None);
+        let relayed = DevArguments { relayed: true, ..arguments(directory.path(), None) };
+        let relayed = Layout::open(&relayed).unwrap();
+        assert_eq!(relayed.relay(&place).as_deref(), Some("127.0.0.1:7423"));
         let account = Account {
             account_id: "1".to_owned(),
             access_key_id: "A".to_owned(),
