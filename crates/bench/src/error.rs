@@ -76,6 +76,15 @@ pub(crate) enum Error {
     /// The history that is measured could not be made or taken in.
     #[error("the history: {0}")]
     History(String),
+    /// What should have come about did not.
+    #[error("waited too long: {0}")]
+    TooLate(String),
+    /// A store of records could not be used.
+    #[error("the store: {0}")]
+    Store(#[from] store::Error),
+    /// `writ` refused an operator.
+    #[error("`writ` ended with: {0}")]
+    Operator(String),
     /// The report could not be written as JSON.
     #[error("cannot write the report: {0}")]
     Report(#[from] serde_json::Error),

@@ -1,8 +1,9 @@
 //! A history of many users, as the bytes that nodes keep and send.
 //!
 //! **Invariants.** Each user is made by real calls: created with a path and two tags, given an
-//! access key, added to a group. The calls are made at [`NODES`] nodes in turn, each of which has
-//! seen everything before, so that every transaction carries a full version vector.
+//! access key, added to a group. The calls are made at one node, or at [`NODES`] nodes in turn,
+//! each of which has seen everything before, so that every transaction carries a full version
+//! vector.
 //!
 //! **Must not know:** what is measured.
 
@@ -11,7 +12,9 @@ use std::sync::Arc;
 use crdt::{Dot, Hlc, NodeId, VersionVector, Write, advance};
 use identity::{
     AccountInfo, Accounts, Caller, Command, Ctx, Identity, KeyRing, Outcome, Principal,
-    RequestContext, access_key, group, tag::Tag, user,
+    RequestContext, access_key, group,
+    tag::{AddTags, Tag},
+    user,
 };
 use model::{AccountId, Credential, Entropy, GroupName, Path, Timestamp, UniqueId, UserName};
 use wire::transaction::{self, Meta, Transaction};
@@ -31,12 +34,27 @@ struct Author {
     keys: KeyRing,
     accounts: Accounts,
     vector: VersionVector,
+    /// Where the calls are made; without, at all nodes in turn.
+    node: Option<NodeId>,
     made: u64,
 }
 
 /// The encoded transactions of one group and `users` members, in causal order.
 pub(crate) fn of_users(users: u64) -> Result<Vec<Arc<[u8]>>, Error> {
-    let mut author = Author::new()?;
+    of(Author::new(VersionVector::new(), None)?, users, 0)
+}
+
+/// The same, and as many changes of each user's tags, made at one node that has seen `vector`.
+pub(crate) fn at_node(
+    node: NodeId,
+    vector: VersionVector,
+    users: u64,
+    changes: u64,
+) -> Result<Vec<Arc<[u8]>>, Error> {
+    of(Author::new(vector, Some(node))?, users, changes)
+}
+
+fn of(mut author: Author, users: u64, changes: u64) -> Result<Vec<Arc<[u8]>>, Error> {
     let mut log = Vec::new();
     let mut base = Identity::default();
     let name: GroupName = GROUP.parse().map_err(name_refused)?;
@@ -55,8 +73,13 @@ pub(crate) fn of_users(users: u64) -> Result<Vec<Arc<[u8]>>, Error> {
         log.push(author.call(&mut state, Command::CreateUser(create))?);
         let key = access_key::CreateAccessKey { user: Some(user.clone()) };
         log.push(author.call(&mut state, Command::CreateAccessKey(key))?);
-        let add = group::Membership { group: name.clone(), user };
+        let add = group::Membership { group: name.clone(), user: user.clone() };
         log.push(author.call(&mut state, Command::AddUserToGroup(add))?);
+        for change in 0..changes {
+            let tags = vec![tag("cost-center", &format!("cc-{change}"))?];
+            let change = AddTags { owner: user.clone(), tags };
+            log.push(author.call(&mut state, Command::TagUser(change))?);
+        }
     }
     Ok(log)
 }
@@ -75,7 +98,7 @@ fn name_refused(error: impl std::fmt::Display) -> Error {
 }
 
 impl Author {
-    fn new() -> Result<Self, Error> {
+    fn new(vector: VersionVector, node: Option<NodeId>) -> Result<Self, Error> {
         let account = AccountId::from_number(ACCOUNT);
         let account = account.ok_or_else(|| Error::History("the account".to_owned()))?;
         let info = AccountInfo { created: Timestamp::from_ms(1), alias: None };
@@ -90,7 +113,8 @@ impl Author {
             request: RequestContext::default(),
             keys: KeyRing::new(vec![(1, [3; 32])], 1),
             accounts: Accounts([(account, info)].into_iter().collect()),
-            vector: VersionVector::new(),
+            vector,
+            node,
             made: 0,
         })
     }
@@ -125,7 +149,8 @@ impl Author {
         let local = next(state.state().vector().clone(), NodeId(1), &meta, writes.clone());
         let applied = state.apply(&local);
         applied.map_err(|error| Error::History(error.to_string()))?;
-        let node = NodeId(u32::try_from(self.made % u64::from(NODES)).unwrap_or_default() + 1);
+        let in_turn = u32::try_from(self.made % u64::from(NODES)).unwrap_or_default() + 1;
+        let node = self.node.unwrap_or(NodeId(in_turn));
         let transaction = next(self.vector.clone(), node, &meta, writes);
         advance(&mut self.vector, transaction.dot);
         Ok(transaction::encode(&transaction))
@@ -151,5 +176,22 @@ mod tests {
         }
         node.started(log.len() as u64).unwrap();
         assert_eq!(node.vector().iter().count(), NODES as usize);
+    }
+
+    #[test]
+    fn a_history_goes_on_at_one_node_from_what_it_has_seen() {
+        let before = of_users(2).unwrap();
+        let mut node = node::Node::new(NodeId(99), "c".to_owned(), node::Role::Replica);
+        for bytes in &before {
+            node.replay(Arc::clone(bytes)).unwrap();
+        }
+        let log = at_node(NodeId(3), node.vector().clone(), 2, 5).unwrap();
+        assert_eq!(log.len(), 1 + 2 * (3 + 5));
+        let had = node.vector().get(&NodeId(3));
+        for bytes in &log {
+            node.replay(Arc::clone(bytes)).unwrap();
+        }
+        node.started((before.len() + log.len()) as u64).unwrap();
+        assert_eq!(node.vector().get(&NodeId(3)), had + log.len() as u64);
     }
 }
