@@ -49,7 +49,9 @@ pub use repair::Mended;
 pub use replication::{Effect, PeerStatus, ReplayError, Replication};
 pub use roster::{Member, MemberState, Role, Roster};
 pub use scope::{SCOPE_NODES_MAX, Scope};
-pub use sender::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX, READ_BYTES_MAX, WINDOW_BYTES_MAX};
+pub use sender::{
+    BATCH_BYTES_MAX, BATCH_ITEMS_MAX, READ_BYTES_MAX, WINDOW_BATCHES_MAX, WINDOW_BYTES_MAX,
+};
 pub use stability::Stability;
 pub use stream::SILENCE_MS_MAX;
 pub use wait::{NodeWait, Outcome, Stage, WAITS_MAX, WaitRequest};

@@ -1,8 +1,9 @@
 //! The sending half of a stream: a cursor in the log, and a window of unacknowledged bytes.
 //!
 //! **Invariants.** Only durable records are sent, in log order, each once a subscription. At most
-//! [`WINDOW_BYTES_MAX`] plus one read are unacknowledged, so a slow peer costs no memory: the
-//! cursor waits, and what has left the recent records meanwhile is read from disk.
+//! [`WINDOW_BYTES_MAX`] and at most [`WINDOW_BATCHES_MAX`] batches, each plus one read, are
+//! unacknowledged, so a slow peer costs no memory: the cursor waits, and what has left the recent
+//! records meanwhile is read from disk.
 //!
 //! **Must not know:** other streams.
 
@@ -18,6 +19,8 @@ pub const BATCH_ITEMS_MAX: usize = 128;
 pub const BATCH_BYTES_MAX: usize = 64 << 10;
 /// Bytes that are sent and not known to be on the peer's disk, after which sending pauses.
 pub const WINDOW_BYTES_MAX: usize = 4 << 20;
+/// Batches likewise. Writes come one by one, and one by one they would fill a slow peer's queue.
+pub const WINDOW_BATCHES_MAX: usize = 192;
 /// Bytes asked of the log in one read.
 pub const READ_BYTES_MAX: usize = 256 << 10;
 
@@ -26,13 +29,57 @@ pub(crate) struct Sender {
     wanted: Option<Subscribe>,
     /// The lsn that is looked at next.
     cursor: u64,
-    unacked: VecDeque<(Dot, usize)>,
-    unacked_bytes: usize,
+    window: Window,
     read: Read,
     /// What the peer is known to have on its disk.
     durable: VersionVector,
     /// The snapshot that was offered for this subscription.
     offered: Option<Snapshot>,
+}
+
+/// What is sent and not known to be on the peer's disk.
+#[derive(Debug, Default)]
+struct Window {
+    sent: VecDeque<Sent>,
+    bytes: usize,
+    batches: usize,
+}
+
+#[derive(Debug)]
+struct Sent {
+    dot: Dot,
+    bytes: usize,
+    ends_batch: bool,
+}
+
+impl Window {
+    fn is_full(&self) -> bool {
+        self.bytes >= WINDOW_BYTES_MAX || self.batches >= WINDOW_BATCHES_MAX
+    }
+
+    fn push(&mut self, dot: Dot, bytes: usize) {
+        self.bytes += bytes;
+        self.sent.push_back(Sent { dot, bytes, ends_batch: false });
+    }
+
+    /// What was pushed last is its batch's last.
+    fn end_batch(&mut self) {
+        if let Some(last) = self.sent.back_mut() {
+            last.ends_batch = true;
+            self.batches += 1;
+        }
+    }
+
+    fn acknowledge(&mut self, durable: &VersionVector) {
+        while let Some(Sent { dot, bytes, ends_batch }) = self.sent.front() {
+            if !covers(durable, dot) {
+                break;
+            }
+            self.bytes -= bytes;
+            self.batches -= usize::from(*ends_batch);
+            self.sent.pop_front();
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,21 +120,14 @@ impl Sender {
             self.cursor = 0;
         }
         self.offered = None;
-        self.unacked.clear();
-        self.unacked_bytes = 0;
+        self.window = Window::default();
         self.wanted = Some(subscribe);
     }
 
     /// The peer has these on its disk.
     pub(crate) fn acknowledge(&mut self, durable: &VersionVector) {
         self.durable.clone_from(durable);
-        while let Some((dot, bytes)) = self.unacked.front() {
-            if !covers(durable, dot) {
-                break;
-            }
-            self.unacked_bytes -= bytes;
-            self.unacked.pop_front();
-        }
+        self.window.acknowledge(durable);
     }
 
     pub(crate) fn retry_read(&mut self) {
@@ -116,7 +156,7 @@ impl Sender {
         if self.is_behind(wanted, log) {
             return Step::Offer;
         }
-        if self.unacked_bytes >= WINDOW_BYTES_MAX {
+        if self.window.is_full() {
             return Step::Rest;
         }
         let mut batch = Vec::new();
@@ -131,11 +171,11 @@ impl Sender {
             let Some(record) = log.recent(lsn) else { break };
             bytes += record.len();
             batch.push(Arc::clone(record));
-            self.unacked.push_back((dot, record.len()));
+            self.window.push(dot, record.len());
             self.cursor = lsn.saturating_add(1);
         }
-        self.unacked_bytes += bytes;
         if !batch.is_empty() {
+            self.window.end_batch();
             return Step::Send(batch);
         }
         if self.cursor > log.durable_lsn() || self.read != Read::None {
@@ -172,16 +212,21 @@ impl Sender {
                 break;
             }
             if room == 0 || batches.last().is_none_or(|batch| batch.len() >= BATCH_ITEMS_MAX) {
+                if !batches.is_empty() {
+                    self.window.end_batch();
+                }
                 batches.push(Vec::new());
                 room = BATCH_BYTES_MAX;
             }
             room = room.saturating_sub(record.len());
-            self.unacked_bytes += record.len();
-            self.unacked.push_back((dot, record.len()));
+            self.window.push(dot, record.len());
             if let Some(batch) = batches.last_mut() {
                 batch.push(record);
             }
             self.cursor = lsn.saturating_add(1);
+        }
+        if !batches.is_empty() {
+            self.window.end_batch();
         }
         if stale || self.cursor != from {
             self.read = Read::None;

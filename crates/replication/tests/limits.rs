@@ -8,8 +8,8 @@ mod tests {
     use replication::{
         BATCH_ITEMS_MAX, Digest, DigestState, EARLY_ITEMS_MAX, Effect, Frame, Heartbeat, Hello,
         Item, Member, MemberState, Outcome, Progress, READ_BYTES_MAX, RECENT_BYTES_MAX,
-        Replication, Role, Roster, Scope, Stage, Subscribe, WAITS_MAX, WINDOW_BYTES_MAX,
-        WaitRequest,
+        Replication, Role, Roster, Scope, Stage, Subscribe, WAITS_MAX, WINDOW_BATCHES_MAX,
+        WINDOW_BYTES_MAX, WaitRequest,
     };
 
     const ME: NodeId = NodeId(1);
@@ -117,6 +117,25 @@ mod tests {
         assert_eq!(batches(&machine.frame(1, PEER, 1, heartbeat(received.clone(), None))), []);
         let durable = Progress { durable: vector(&[(ME, 1)]), ..received };
         assert_eq!(batches(&machine.frame(1, PEER, 1, heartbeat(durable, None))), [1]);
+    }
+
+    #[test]
+    fn the_window_closes_after_so_many_batches_and_what_waits_goes_together() {
+        let mut machine = connected();
+        machine.frame(0, PEER, 1, subscribe(1, vector(&[])));
+        let mut sent = Vec::new();
+        for number in 1..=WINDOW_BATCHES_MAX as u64 + 5 {
+            append(&mut machine, 1, 10);
+            sent.extend(batches(&machine.persisted(0, number)));
+        }
+        assert_eq!(sent, [1; WINDOW_BATCHES_MAX]);
+        let durable = |seq| Progress { durable: vector(&[(ME, seq)]), ..Progress::default() };
+        assert_eq!(batches(&machine.frame(1, PEER, 1, heartbeat(durable(1), None))), [5]);
+        append(&mut machine, 1, 10);
+        assert_eq!(batches(&machine.persisted(1, u64::MAX)), []);
+        // A batch is there once its last transaction is: of the five, all.
+        let seq = WINDOW_BATCHES_MAX as u64;
+        assert_eq!(batches(&machine.frame(2, PEER, 1, heartbeat(durable(seq), None))), [1]);
     }
 
     #[test]

@@ -41,8 +41,11 @@ use crate::{
 
 /// Inputs that wait for the task, at most; who brings more waits.
 pub const INPUTS_MAX: usize = 1024;
-/// Frames that wait for one stream; a stream that lets more wait is closed.
-pub const FRAMES_MAX: usize = 256;
+/// Frames that wait for one stream; a stream that lets more wait is closed. More than a peer is
+/// sent without having said that it has them: who is slow is waited for.
+pub const FRAMES_MAX: usize = 512;
+/// Frames behind which a heartbeat waits, so that the next takes its place.
+pub const FRAMES_BEFORE_HEARTBEAT_MAX: usize = 16;
 /// Bytes of peers' frames that wait for the task, at most; a longer frame waits alone.
 pub const FRAME_BYTES_MAX: usize = 16 << 20;
 

@@ -26,7 +26,8 @@ use tokio::{
 use wire::v1;
 
 use super::{
-    Executed, Journal, Message, Progress, Room, Shared, WaitSender, count, execute_input,
+    Executed, FRAMES_BEFORE_HEARTBEAT_MAX, Journal, Message, Progress, Room, Shared, WaitSender,
+    count, execute_input,
     files::{Files, Job},
     root_key_input, wait_input,
 };
@@ -58,6 +59,41 @@ struct LogRead {
     peer: NodeId,
     session: u64,
     records: Result<Vec<LogRecord>, String>,
+}
+
+/// Where a stream's frames go.
+pub(super) struct Outlet {
+    frames: mpsc::Sender<v1::Frame>,
+    /// The newest, while too much is before it.
+    heartbeat: Option<v1::Frame>,
+}
+
+impl Outlet {
+    pub(super) fn new(frames: mpsc::Sender<v1::Frame>) -> Self {
+        Self { frames, heartbeat: None }
+    }
+
+    /// Sends the heartbeat that waits, if there is room for it.
+    pub(super) fn send_heartbeat(&mut self) {
+        if let Some(heartbeat) = self.heartbeat.take() {
+            // A stream that is gone is told so by whoever carries it.
+            let _gone = self.send(heartbeat);
+        }
+    }
+
+    /// Whether the stream takes the frame, or will.
+    pub(super) fn send(&mut self, frame: v1::Frame) -> bool {
+        let waiting = self.frames.max_capacity() - self.frames.capacity();
+        let is_heartbeat = matches!(frame.frame, Some(v1::frame::Frame::Heartbeat(_)));
+        if is_heartbeat && waiting >= FRAMES_BEFORE_HEARTBEAT_MAX {
+            self.heartbeat = Some(frame);
+            return true;
+        }
+        if is_heartbeat {
+            self.heartbeat = None;
+        }
+        self.frames.try_send(frame).is_ok()
+    }
 }
 
 /// An answer that may not leave yet.
@@ -115,7 +151,7 @@ pub struct Task {
     root_keys: BTreeMap<u64, oneshot::Sender<RootKeys>>,
     held: BTreeMap<u64, Vec<Held>>,
     waits: BTreeMap<u64, WaitSender>,
-    streams: BTreeMap<(NodeId, u64), mpsc::Sender<v1::Frame>>,
+    streams: BTreeMap<(NodeId, u64), Outlet>,
     reads: JoinSet<LogRead>,
     files: Files,
     /// Inputs that effects led to.
@@ -266,7 +302,7 @@ impl Task {
                 (wait_input(ticket, request, now), None)
             }
             Message::PeerUp { peer, session, frames } => {
-                self.streams.insert((peer, session), frames);
+                self.streams.insert((peer, session), Outlet::new(frames));
                 (Input::PeerUp { peer, session }, None)
             }
             Message::Stop => {
@@ -302,6 +338,7 @@ impl Task {
         for effect in effects {
             self.perform(effect);
         }
+        self.send_heartbeats();
         self.append();
         let later = self.held.split_off(&durable_lsn.saturating_add(1));
         for held in std::mem::replace(&mut self.held, later).into_values().flatten() {
@@ -399,14 +436,20 @@ impl Task {
         self.held.entry(self.applied_lsn).or_default().push(held);
     }
 
-    /// INVARIANT: a frame is never dropped from a stream that goes on.
+    /// INVARIANT: a frame is never dropped from a stream that goes on, but for heartbeats that a
+    /// newer one takes the place of.
     fn send(&mut self, peer: NodeId, session: u64, frame: v1::Frame) {
-        let Some(frames) = self.streams.get(&(peer, session)) else { return };
-        if frames.try_send(frame).is_err() {
+        let Some(outlet) = self.streams.get_mut(&(peer, session)) else { return };
+        if !outlet.send(frame) {
             tracing::info!(peer = peer.0, "a stream does not take its frames: closing it");
             self.streams.remove(&(peer, session));
             self.next.push(Input::PeerDown { peer, session });
         }
+    }
+
+    /// Sends the heartbeats that waited where there is room for them.
+    fn send_heartbeats(&mut self) {
+        self.streams.values_mut().for_each(Outlet::send_heartbeat);
     }
 
     pub(super) fn read_log(&mut self, peer: NodeId, session: u64, from_lsn: u64, max_bytes: usize) {

@@ -6,7 +6,10 @@ use std::sync::Mutex;
 use store::{Committed, Done, LogRecord, Store, StoreIdentity};
 use tokio::task::JoinHandle;
 
-use super::{task::Limits, *};
+use super::{
+    task::{Limits, Outlet},
+    *,
+};
 use crate::clock::tests::Stepped;
 
 struct Running {
@@ -417,4 +420,28 @@ async fn a_stream_whose_records_cannot_be_read_is_closed() {
     while frames.recv().await.is_some() {}
     core.stop().await.unwrap();
     task.await.unwrap().unwrap();
+}
+
+#[test]
+fn a_heartbeat_waits_for_a_slow_stream_and_gives_way_to_the_next() {
+    use v1::frame::Frame as F;
+    let (frames, mut taken) = mpsc::channel(FRAMES_MAX);
+    let mut outlet = Outlet::new(frames);
+    let heartbeat = |hlc| v1::Frame {
+        frame: Some(F::Heartbeat(v1::Heartbeat { hlc, ..v1::Heartbeat::default() })),
+    };
+    let batch = || v1::Frame { frame: Some(F::Batch(v1::Batch::default())) };
+    let before = FRAMES_BEFORE_HEARTBEAT_MAX;
+    assert!((0..before).all(|_| outlet.send(batch())));
+    let last = FRAMES_MAX as u64 * 2;
+    assert!((1..=last).all(|hlc| outlet.send(heartbeat(hlc))));
+    outlet.send_heartbeat();
+    assert_eq!(taken.len(), before, "there was no room for it");
+    assert!((0..before).all(|_| matches!(taken.try_recv().unwrap().frame, Some(F::Batch(_)))));
+    outlet.send_heartbeat();
+    assert_eq!(taken.try_recv().unwrap(), heartbeat(last));
+    outlet.send_heartbeat();
+    assert!(taken.try_recv().is_err());
+    assert!((0..FRAMES_MAX).all(|_| outlet.send(batch())));
+    assert!(!outlet.send(batch()), "what is no heartbeat is never left out");
 }
