@@ -80,7 +80,8 @@ pub enum Effect<P> {
         max_bytes: usize,
     },
     /// Read a piece of a snapshot of this node, whole; answer with
-    /// [`Replication::snapshot_read`]. One that a stream has begun to read stays readable for it.
+    /// [`Replication::snapshot_read`], a stream's in their order. One that a stream has begun to
+    /// read stays readable for it.
     ReadSnapshot {
         /// For whom.
         peer: NodeId,

@@ -3,7 +3,7 @@
 //!
 //! **Invariants.** What is written, finished and removed happens in the order in which it was asked
 //! for, one after the other. Whoever reads a snapshot reads it to its end, though it is not kept
-//! any more.
+//! any more, and gets its pieces in the order in which it asked for them.
 //!
 //! **Must not know:** what the node makes of it.
 
@@ -29,16 +29,32 @@ pub(super) enum Job {
     Trim { upto: u64 },
 }
 
+/// What one stream reads.
+#[derive(Default)]
+struct Reading {
+    reader: Option<SnapshotReader>,
+    waiting: VecDeque<Ask>,
+    busy: bool,
+}
+
+/// A piece of a snapshot.
+#[derive(Clone, Copy)]
+struct Ask {
+    hash: [u8; 32],
+    offset: u64,
+    length: u64,
+}
+
 /// What came of a job, for the node.
 enum Done {
-    Read(Input),
+    Read((NodeId, u64), Input),
     InOrder(Option<Input>),
 }
 
 /// The files' work that is under way, and waits.
 pub(super) struct Files {
     store: Option<StoreHandle>,
-    readers: BTreeMap<(NodeId, u64), SnapshotReader>,
+    readings: BTreeMap<(NodeId, u64), Reading>,
     waiting: VecDeque<Job>,
     busy: bool,
     jobs: JoinSet<Done>,
@@ -46,14 +62,20 @@ pub(super) struct Files {
 
 impl Files {
     pub(super) fn new(store: Option<StoreHandle>) -> Self {
-        let (readers, waiting) = (BTreeMap::new(), VecDeque::new());
-        Self { store, readers, waiting, busy: false, jobs: JoinSet::new() }
+        let (readings, waiting) = (BTreeMap::new(), VecDeque::new());
+        Self { store, readings, waiting, busy: false, jobs: JoinSet::new() }
     }
 
     /// What came of something, if that is for the node; `None` if nothing is under way.
     pub(super) async fn next(&mut self) -> Option<Option<Input>> {
         match self.jobs.join_next().await? {
-            Ok(Done::Read(input)) => Some(Some(input)),
+            Ok(Done::Read(stream, input)) => {
+                if let Some(reading) = self.readings.get_mut(&stream) {
+                    reading.busy = false;
+                }
+                self.read_next(stream);
+                Some(Some(input))
+            }
             Ok(Done::InOrder(input)) => {
                 self.busy = false;
                 self.start();
@@ -66,23 +88,31 @@ impl Files {
 
     /// A stream is gone.
     pub(super) fn forget(&mut self, peer: NodeId, session: u64) {
-        self.readers.remove(&(peer, session));
+        self.readings.remove(&(peer, session));
     }
 
-    /// Reads a piece for a stream.
-    pub(super) fn read(
-        &mut self,
-        (peer, session): (NodeId, u64),
-        hash: [u8; 32],
-        offset: u64,
-        length: u64,
-    ) {
-        let key = (peer, session);
-        if self.readers.get(&key).is_none_or(|reader| reader.info().hash != hash) {
-            let found = self.store.as_ref().and_then(|store| store.snapshot(&hash));
-            found.and_then(|reader| self.readers.insert(key, reader));
+    /// Reads a piece for a stream, after what that asked for before: a receiver takes pieces in
+    /// their order only.
+    pub(super) fn read(&mut self, stream: (NodeId, u64), hash: [u8; 32], offset: u64, length: u64) {
+        let reading = self.readings.entry(stream).or_default();
+        reading.waiting.push_back(Ask { hash, offset, length });
+        self.read_next(stream);
+    }
+
+    fn read_next(&mut self, stream: (NodeId, u64)) {
+        let Some(reading) = self.readings.get_mut(&stream).filter(|reading| !reading.busy) else {
+            return;
+        };
+        let Some(Ask { hash, offset, length }) = reading.waiting.pop_front() else { return };
+        let is_it = |reader: &SnapshotReader| reader.info().hash == hash;
+        if !reading.reader.as_ref().is_some_and(is_it)
+            && let Some(found) = self.store.as_ref().and_then(|store| store.snapshot(&hash))
+        {
+            reading.reader = Some(found);
         }
-        let reader = self.readers.get(&key).filter(|reader| reader.info().hash == hash).cloned();
+        let reader = reading.reader.clone().filter(is_it);
+        reading.busy = true;
+        let (peer, session) = stream;
         self.jobs.spawn_blocking(move || {
             let read = reader.map(|reader| read(reader, offset, length));
             let bytes = read.unwrap_or(Ok(Vec::new())).unwrap_or_else(|error| {
@@ -90,7 +120,7 @@ impl Files {
                 Vec::new()
             });
             let piece = Piece { hash, offset, bytes: bytes.into() };
-            Done::Read(Input::SnapshotRead { peer, session, piece })
+            Done::Read(stream, Input::SnapshotRead { peer, session, piece })
         });
     }
 
@@ -169,4 +199,43 @@ fn finish(store: &StoreHandle, hash: [u8; 32], bytes: u64) -> Result<Box<Identit
     store.read_incoming(&hash, |piece| Ok::<_, SnapshotError>(decoder.push(piece)?))?;
     let Restored { state, doubts } = decoder.finish()?;
     Ok(Box::new(Identity::restore(state, doubts).map_err(node::ReplayError::Kept)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use store::{Store, StoreIdentity};
+
+    use super::*;
+
+    const BYTES: usize = 2 << 20;
+
+    #[tokio::test]
+    async fn a_stream_gets_pieces_in_the_order_in_which_it_asked_for_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let identity = StoreIdentity { cluster_id: "c".to_owned(), node_id: 1 };
+        let store = Store::create(&directory.path().join("store"), identity).unwrap();
+        let mut writer = store.begin_snapshot(0).unwrap();
+        writer.write(&vec![7; BYTES]).unwrap();
+        let info = store.commit_snapshot(writer).unwrap();
+        let mut files = Files::new(Some(store.handle()));
+        // The first takes longer than all others.
+        let lengths = std::iter::once(info.bytes).chain([1; 50]);
+        let asked: Vec<_> = (0..).zip(lengths).collect();
+        for stream in [(NodeId(2), 1), (NodeId(3), 2)] {
+            for (offset, length) in &asked {
+                files.read(stream, info.hash, *offset, *length);
+            }
+        }
+        files.read((NodeId(2), 1), [0; 32], 9, 1);
+        let mut got: BTreeMap<NodeId, Vec<(u64, usize)>> = BTreeMap::new();
+        while let Some(input) = files.next().await {
+            let Some(Input::SnapshotRead { peer, piece, .. }) = input else { continue };
+            got.entry(peer).or_default().push((piece.offset, piece.bytes.len()));
+        }
+        let due = |(offset, length): &(u64, u64)| (*offset, usize::try_from(*length).unwrap());
+        let mut due: Vec<_> = asked.iter().map(due).collect();
+        assert_eq!(got[&NodeId(3)], due);
+        due.push((9, 0));
+        assert_eq!(got[&NodeId(2)], due, "of what is not kept there are no bytes");
+    }
 }
