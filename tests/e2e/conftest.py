@@ -227,6 +227,25 @@ class Cluster:
 
     def restart(self, number: int):
         """Starts a killed node again on its directory; returns when it is ready."""
+        self.restart_together(number)
+
+    def restart_together(self, *numbers: int):
+        """Starts killed nodes again; returns when all are ready. None is before its quorum runs."""
+        for number in numbers:
+            self._start_again(number)
+        for number in numbers:
+            command = self.node_command(number)
+            ready = f"http://{command[command.index('--listen-ops') + 1]}/readyz"
+            process = self.restarted[number]
+            eventually(
+                lambda ready=ready, process=process: answers_200(ready)
+                or process.poll() is not None,
+                START_SECONDS,
+                f"node {number} ready",
+            )
+            assert process.poll() is None, f"node {number} ended:\n{self.output()}"
+
+    def _start_again(self, number: int):
         command = self.node_command(number)
         with (self.directory / "output.log").open("ab") as output:
             process = subprocess.Popen(
@@ -238,13 +257,6 @@ class Cluster:
             )
         self.restarted[number] = process
         self.nodes[number - 1] = dataclasses.replace(self.node(number), pid=process.pid)
-        ready = f"http://{command[command.index('--listen-ops') + 1]}/readyz"
-        eventually(
-            lambda: answers_200(ready) or process.poll() is not None,
-            START_SECONDS,
-            f"node {number} ready",
-        )
-        assert process.poll() is None, f"node {number} ended:\n{self.output()}"
 
     def stop(self):
         """Ends the cluster: asks `writ dev` to stop, then ends what is left by process id."""

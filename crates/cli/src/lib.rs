@@ -29,6 +29,7 @@ pub use arguments::{Admin, Command, Common};
 pub use environment::Environment;
 pub use exit::{Error, Exit};
 pub use session::CALL_WITHIN;
+pub use status::{Known, known};
 
 /// Where a command writes.
 pub struct Output<'a> {

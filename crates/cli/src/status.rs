@@ -12,7 +12,7 @@ use wire::v1::{
 };
 
 use crate::{
-    Environment, Exit, Output,
+    Common, Environment, Exit, Output,
     arguments::{self, Format},
     exit::Error,
     session::{Prefer, Session, request},
@@ -33,6 +33,42 @@ pub(crate) async fn run(
     };
     output.result(&text)?;
     Ok(Exit::Ok)
+}
+
+/// What a cluster has, as one node knows it.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The cluster's id.
+    pub cluster_id: String,
+    /// The nodes that were removed.
+    pub removed: Vec<u32>,
+    /// What each member has on its disk.
+    pub durable: Vec<VersionVector>,
+}
+
+/// Asks a writer what the members have.
+///
+/// # Errors
+/// When none answers, or it refuses.
+pub async fn known(common: &Common, environment: &Environment) -> Result<Known, Error> {
+    let session = Session::new(environment)?;
+    let connection = session.connect_any(common, Prefer::Writers).await?;
+    let reply = ClusterClient::new(connection).get_status(request(GetStatusRequest {})).await;
+    Ok(known_of(reply.map_err(Error::Refused)?.into_inner()))
+}
+
+fn known_of(reply: GetStatusReply) -> Known {
+    let GetStatusReply { cluster_id, nodes, .. } = reply;
+    let (mut removed, mut durable) = (Vec::new(), Vec::new());
+    for status in nodes {
+        let entry = status.entry.unwrap_or_default();
+        if entry.state() == NodeState::Removed {
+            removed.push(entry.node);
+        } else {
+            durable.extend(status.durable);
+        }
+    }
+    Known { cluster_id, removed, durable }
 }
 
 const HEADINGS: [&str; 9] =

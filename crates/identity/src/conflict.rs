@@ -19,6 +19,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
 use crdt::NodeId;
 use model::{AccountId, Key, Timestamp, UniqueId};
+use wire::transaction::Transaction;
 
 pub(crate) use self::inbox::Inbox;
 pub use self::survival::{Fate, Survival, Written};
@@ -195,6 +196,36 @@ pub struct Side {
     pub document: Option<String>,
 }
 
+/// A transaction in words, for people to decide whether what it did shall be done again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Review {
+    /// Who made the call.
+    pub author: UniqueId,
+    /// Its ARN, if it may exist.
+    pub author_arn: Option<String>,
+    /// What it proved itself with, in words.
+    pub credential: String,
+    /// When, by the node's clock.
+    pub at: Timestamp,
+    /// The call.
+    pub action: String,
+    /// What it wrote.
+    pub writes: Vec<ReviewedWrite>,
+}
+
+/// A write in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReviewedWrite {
+    /// To whom.
+    pub entity: ConflictEntity,
+    /// Which field, in words.
+    pub field: String,
+    /// What it says, in words.
+    pub value: String,
+    /// The text of a policy document.
+    pub document: Option<String>,
+}
+
 /// A way to settle a conflict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WayOut {
@@ -273,6 +304,12 @@ impl Identity {
     pub fn conflict(&self, account: AccountId, id: ConflictId) -> Result<Conflict, Error> {
         let subject = self.inbox().find(account, id).ok_or(Error::NoSuchConflict { id })?;
         Ok(show::conflict(self, id, subject))
+    }
+
+    /// What a transaction says, with the names that this state knows. A write that this version
+    /// cannot place is left out.
+    pub fn review(&self, transaction: &Transaction) -> Review {
+        show::review(self, transaction)
     }
 
     /// How many conflicts are open, by kind.

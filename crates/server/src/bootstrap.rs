@@ -127,7 +127,7 @@ pub async fn prepare(config: &Config) -> Result<Ready, BootstrapError> {
     }
 }
 
-fn store_identity(home: &Home) -> StoreIdentity {
+pub(crate) fn store_identity(home: &Home) -> StoreIdentity {
     StoreIdentity { cluster_id: home.cluster_id.clone(), node_id: home.node }
 }
 

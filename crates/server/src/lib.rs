@@ -29,6 +29,7 @@ pub mod parts;
 pub mod pki;
 pub mod raft;
 pub mod random;
+pub mod recover;
 pub mod removal;
 pub mod scrub;
 pub mod server;

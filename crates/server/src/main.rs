@@ -32,6 +32,11 @@ enum Command {
         #[command(subcommand)]
         command: Option<ServerCommand>,
     },
+    /// Write down what only a removed node had, for review.
+    ///
+    /// Each transaction that no member has, with its author, its time and what it wrote, as JSON.
+    /// Nothing comes back by itself: who reviews it does again, with calls, what shall be.
+    Recover(server::recover::Arguments),
     #[command(flatten)]
     Operator(cli::Command),
     /// Print the version.
@@ -63,6 +68,7 @@ fn main() -> ExitCode {
         }
         Command::Server { flags, command: None } => runtime.block_on(serve(*flags)),
         Command::Dev(arguments) => runtime.block_on(dev(arguments)),
+        Command::Recover(arguments) => runtime.block_on(recover(&arguments)),
         Command::Operator(command) => runtime.block_on(operate(command)),
     }
 }
@@ -113,6 +119,13 @@ async fn dev(arguments: DevArguments) -> ExitCode {
     };
     match server::dev::run(arguments, greet).await {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+async fn recover(arguments: &server::recover::Arguments) -> ExitCode {
+    match server::recover::run(arguments, &cli::Environment::of_process()).await {
+        Ok(text) => show(&text),
         Err(error) => fail(&error.to_string()),
     }
 }

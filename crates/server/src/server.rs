@@ -198,7 +198,8 @@ async fn close(store: Store) -> Result<(), ServerError> {
     flatten(tokio::task::spawn_blocking(move || store.close()).await)
 }
 
-fn replay(home: &crate::home::Home, store: &Store) -> Result<Node, ServerError> {
+/// A node with what its store holds.
+pub(crate) fn replay(home: &crate::home::Home, store: &Store) -> Result<Node, ServerError> {
     let role = match home.role {
         Role::Writer => node::Role::Writer,
         Role::Replica => node::Role::Replica,

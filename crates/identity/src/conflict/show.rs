@@ -7,10 +7,15 @@
 
 use crdt::{Doubter, Sibling};
 use model::{Credential, Key, Timestamp, UniqueId, UniqueIdKind};
-use wire::{Message, transaction::Meta, v1};
+use wire::{
+    Message,
+    transaction::{Meta, Transaction},
+    v1,
+};
 
 use super::{
-    Choice, Conflict, ConflictEntity, ConflictId, ConflictKind, Side, WayOut,
+    Choice, Conflict, ConflictEntity, ConflictId, ConflictKind, Review, ReviewedWrite, Side,
+    WayOut,
     inbox::{Subject, over_limit},
     ways::{self, Slot},
 };
@@ -215,6 +220,32 @@ pub(super) fn side(identity: &Identity, slot: &Slot<'_>, sibling: &Sibling<Meta>
         action: cut(action),
         value,
         document,
+    }
+}
+
+/// A transaction in words.
+pub(super) fn review(identity: &Identity, transaction: &Transaction) -> Review {
+    let Transaction { dot: _, deps: _, meta, writes } = transaction;
+    let Meta { hlc, author, request_id: _, action } = &**meta;
+    let keys = || writes.iter().filter_map(|write| Key::from_bytes(&write.key).ok());
+    let account = identity.index().account_of(author.principal);
+    // A root user is its account.
+    let account = account.or_else(|| keys().next().map(|key| key.account));
+    let shown = writes.iter().filter_map(|write| {
+        let key = Key::from_bytes(&write.key).ok()?;
+        let slot = Slot::of(&key);
+        let (value, document) = value(identity, &slot, write.value.as_deref());
+        let (entity, field) = (entity(identity, slot.entity), field(identity, &slot));
+        Some(ReviewedWrite { entity, field, value, document })
+    });
+    Review {
+        author: author.principal,
+        author_arn: account
+            .and_then(|account| known_arn(identity, Entity { account, id: author.principal })),
+        credential: credential(&author.credential),
+        at: Timestamp::from_ms(hlc.ms()),
+        action: cut(action),
+        writes: shown.collect(),
     }
 }
 

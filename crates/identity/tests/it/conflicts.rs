@@ -707,3 +707,35 @@ fn pages_give_each_conflict_once() {
     assert!(whole.iter().map(|conflict| conflict.id).eq(ids));
     assert_eq!(whole.len(), 5);
 }
+
+#[test]
+fn a_review_says_what_each_call_wrote_and_shows_no_secret() {
+    let mut history = History::new();
+    let mut reviews = String::new();
+    for call in [
+        "root CreateUser bob",
+        "root PutUserPolicy bob reads allow:s3:Get*",
+        "root CreateAccessKey bob",
+        "root DeleteUserPolicy bob reads",
+    ] {
+        history.run(call);
+        reviews += &history.review();
+    }
+    expect![[r#"
+        CreateUser by arn:aws:iam::123456789012:root, node 0
+          user bob (arn:aws:iam::123456789012:user/bob), whether it exists: made at 2023-11-14T22:13:21Z
+          user bob (arn:aws:iam::123456789012:user/bob), name: bob
+          user bob (arn:aws:iam::123456789012:user/bob), path: /
+        PutUserPolicy by arn:aws:iam::123456789012:root, node 0
+          user bob (arn:aws:iam::123456789012:user/bob), whether it exists: made at 2023-11-14T22:13:21Z
+          user bob (arn:aws:iam::123456789012:user/bob), inline policy `reads`: a document of 102 characters
+            {"Version":"2012-10-17","Statement":
+                    {"Effect":"Allow","Action":"s3:Get*","Resource":"*"}}
+        CreateAccessKey by arn:aws:iam::123456789012:root, node 0
+          user bob (arn:aws:iam::123456789012:user/bob), whether it exists: made at 2023-11-14T22:13:21Z
+          access key … (arn:aws:iam::123456789012:user/bob), whether it exists: made at 2023-11-14T22:13:23Z
+          access key … (arn:aws:iam::123456789012:user/bob), status: Active
+        DeleteUserPolicy by arn:aws:iam::123456789012:root, node 0
+          user bob (arn:aws:iam::123456789012:user/bob), inline policy `reads`: removed
+    "#]].assert_eq(&reviews);
+}

@@ -18,7 +18,7 @@ use identity::{
     Principal, Query, Reply, RequestContext, Session, Whose,
     access_key::{AccessKey, Status},
     authenticate_key, check,
-    conflict::{Choice, ConflictEntity, Resolve, Side, WayOut},
+    conflict::{Choice, ConflictEntity, Resolve, Review, ReviewedWrite, Side, WayOut},
     execute, open_session, query,
 };
 use model::{AccountId, Credential, Entropy, Timestamp, UniqueId, UniqueIdKind};
@@ -52,6 +52,23 @@ pub(crate) struct History {
 }
 
 impl History {
+    /// The last transaction that the first node has, in words.
+    pub(crate) fn review(&self) -> String {
+        let [Replica { identity, log, .. }, _] = &self.replicas;
+        let Some(last) = log.last() else { return String::new() };
+        let Review { author: _, author_arn, credential, at: _, action, writes } =
+            identity.review(last);
+        let author = author_arn.unwrap_or_default();
+        let mut text = format!("{action} by {author}, {credential}\n");
+        for ReviewedWrite { entity, field, value, document } in writes {
+            let ConflictEntity { noun, name, arn, id: _ } = entity;
+            let key = if noun == "access key" { "…" } else { &name };
+            writeln!(text, "  {noun} {key} ({arn}), {field}: {value}").unwrap();
+            document.into_iter().for_each(|text_of| writeln!(text, "    {text_of}").unwrap());
+        }
+        text
+    }
+
     pub(crate) fn new() -> Self {
         let info = AccountInfo { created: Timestamp::from_secs(1_000_000_000), alias: None };
         let accounts = [ACCOUNT, "222222222222"].map(|text| (text.parse().unwrap(), info.clone()));
