@@ -21,8 +21,11 @@ def trust(principal: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": statement})
 
 
-def journey(call, account):
-    """Calls every action as the administrator, by `call(action, credentials=None, **params)`."""
+def journey(call, refusal, account):
+    """Calls every action as the administrator, by `call(action, credentials=None, **params)`.
+
+    `refusal` calls in the same way and gives the members of the refusal.
+    """
     users(call)
     groups(call)
     roles(call, account)
@@ -39,7 +42,7 @@ def journey(call, account):
     signing_certificates(call)
     tags(call, arn)
     account_calls(call)
-    sts(call, account)
+    sts(call, refusal, account)
     deletions(call, arn)
 
 
@@ -312,8 +315,8 @@ def account_calls(call):
     call("DeleteAccountAlias", AccountAlias="walked")
 
 
-def sts(call, account):
-    """Sessions."""
+def sts(call, refusal, account):
+    """Sessions, and what a denial says."""
     call("GetCallerIdentity")
     call("GetSessionToken", DurationSeconds=900)
     # The root user may not assume a role.
@@ -331,8 +334,21 @@ def sts(call, account):
         ExternalId="walk",
         SourceIdentity="walker",
     )
-    call("DeleteAccessKey", UserName="other", AccessKeyId=key["AccessKeyId"])
+    federated = call(
+        "GetFederationToken",
+        credentials=key,
+        Name="walk",
+        DurationSeconds=900,
+        Policy=POLICY,
+        PolicyArns=[{"arn": READ_ONLY}],
+        Tags=TAGS,
+    )["Credentials"]
+    call("GetAccessKeyInfo", AccessKeyId=federated["AccessKeyId"])
+    call("GetAccessKeyInfo", AccessKeyId=key["AccessKeyId"])
     call("DetachUserPolicy", UserName="other", PolicyArn=ADMINISTRATOR)
+    denied = refusal("ListUsers", credentials=key)
+    call("DecodeAuthorizationMessage", EncodedMessage=denied["EncodedMessage"])
+    call("DeleteAccessKey", UserName="other", AccessKeyId=key["AccessKeyId"])
 
 
 def deletions(call, arn):

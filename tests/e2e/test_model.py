@@ -172,7 +172,13 @@ def test_answers_have_the_models_shapes(cluster):
         found.extend(aws_model.mistakes(operation.output_shape, element, name, seen))
         return aws_model.parse(operation, status, {}, body)
 
-    journey(call, cluster.account_id)
+    def refusal(name, credentials, **params):
+        sender = Raw(cluster, Credentials.of(credentials))
+        _, body = sender.send(OPERATIONS[name], params)
+        error = xml.etree.ElementTree.fromstring(body)[0]
+        return {aws_model.tag(child): child.text for child in error}
+
+    journey(call, refusal, cluster.account_id)
     found = [mistake for mistake in found if mistake.split(":")[0] not in MODEL_ERRS]
     assert not found, "\n".join(found)
     assert not set(ACTIONS) - called

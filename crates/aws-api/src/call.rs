@@ -180,6 +180,9 @@ fn write(xml: &mut Xml, reply: &Reply) {
         Reply::GetCallerIdentity(caller) => sts::write_caller(xml, caller),
         Reply::AssumeRole(assumed) => sts::write_assumed(xml, assumed),
         Reply::GetSessionToken(credentials) => sts::write_credentials(xml, credentials),
+        Reply::GetFederationToken(user) => sts::write_federated(xml, user),
+        Reply::GetAccessKeyInfo(account) => xml.text("Account", account),
+        Reply::DecodeAuthorizationMessage(text) => xml.text("DecodedMessage", text),
     }
 }
 

@@ -38,6 +38,8 @@ pub struct ApiError {
     pub fault: Fault,
     /// AWS's text.
     pub message: String,
+    /// Of a denial: what `DecodeAuthorizationMessage` takes.
+    pub encoded_message: Option<String>,
 }
 
 impl fmt::Display for ApiError {
@@ -52,7 +54,13 @@ macro_rules! sender_errors {
     ($($(#[$doc:meta])* $name:ident: $code:literal $status:literal;)*) => {$(
         $(#[$doc])*
         pub fn $name(message: impl Into<String>) -> Self {
-            Self { code: $code, status: $status, fault: Fault::Sender, message: message.into() }
+            Self {
+                code: $code,
+                status: $status,
+                fault: Fault::Sender,
+                message: message.into(),
+                encoded_message: None,
+            }
         }
     )*};
 }
@@ -99,6 +107,8 @@ impl ApiError {
         invalid_user_type: "InvalidUserType" 400;
         /// Wrong MFA codes.
         invalid_authentication_code: "InvalidAuthenticationCode" 403;
+        /// STS: what is to be decoded is no message.
+        invalid_authorization_message: "InvalidAuthorizationMessageException" 400;
         /// STS: session policies and tags are too large together.
         packed_policy_too_large: "PackedPolicyTooLarge" 400;
         /// A value that fails its constraint.
@@ -127,6 +137,7 @@ impl ApiError {
             status: 400,
             fault: Fault::Sender,
             message: "The request must contain the parameter Action.".to_owned(),
+            encoded_message: None,
         }
     }
 
@@ -137,6 +148,7 @@ impl ApiError {
             status: 400,
             fault: Fault::Sender,
             message: format!("Could not find operation {action} for version {version}"),
+            encoded_message: None,
         }
     }
 
@@ -149,6 +161,7 @@ impl ApiError {
             status: 400,
             fault: Fault::Sender,
             message: format!("The parameter {name} is not recognized"),
+            encoded_message: None,
         }
     }
 
@@ -159,6 +172,7 @@ impl ApiError {
             status: 400,
             fault: Fault::Sender,
             message: "Rate exceeded".to_owned(),
+            encoded_message: None,
         }
     }
 
@@ -168,7 +182,13 @@ impl ApiError {
             Service::Iam => "ServiceFailure",
             Service::Sts => "InternalFailure",
         };
-        Self { code, status: 500, fault: Fault::Receiver, message: message.into() }
+        Self {
+            code,
+            status: 500,
+            fault: Fault::Receiver,
+            message: message.into(),
+            encoded_message: None,
+        }
     }
 
     /// The node cannot answer this for now.
@@ -178,6 +198,7 @@ impl ApiError {
             status: 503,
             fault: Fault::Receiver,
             message: message.into(),
+            encoded_message: None,
         }
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! **Must not know:** what was asked for.
 
-use identity::{Error, KeyRefusal, Noun, Obstacle, Quota, password_policy::PasswordRule};
+use identity::{Denial, Error, KeyRefusal, Noun, Obstacle, Quota, password_policy::PasswordRule};
 
 use crate::{ApiError, Service};
 
@@ -22,7 +22,13 @@ pub fn error_of(error: &Error) -> ApiError {
         Error::MalformedPolicyDocument { problem, position: _ } => {
             ApiError::malformed_policy_document(problem.to_string())
         }
-        Error::AccessDenied { message } => ApiError::access_denied(message),
+        Error::AccessDenied { message: Denial { text, encoded } } => ApiError {
+            encoded_message: encoded.as_deref().map(str::to_owned),
+            ..ApiError::access_denied(text)
+        },
+        Error::InvalidAuthorizationMessage => {
+            ApiError::invalid_authorization_message("Message is not valid")
+        }
         Error::ActionName { action } => {
             ApiError::invalid_input(format!("Invalid action name: {action}"))
         }
@@ -439,7 +445,8 @@ mod tests {
         check(
             [
                 malformed,
-                Error::AccessDenied { message: "User: X is not authorized".to_owned() },
+                Error::AccessDenied { message: "User: X is not authorized".to_owned().into() },
+                Error::InvalidAuthorizationMessage,
                 Error::DuplicateTagKeys,
                 Error::MustSpecifyUserName,
                 Error::MustSpecifyPassword,
@@ -469,6 +476,7 @@ mod tests {
             expect![[r#"
                 MalformedPolicyDocument (400): This policy contains invalid Json
                 AccessDenied (403): User: X is not authorized
+                InvalidAuthorizationMessageException (400): Message is not valid
                 InvalidInput (400): Duplicate tag keys found. Please note that Tag keys are case insensitive.
                 ValidationError (400): Must specify userName when calling with non-User credentials
                 ValidationError (400): Must specify a password

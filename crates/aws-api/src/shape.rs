@@ -5,6 +5,7 @@
 //!
 //! **Must not know:** which action has a member of which shape.
 
+use identity::authorization_message::ENCODED_CHARS_MAX;
 use model::Constraint;
 
 /// A text that needs no type of its own further in.
@@ -63,6 +64,17 @@ pub(crate) const MARKER: Shape = Shape {
 /// AWS: `accessKeyIdType`.
 pub(crate) const ACCESS_KEY_ID: Shape =
     Shape { min: 16, max: 128, pattern: r"[\w]+", accepts: is_word };
+
+/// AWS: STS's `accessKeyIdType`.
+pub(crate) const STS_ACCESS_KEY_ID: Shape = Shape { pattern: r"[\w]*", ..ACCESS_KEY_ID };
+
+/// AWS: STS's `encodedMessageType`.
+pub(crate) const ENCODED_MESSAGE: Shape =
+    Shape { min: 1, max: ENCODED_CHARS_MAX, pattern: "", accepts: |_| true };
+
+/// AWS: STS's `sessionPolicyDocumentType`.
+pub(crate) const SESSION_POLICY: Shape =
+    Shape { max: model::limits::SESSION_POLICY_CHARS_MAX, ..POLICY_DOCUMENT };
 
 /// AWS: `passwordType`.
 pub(crate) const PASSWORD: Shape = Shape {

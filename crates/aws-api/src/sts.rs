@@ -1,4 +1,5 @@
-//! Sessions. AWS STS: `GetCallerIdentity`, `AssumeRole`, `GetSessionToken`.
+//! Sessions. AWS STS: `GetCallerIdentity`, `AssumeRole`, `GetSessionToken`, `GetFederationToken`;
+//! `GetAccessKeyInfo`, `DecodeAuthorizationMessage`.
 //!
 //! **Invariants.** Secrets are written in the answers that hand them out, and nowhere else.
 //! Parameters that would narrow a session in a way that is not supported (MFA, transitive tags,
@@ -10,9 +11,11 @@ use std::collections::BTreeSet;
 
 use identity::{
     Query,
+    authorization_message::DecodeAuthorizationMessage,
+    federated_user::{FederatedUser, GetFederationToken},
     sts::{
-        AssumeRole, AssumedRole, CallerIdentity, Credentials, Duration, GetCallerIdentity,
-        GetSessionToken,
+        AssumeRole, AssumedRole, CallerIdentity, Credentials, Duration, GetAccessKeyInfo,
+        GetCallerIdentity, GetSessionToken,
     },
     tag::Tag,
 };
@@ -23,6 +26,7 @@ use crate::{
     call::{Action, Call},
     form::{Params, Violation},
     policy::{arn_text, optional_document, parse_arn},
+    shape::{ENCODED_MESSAGE, SESSION_POLICY, STS_ACCESS_KEY_ID},
     tag,
     xml::Xml,
 };
@@ -34,6 +38,18 @@ pub(crate) const ACTIONS: &[Action] = &[
     }),
     Action::new("AssumeRole", assume_role),
     Action::new("GetSessionToken", session_token),
+    Action::new("GetFederationToken", federation_token),
+    Action::new("GetAccessKeyInfo", |mut params| {
+        let key_id = params.required_shape("AccessKeyId", &STS_ACCESS_KEY_ID);
+        params.finish()?;
+        Ok(Call::Query(Query::GetAccessKeyInfo(GetAccessKeyInfo { key_id: key_id? })))
+    }),
+    Action::new("DecodeAuthorizationMessage", |mut params| {
+        let message = params.required_shape("EncodedMessage", &ENCODED_MESSAGE);
+        params.finish()?;
+        let decode = DecodeAuthorizationMessage { message: message? };
+        Ok(Call::Query(Query::DecodeAuthorizationMessage(decode)))
+    }),
 ];
 
 fn duration<const MAX: u32>(params: &mut Params<'_>) -> Result<Option<Duration<MAX>>, Violation> {
@@ -86,6 +102,23 @@ fn session_token(mut params: Params<'_>) -> Result<Call, ApiError> {
     Ok(Call::Query(Query::GetSessionToken(GetSessionToken { duration: duration? })))
 }
 
+fn federation_token(mut params: Params<'_>) -> Result<Call, ApiError> {
+    let name = params.required("Name");
+    let policy_arns =
+        params.list("PolicyArns", ATTACHED_POLICIES_MAX, |policy| arn_text(policy, "arn"));
+    let policy = params.optional_shape("Policy", &SESSION_POLICY);
+    let duration = duration(&mut params);
+    let tags = tag::read(&mut params);
+    params.finish()?;
+    Ok(Call::Query(Query::GetFederationToken(GetFederationToken {
+        name: name?,
+        duration: duration?,
+        policy: policy?,
+        policy_arns: policy_arns?.iter().map(|arn| parse_arn(arn)).collect::<Result<_, _>>()?,
+        tags: distinct(tags?)?,
+    })))
+}
+
 /// The answer to `GetCallerIdentity`.
 pub(crate) fn write_caller(xml: &mut Xml, caller: &CallerIdentity) {
     let CallerIdentity { user_id, account, arn } = caller;
@@ -105,6 +138,17 @@ pub(crate) fn write_assumed(xml: &mut Xml, assumed: &AssumedRole) {
     });
     xml.optional("PackedPolicySize", packed_policy_size.as_ref());
     xml.optional("SourceIdentity", source_identity.as_ref());
+}
+
+/// The answer to `GetFederationToken`.
+pub(crate) fn write_federated(xml: &mut Xml, user: &FederatedUser) {
+    let FederatedUser { credentials, arn, federated_user_id, packed_policy_size } = user;
+    write_credentials(xml, credentials);
+    xml.element("FederatedUser", |xml| {
+        xml.text("FederatedUserId", federated_user_id);
+        xml.text("Arn", arn);
+    });
+    xml.optional("PackedPolicySize", packed_policy_size.as_ref());
 }
 
 /// The answer to `GetSessionToken`.
@@ -139,6 +183,12 @@ mod tests {
            &Tags.member.1.Key=a&Tags.member.1.Value=b",
                 "Action=GetSessionToken",
                 "Action=GetSessionToken&DurationSeconds=129600",
+                "Action=GetFederationToken&Name=bo",
+                "Action=GetFederationToken&Name=web&DurationSeconds=900&Policy=%7B%7D\
+           &PolicyArns.member.1.arn=arn:aws:iam::aws:policy/Read\
+           &Tags.member.1.Key=a&Tags.member.1.Value=b",
+                "Action=GetAccessKeyInfo&AccessKeyId=ASIAIOSFODNN7EXAMPLE",
+                "Action=DecodeAuthorizationMessage&EncodedMessage=Cg",
             ],
             expect_file!["../testdata/sts-calls.txt"],
         );
@@ -163,6 +213,18 @@ mod tests {
                 "Action=GetSessionToken&DurationSeconds=899",
                 "Action=GetSessionToken&DurationSeconds=129601",
                 "Action=GetSessionToken&TokenCode=123456",
+                "Action=GetFederationToken",
+                "Action=GetFederationToken&Name=b&DurationSeconds=129601&Policy=",
+                "Action=GetFederationToken&Name=a/b",
+                "Action=GetFederationToken&Name=a-name-that-is-one-over-the-limit",
+                "Action=GetFederationToken&Name=web&PolicyArns.member.1.arn=arn:aws:s3:::bucket/key",
+                "Action=GetFederationToken&Name=web\
+           &Tags.member.1.Key=a&Tags.member.1.Value=b&Tags.member.2.Key=A&Tags.member.2.Value=b",
+                "Action=GetFederationToken&Name=web&SerialNumber=GAHT12345678",
+                "Action=GetAccessKeyInfo",
+                "Action=GetAccessKeyInfo&AccessKeyId=ASIAIOSFODNN7-X",
+                "Action=DecodeAuthorizationMessage",
+                "Action=DecodeAuthorizationMessage&EncodedMessage=",
             ],
             expect_file!["../testdata/sts-refusals.txt"],
         );
@@ -188,6 +250,12 @@ mod tests {
             packed_policy_size: Some(6),
             source_identity: Some("bob".to_owned()),
         };
+        let federated = FederatedUser {
+            credentials: credentials.clone(),
+            arn: "arn:aws:sts::012345678901:federated-user/web".parse().unwrap(),
+            federated_user_id: "012345678901:web".to_owned(),
+            packed_policy_size: Some(6),
+        };
         let bare =
             AssumedRole { packed_policy_size: None, source_identity: None, ..assumed.clone() };
         check_replies(
@@ -196,6 +264,12 @@ mod tests {
                 ("GetSessionToken", Reply::GetSessionToken(credentials)),
                 ("AssumeRole", Reply::AssumeRole(assumed)),
                 ("AssumeRole", Reply::AssumeRole(bare)),
+                ("GetFederationToken", Reply::GetFederationToken(federated)),
+                ("GetAccessKeyInfo", Reply::GetAccessKeyInfo("012345678901".parse().unwrap())),
+                (
+                    "DecodeAuthorizationMessage",
+                    Reply::DecodeAuthorizationMessage(r#"{"allowed":false}"#.to_owned()),
+                ),
             ],
             expect_file!["../testdata/sts-replies.txt"],
         );

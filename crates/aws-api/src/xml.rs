@@ -140,13 +140,14 @@ impl Reply {
 
 /// The body of a refusal.
 pub fn error_response(service: Service, error: &ApiError, request_id: &str) -> String {
-    let ApiError { code, status: _, fault, message } = error;
+    let ApiError { code, status: _, fault, message, encoded_message } = error;
     let mut xml = Xml::default();
     open_root(&mut xml, "Error", "Response", service);
     xml.element("Error", |xml| {
         xml.text("Type", fault);
         xml.text("Code", code);
         xml.text("Message", message);
+        xml.optional("EncodedMessage", encoded_message.as_ref());
     });
     xml.text("RequestId", request_id);
     xml.tag("</", "Error", "Response>");
@@ -208,6 +209,12 @@ mod tests {
         let error = ApiError::no_such_entity("The user with name <x> cannot be found.");
         expect![[
             r#"<ErrorResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><Error><Type>Sender</Type><Code>NoSuchEntity</Code><Message>The user with name &lt;x&gt; cannot be found.</Message></Error><RequestId>r</RequestId></ErrorResponse>"#
+        ]]
+        .assert_eq(&error_response(Service::Iam, &error, "r"));
+        let encoded_message = Some("Cg".to_owned());
+        let error = ApiError { encoded_message, ..ApiError::access_denied("no") };
+        expect![[
+            r#"<ErrorResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>no</Message><EncodedMessage>Cg</EncodedMessage></Error><RequestId>r</RequestId></ErrorResponse>"#
         ]]
         .assert_eq(&error_response(Service::Iam, &error, "r"));
         let error = ApiError::service_failure(Service::Sts, "x");

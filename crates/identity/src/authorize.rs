@@ -11,7 +11,7 @@ use model::{AccountId, Arn, SessionName, UniqueIdKind};
 use policy::{Context, ContextValue, Decision, Request, Verdict, denial_message, evaluate};
 
 use crate::{
-    Ctx, Error, Identity,
+    Ctx, Denial, Error, Identity, authorization_message,
     effective::layers,
     entity::{Entity, EntityName, arn},
     principal::{insert_principal, insert_tags, request_context},
@@ -52,7 +52,7 @@ pub(crate) fn demand(
     if decision.is_allowed() {
         Ok(())
     } else {
-        Err(denied(identity, ctx, &decision, action, resource))
+        Err(denied(identity, ctx, &decision, (action, resource), extra))
     }
 }
 
@@ -61,11 +61,15 @@ pub(crate) fn denied(
     identity: &Identity,
     ctx: &Ctx<'_>,
     decision: &Decision,
-    action: &str,
-    resource: &str,
+    (action, resource): (&str, &str),
+    extra: &Extra,
 ) -> Error {
     let arn = ctx.caller.arn(identity);
-    Error::AccessDenied { message: denial_message(decision, arn.as_str(), action, resource) }
+    let text = denial_message(decision, arn.as_str(), action, resource);
+    let context = context(identity, ctx, extra);
+    let request = Request { action, resource, context: &context };
+    let encoded = authorization_message::encode(identity, ctx, decision, &request);
+    Error::AccessDenied { message: Denial { text, encoded } }
 }
 
 /// What the caller's own policies say.

@@ -8,10 +8,10 @@
 use model::{AccountAlias, AccountId, GroupName, InstanceProfileName, RoleName, UserName};
 
 use crate::{
-    Ctx, Error, Identity, ListByPath, Listing, Rename, access_key, account, attachment, boundary,
-    conflict, group, inline, instance_profile, login_profile, password_policy, policy as managed,
-    policy::PolicyArn, role, signing_certificate, simulate, ssh_public_key, state::Writes, sts,
-    tag, user,
+    Ctx, Error, Identity, ListByPath, Listing, Rename, access_key, account, attachment,
+    authorization_message, boundary, conflict, federated_user, group, inline, instance_profile,
+    login_profile, password_policy, policy as managed, policy::PolicyArn, role,
+    signing_certificate, simulate, ssh_public_key, state::Writes, sts, tag, user,
 };
 
 /// What a command comes to.
@@ -292,4 +292,9 @@ queries! {
     GetCallerIdentity(sts::GetCallerIdentity) -> sts::CallerIdentity => sts::caller_identity;
     AssumeRole(sts::AssumeRole) -> sts::AssumedRole => sts::assume_role;
     GetSessionToken(sts::GetSessionToken) -> sts::Credentials => sts::session_token;
+    GetFederationToken(federated_user::GetFederationToken) -> federated_user::FederatedUser
+        => federated_user::token;
+    GetAccessKeyInfo(sts::GetAccessKeyInfo) -> AccountId => sts::access_key_info;
+    DecodeAuthorizationMessage(authorization_message::DecodeAuthorizationMessage) -> String
+        => authorization_message::decode;
 }

@@ -44,6 +44,11 @@ impl KeyRing {
         Self { keys, current }
     }
 
+    /// Whether it holds no key at all, as at a read replica.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     fn cipher(&self, id: u32) -> Option<Aes256GcmSiv> {
         let (_, key) = self.keys.iter().find(|(key, _)| *key == id)?;
         Some(Aes256GcmSiv::new(key.expose().into()))
@@ -261,6 +266,11 @@ fn read_claims(claims: &v1::SessionClaims) -> Option<Caller> {
         return None;
     }
     let parent_key = match principal {
+        // A federated user's is in a field of its own: who does not know of those takes it for
+        // invalid, not for the user.
+        Principal::Root | Principal::User(_) if !claims.session_name.is_empty() => {
+            Some(claims.federation_key.parse().ok()?)
+        }
         Principal::Root | Principal::User(_) => Some(claims.parent_key.parse().ok()?),
         Principal::Role(_) if claims.parent_key.is_empty() => None,
         Principal::Role(_) => return None,

@@ -107,14 +107,10 @@ impl PolicyRef {
 
     /// The policy as it applies through an edge.
     fn source(&self, identity: &Identity, edge: Certainty) -> Source {
-        let label = SourceLabel::Managed { arn: self.arn(identity) };
         match self {
-            Self::Managed(policy) => Source {
-                label,
-                certain: edge == Certainty::Must,
-                alternatives: vec![Arc::clone(&policy.parsed)],
-            },
+            Self::Managed(policy) => managed_source(policy, edge),
             Self::Customer(entity) => {
+                let label = SourceLabel::Managed { arn: self.arn(identity) };
                 let mut source = Source { label, certain: false, alternatives: Vec::new() };
                 let default = identity.read(&DEFAULT_VERSION, *entity);
                 let mut certain = edge.and(Certainty::of(identity.can_act(*entity)));
@@ -174,6 +170,15 @@ impl Overlay {
     }
 }
 
+/// A policy that every account has, as it applies through an edge.
+fn managed_source(policy: &ManagedPolicy, edge: Certainty) -> Source {
+    Source {
+        label: SourceLabel::Managed { arn: policy.arn() },
+        certain: edge == Certainty::Must,
+        alternatives: vec![Arc::clone(&policy.parsed)],
+    }
+}
+
 /// Whether something is beyond doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Certainty {
@@ -216,7 +221,14 @@ pub(crate) fn layers_with(
     caller: &Caller,
     overlay: &Overlay,
 ) -> Option<Layers> {
-    let entity = caller.entity()?;
+    let session =
+        caller.session.as_ref().and_then(|session| session_layer(identity, caller, session));
+    let Some(entity) = caller.entity() else {
+        // A federated user of root's may do what its session policies allow.
+        caller.federated_name()?;
+        let identity = vec![everything()];
+        return Some(Layers { identity, session, ..Layers::default() });
+    };
     let mut sources = Vec::new();
     own_sources(identity, entity, Certainty::Must, overlay, &mut sources);
     for (group, edge) in identity.read_all(&MEMBERSHIP, entity) {
@@ -228,10 +240,19 @@ pub(crate) fn layers_with(
         let certain = Certainty::of(edge.must().is_some() && identity.can_act(group));
         own_sources(identity, group, certain, overlay, &mut sources);
     }
-    let session =
-        caller.session.as_ref().and_then(|session| session_layer(identity, caller, session));
     let boundary = boundary_layer(identity, entity, overlay);
     Some(Layers { identity: sources, boundary, session, guard_rails: None, resource: None })
+}
+
+/// What root may do, as a policy.
+fn everything() -> Source {
+    static ALL: LazyLock<Source> = LazyLock::new(|| {
+        let mut managed = policy::managed().iter();
+        let all = managed.find(|policy| policy.name == "AdministratorAccess");
+        let all = all.expect("it is one of the managed policies");
+        managed_source(all, Certainty::Must)
+    });
+    ALL.clone()
 }
 
 /// The policies of a group, for a question about the group itself.
@@ -290,11 +311,12 @@ fn own_sources(
     }
 }
 
-/// The policies that were given when the session was made; `None` if there were none.
+/// The policies that were given when the session was made; `None` if there were none, which
+/// leaves a federated user without permissions.
 fn session_layer(identity: &Identity, caller: &Caller, session: &Session) -> Option<Vec<Source>> {
     let Session { policies, policy_ids, .. } = session;
     if policies.is_empty() && policy_ids.is_empty() {
-        return None;
+        return caller.federated_name().map(|_| Vec::new());
     }
     let given = policies.iter().map(|document| Source {
         label: SourceLabel::Session,

@@ -224,6 +224,35 @@ pub enum KeyRefusal {
     DuplicateCertificate,
 }
 
+/// What a caller that is denied is told.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// AWS's text, from [`policy::denial_message`] or fixed.
+    pub text: String,
+    /// More about it, sealed, for whoever may call `DecodeAuthorizationMessage`. Not of fixed
+    /// texts, and not at a node without data keys.
+    pub encoded: Option<Box<str>>,
+}
+
+impl From<String> for Denial {
+    fn from(text: String) -> Self {
+        Self { text, encoded: None }
+    }
+}
+
+/// The sealed part tells a reader nothing.
+impl std::fmt::Debug for Denial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(&self.text, f)
+    }
+}
+
+impl std::fmt::Display for Denial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 /// A refusal.
 #[derive(Clone, Debug, PartialEq, Eq, ThisError)]
 pub enum Error {
@@ -269,9 +298,13 @@ pub enum Error {
     /// AWS: `AccessDenied`.
     #[error("{message}")]
     AccessDenied {
-        /// AWS's text, from [`policy::denial_message`] or fixed.
-        message: String,
+        /// Why.
+        message: Denial,
     },
+    /// AWS: `InvalidAuthorizationMessageException`: what is to be decoded is no message that this
+    /// cluster encoded for the caller's account.
+    #[error("the authorization message is not valid")]
+    InvalidAuthorizationMessage,
     /// AWS: `InvalidInput`, "Duplicate tag keys found. Please note that Tag keys are case
     /// insensitive."
     #[error("duplicate tag keys")]

@@ -296,7 +296,7 @@ fn permit_change(identity: &Identity, ctx: &Ctx<'_>) -> Result<Entity, Error> {
             Verdict::ExplicitDeny { .. } => false,
         };
         if !permitted {
-            return Err(denied(identity, ctx, &decision, ACTION, arn.as_str()));
+            return Err(denied(identity, ctx, &decision, (ACTION, arn.as_str()), &extra));
         }
     }
     Ok(user)

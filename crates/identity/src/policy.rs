@@ -321,7 +321,7 @@ pub(crate) fn changeable(
         Some(PolicyRef::Customer(entity)) => Ok(entity),
         Some(PolicyRef::Managed(_)) => {
             let bare = Decision { verdict: Verdict::Allow, statements: Vec::new(), grant: None };
-            Err(denied(identity, ctx, &bare, action, arn.as_str()))
+            Err(denied(identity, ctx, &bare, (action, arn.as_str()), &Vec::new()))
         }
         None => Err(Error::NoSuchEntity { noun: Noun::Policy, name: arn.to_string() }),
     }

@@ -33,14 +33,15 @@ pub enum Principal {
 /// What a session token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// A role session's name; empty for a session of `GetSessionToken`.
+    /// A role session's or federated user's name; empty for a session of `GetSessionToken`.
     pub name: String,
     /// Session policies, parsed; one that cannot be read is one that denies everything.
     pub policies: Vec<Arc<Document>>,
     /// Managed policies that limit the session as well, by unique id: one made later under the
     /// same name is another.
     pub policy_ids: Vec<UniqueId>,
-    /// The access key that a session of `GetSessionToken` was made with, and ends with.
+    /// The access key that a session of `GetSessionToken` or `GetFederationToken` was made with,
+    /// and ends with.
     pub parent_key: Option<UniqueId>,
     /// Session tags, which come before the principal's own.
     pub tags: Vec<Tag>,
@@ -122,8 +123,23 @@ impl Caller {
         }
     }
 
-    /// What AWS calls the user id: the account for root, `AROA…:SESSION` for a role.
+    /// The name of a federated user: a session of a user or of root that `GetFederationToken` made.
+    pub(crate) fn federated_name(&self) -> Option<&str> {
+        match self.principal {
+            Principal::Root | Principal::User(_) => {
+                let session = self.session.as_ref().filter(|session| !session.name.is_empty());
+                session.map(|session| session.name.as_str())
+            }
+            Principal::Role(_) => None,
+        }
+    }
+
+    /// What AWS calls the user id: the account for root, `AROA…:SESSION` for a role,
+    /// `ACCOUNT:NAME` for a federated user.
     pub fn user_id(&self) -> String {
+        if let Some(name) = self.federated_name() {
+            return format!("{}:{name}", self.account);
+        }
         match (self.principal, &self.session) {
             (Principal::Root, _) => self.account.to_string(),
             (Principal::Role(id), Some(session)) => format!("{id}:{}", session.name),
@@ -139,8 +155,11 @@ impl Caller {
         }
     }
 
-    /// The ARN as AWS shows it: for a role, the session's.
+    /// The ARN as AWS shows it: for a role, the session's; for a federated user, its own.
     pub fn arn(&self, identity: &Identity) -> Arn {
+        if let Some(name) = self.federated_name() {
+            return federated_user_arn(self.account, name);
+        }
         match (self.entity(), self.principal, &self.session) {
             (None, _, _) => Arn::iam(self.account, "root"),
             (Some(entity), Principal::Role(_), Some(session)) => {
@@ -180,21 +199,35 @@ impl Caller {
         })
     }
 
-    /// Refuses what a session of `GetSessionToken` cannot do, whatever policies say. AWS:
-    /// "Permissions for GetSessionToken": nothing of IAM unless it was made with MFA, of which
-    /// there is none yet, and of STS only `AssumeRole` and `GetCallerIdentity`.
+    /// Refuses what a session of `GetSessionToken` or `GetFederationToken` cannot do, whatever
+    /// policies say. AWS: "Permissions for GetSessionToken": nothing of IAM unless it was made with
+    /// MFA, of which there is none yet, and of STS only `AssumeRole` and `GetCallerIdentity`.
+    /// "Permissions for GetFederationToken": not `AssumeRole` either.
     pub(crate) fn check_may_call(&self, action: &str) -> Result<(), Error> {
         let temporary = match self.principal {
             Principal::Root | Principal::User(_) => self.session.is_some(),
             Principal::Role(_) => false,
         };
-        if temporary && !is_for_temporary(action) {
-            let message =
-                format!("Cannot call {action} with session credentials of GetSessionToken");
-            return Err(Error::AccessDenied { message });
+        let (may, maker) = match self.federated_name() {
+            Some(_) => (is_for_federated(action), "GetFederationToken"),
+            None => (is_for_temporary(action), "GetSessionToken"),
+        };
+        if temporary && !may {
+            let message = format!("Cannot call {action} with session credentials of {maker}");
+            return Err(Error::AccessDenied { message: message.into() });
         }
         Ok(())
     }
+}
+
+/// The ARN of a federated user.
+pub(crate) fn federated_user_arn(account: AccountId, name: &str) -> Arn {
+    Arn::sts(account, format_args!("federated-user/{name}"))
+}
+
+/// Whether a federated user can do an action, as far as policies let it.
+fn is_for_federated(action: &str) -> bool {
+    is_for_temporary(action) && fold(action) != "sts:assumerole"
 }
 
 /// Whether a session of `GetSessionToken` can do an action, as far as policies let it.
@@ -243,16 +276,28 @@ pub(crate) fn insert_time(context: &mut Context, now: Timestamp) {
 pub(crate) fn insert_principal(context: &mut Context, identity: &Identity, caller: &Caller) {
     context.insert("aws:PrincipalAccount", caller.account.to_string());
     context.insert("aws:userid", caller.user_id());
-    let kind = match caller.principal {
-        Principal::Root => "Account",
-        Principal::User(_) => "User",
-        Principal::Role(_) => "AssumedRole",
+    let kind = match (caller.federated_name(), caller.principal) {
+        (Some(_), _) => "FederatedUser",
+        (None, Principal::Root) => "Account",
+        (None, Principal::User(_)) => "User",
+        (None, Principal::Role(_)) => "AssumedRole",
     };
     context.insert("aws:PrincipalType", kind);
     context.insert("aws:PrincipalIsAWSService", "false");
-    match caller.entity() {
-        None => context.insert("aws:PrincipalArn", Arn::iam(caller.account, "root").to_string()),
-        Some(entity) => insert_entity(context, identity, entity, caller.principal),
+    match (caller.federated_name(), caller.entity()) {
+        (None, None) => {
+            context.insert("aws:PrincipalArn", Arn::iam(caller.account, "root").to_string());
+        }
+        (None, Some(entity)) => insert_entity(context, identity, entity, caller.principal),
+        // AWS: "Where you can use policy variables": a federated user has no `aws:username`. It has
+        // the tags of the user.
+        (Some(name), entity) => {
+            let arn = federated_user_arn(caller.account, name);
+            context.insert("aws:PrincipalArn", arn.to_string());
+            if let Some(entity) = entity {
+                insert_tags(context, identity, entity, "aws:PrincipalTag/");
+            }
+        }
     }
     if let Some(session) = &caller.session {
         let Session { issued, tags, source_identity, name: _, expires: _, .. } = session;

@@ -1,4 +1,5 @@
-//! Sessions. AWS STS: `GetCallerIdentity`, `AssumeRole`, `GetSessionToken`.
+//! Sessions. AWS STS: `GetCallerIdentity`, `AssumeRole`, `GetSessionToken`; and whose keys are,
+//! `GetAccessKeyInfo`.
 //!
 //! **Invariants.** A session is in its token alone: any node that has the data key opens it,
 //! nothing is written. What a role session may do is what both the role's policies and the
@@ -21,8 +22,8 @@ use wire::v1;
 
 use crate::{
     Ctx, Error, Identity, Noun, Principal, Quota,
-    authorize::{Extra, context, decide, denied, find_arn, request_tags, resource_tags},
-    credential::{fresh_secret, seal_claims},
+    authorize::{Extra, context, decide, demand, denied, find_arn, request_tags, resource_tags},
+    credential::{find_key, fresh_secret, seal_claims},
     effective::layers,
     entity::Entity,
     field::TRUST_POLICY,
@@ -94,6 +95,13 @@ pub struct CallerIdentity {
     pub arn: Arn,
 }
 
+/// AWS: `GetAccessKeyInfo`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GetAccessKeyInfo {
+    /// The id of an access key, long-term or temporary, whatever it looks like.
+    pub key_id: String,
+}
+
 /// AWS: `AssumeRole`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AssumeRole {
@@ -125,7 +133,7 @@ pub struct GetSessionToken {
 /// Temporary credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
-    /// `ASIA…`.
+    /// `ASIA…`, which tells the account that asked for it.
     pub access_key_id: UniqueId,
     /// The key's secret.
     pub secret_access_key: Secret<String>,
@@ -173,28 +181,58 @@ pub(crate) fn session_token(
     ctx.caller.check_can_act(identity)?;
     let Credential::AccessKey(parent) = ctx.caller.credential else {
         let message = "Cannot call GetSessionToken with session credentials".to_owned();
-        return Err(Error::AccessDenied { message });
+        return Err(Error::AccessDenied { message: message.into() });
     };
-    let secs = duration.map_or(43_200, Duration::secs);
-    let secs = match ctx.caller.principal {
-        Principal::Root => secs.min(3600),
-        Principal::User(_) | Principal::Role(_) => secs,
-    };
+    let secs = long_duration(ctx, *duration);
     let claims = v1::SessionClaims {
-        account: ctx.caller.account.number(),
         principal: ctx.caller.unique_id().to_string(),
         parent_key: parent.to_string(),
         ..v1::SessionClaims::default()
     };
-    issue(ctx, secs, claims)
+    issue(ctx, ctx.caller.account, secs, claims)
 }
 
-/// Fills in key, secret and times, and seals.
-fn issue(ctx: &Ctx<'_>, secs: u32, claims: v1::SessionClaims) -> Result<Credentials, Error> {
-    let id = UniqueId::generate(UniqueIdKind::SessionKey, ctx.entropy, "session-key-id");
+/// Of a session that long-term credentials ask for: 12 h unless it says otherwise, and an hour at
+/// most for the root user. In seconds.
+pub(crate) fn long_duration(ctx: &Ctx<'_>, duration: Option<Duration<129_600>>) -> u32 {
+    let secs = duration.map_or(43_200, Duration::secs);
+    match ctx.caller.principal {
+        Principal::Root => secs.min(3600),
+        Principal::User(_) | Principal::Role(_) => secs,
+    }
+}
+
+/// AWS: `GetAccessKeyInfo`. Of a long-term key this cluster's state tells, of a temporary one its
+/// id, since sessions are nowhere but in their tokens.
+pub(crate) fn access_key_info(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    GetAccessKeyInfo { key_id }: &GetAccessKeyInfo,
+) -> Result<AccountId, Error> {
+    demand(identity, ctx, "sts:GetAccessKeyInfo", "*", &Extra::new())?;
+    let known = || {
+        let id: UniqueId = key_id.parse().ok()?;
+        if let Some(account) = id.session_account() {
+            return ctx.accounts.0.contains_key(&account).then_some(account);
+        }
+        find_key(identity, key_id).map(|key| key.account)
+    };
+    let missing = || Error::NoSuchEntity { noun: Noun::AccessKey, name: key_id.clone() };
+    known().ok_or_else(missing)
+}
+
+/// Fills in account, key, secret and times, and seals.
+pub(crate) fn issue(
+    ctx: &Ctx<'_>,
+    account: AccountId,
+    secs: u32,
+    claims: v1::SessionClaims,
+) -> Result<Credentials, Error> {
+    let id = UniqueId::session_key(account, ctx.entropy, "session-key-id");
     let secret = fresh_secret(ctx.entropy, "session-key-secret");
     let expires = ctx.now.plus_ms(u64::from(secs) * 1000);
     let claims = v1::SessionClaims {
+        account: account.number(),
         access_key_id: id.to_string(),
         secret_access_key: secret.expose().clone().into_bytes(),
         issued_ms: ctx.now.ms(),
@@ -218,32 +256,30 @@ pub(crate) fn assume_role(
     ctx.caller.check_can_act(identity)?;
     if ctx.caller.principal == Principal::Root {
         let message = "Roles may not be assumed by root accounts.".to_owned();
-        return Err(Error::AccessDenied { message });
+        return Err(Error::AccessDenied { message: message.into() });
     }
+    ctx.caller.check_may_call("sts:AssumeRole")?;
     let role = permit(identity, ctx, query)?;
     tag::check(&query.tags)?;
     let secs = duration(identity, ctx, query, role)?;
-    let policy_chars = check_session_policy(query)?;
-    let policy_ids = session_policies(identity, query, role)?;
+    let policy_chars = check_session_policy(query.policy.as_deref())?;
+    let policy_ids = session_policies(identity, &query.policy_arns, role.account)?;
     let source_identity = source_identity(ctx, query);
     let name = identity.face(role).name;
     let session = query.session_name.as_str();
-    let to_message =
-        |Tag { key, value }: &Tag| v1::Tag { key: key.to_string(), value: value.to_string() };
     let claims = v1::SessionClaims {
-        account: role.account.number(),
         principal: role.id.to_string(),
         session_name: session.to_owned(),
         policies: query.policy.iter().cloned().collect(),
         policy_arns: query.policy_arns.iter().map(ToString::to_string).collect(),
         policy_ids: policy_ids.iter().map(ToString::to_string).collect(),
-        tags: query.tags.iter().map(to_message).collect(),
+        tags: session_tags(&query.tags),
         source_identity: source_identity.clone().unwrap_or_default(),
         assumed_by: ctx.caller.arn(identity).to_string(),
         ..v1::SessionClaims::default()
     };
     Ok(AssumedRole {
-        credentials: issue(ctx, secs, claims)?,
+        credentials: issue(ctx, role.account, secs, claims)?,
         arn: Arn::sts(role.account, format_args!("assumed-role/{name}/{session}")),
         assumed_role_id: format!("{}:{session}", role.id),
         packed_policy_size: policy_chars.map(|chars| chars * 100 / Quota::SessionPolicySize.max()),
@@ -270,20 +306,27 @@ fn duration(
     Ok(secs)
 }
 
+/// Tags as claims have them.
+pub(crate) fn session_tags(tags: &[Tag]) -> Vec<v1::Tag> {
+    let to_message =
+        |Tag { key, value }: &Tag| v1::Tag { key: key.to_string(), value: value.to_string() };
+    tags.iter().map(to_message).collect()
+}
+
 /// The unique ids of the managed policies that shall limit the session.
-fn session_policies(
+pub(crate) fn session_policies(
     identity: &Identity,
-    query: &AssumeRole,
-    role: Entity,
+    arns: &[PolicyArn],
+    account: AccountId,
 ) -> Result<Vec<UniqueId>, Error> {
-    Quota::SessionPolicyArns.allow(query.policy_arns.len())?;
-    let find = |arn: &PolicyArn| arn.must_find(identity, role.account, Noun::AttachablePolicy);
-    query.policy_arns.iter().map(|arn| Ok(find(arn)?.id())).collect()
+    Quota::SessionPolicyArns.allow(arns.len())?;
+    let find = |arn: &PolicyArn| arn.must_find(identity, account, Noun::AttachablePolicy);
+    arns.iter().map(|arn| Ok(find(arn)?.id())).collect()
 }
 
 /// Reads the session policy; its characters, if there is one.
-fn check_session_policy(query: &AssumeRole) -> Result<Option<usize>, Error> {
-    let Some(text) = &query.policy else { return Ok(None) };
+pub(crate) fn check_session_policy(policy: Option<&str>) -> Result<Option<usize>, Error> {
+    let Some(text) = policy else { return Ok(None) };
     let chars = text.chars().count();
     Quota::SessionPolicySize.allow(chars)?;
     Document::parse(text, DocumentKind::Session)?;
@@ -322,13 +365,15 @@ fn permit(identity: &Identity, ctx: &Ctx<'_>, query: &AssumeRole) -> Result<Enti
     if let Some(wanted) = &query.source_identity
         && source.as_deref() != Some(wanted.as_str())
     {
-        return Err(denied(identity, ctx, &untrusted(), "sts:SetSourceIdentity", resource));
+        let asked = ("sts:SetSourceIdentity", resource);
+        return Err(denied(identity, ctx, &untrusted(), asked, &Extra::new()));
     }
     let extra = extra(identity, query, role, source);
     for action in actions {
         permit_action(identity, ctx, (action, resource), role, &extra)?;
     }
-    role.ok_or_else(|| denied(identity, ctx, &untrusted(), "sts:AssumeRole", resource))
+    let asked = ("sts:AssumeRole", resource);
+    role.ok_or_else(|| denied(identity, ctx, &untrusted(), asked, &extra))
 }
 
 /// The answer of a trust policy that names nobody.
@@ -371,7 +416,8 @@ fn permit_action(
     extra: &Extra,
 ) -> Result<(), Error> {
     let own = decide(identity, ctx, action, resource, extra);
-    let refuse = |decision: &Decision| Err(denied(identity, ctx, decision, action, resource));
+    let asked = (action, resource);
+    let refuse = |decision: &Decision| Err(denied(identity, ctx, decision, asked, extra));
     if let Verdict::ExplicitDeny { .. } = own.verdict {
         return refuse(&own);
     }
@@ -406,7 +452,7 @@ fn direct(
     if decision.is_allowed() {
         return Ok(());
     }
-    Err(denied(identity, ctx, &decision, action, resource))
+    Err(denied(identity, ctx, &decision, (action, resource), extra))
 }
 
 /// What the role's trust policy says.

@@ -78,6 +78,36 @@ impl UniqueId {
         Self::from_parts(kind, &body)
     }
 
+    /// A fresh id of a temporary access key. It tells its account, as AWS's do, so that whose it is
+    /// can be said without a record of it: of the 80 bits after the prefix the first 48 hold a random
+    /// bit, the account's number in 40 bits, and seven random ones.
+    pub fn session_key(account: AccountId, entropy: &Entropy, label: &str) -> Self {
+        let mut random = [0; 5];
+        entropy.fill(label, &mut random);
+        let random = random.iter().fold(0_u128, |bits, byte| (bits << 8) | u128::from(*byte));
+        let (first, last) = (random >> 39, random & ((1 << 39) - 1));
+        let bits = (first << 79) | (u128::from(account.number()) << 39) | last;
+        let digit = |at: u32| Self::BASE32.get((bits >> (75 - 5 * at)) as usize % 32);
+        let body: String = (0..16).filter_map(digit).copied().map(char::from).collect();
+        Self::from_parts(UniqueIdKind::SessionKey, &body)
+    }
+
+    /// The account that the id of a temporary access key tells.
+    pub fn session_account(&self) -> Option<AccountId> {
+        if self.kind() != Some(UniqueIdKind::SessionKey) {
+            return None;
+        }
+        let body = self.as_str().strip_prefix(UniqueIdKind::SessionKey.prefix())?;
+        if body.len() != 16 {
+            return None;
+        }
+        let bits = body.bytes().try_fold(0_u128, |bits, byte| {
+            let digit = Self::BASE32.iter().position(|digit| *digit == byte)?;
+            Some((bits << 5) | u128::try_from(digit).ok()?)
+        })?;
+        AccountId::from_number(u64::try_from((bits >> 39) & ((1 << 40) - 1)).ok()?)
+    }
+
     /// The id of an account's root user. AWS shows the account id in its place.
     pub fn root(account: AccountId) -> Self {
         Self::from_parts(UniqueIdKind::Root, &format!("AAAAA{account}"))
@@ -150,6 +180,27 @@ impl fmt::Debug for UniqueId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_temporary_key_tells_its_account_as_awss_do() {
+        for number in [0, 1, 123_456_789_012, 999_999_999_999] {
+            let account = AccountId::from_number(number).unwrap();
+            for seed in [0, 7, 255] {
+                let entropy = Entropy::new([seed; 32]);
+                let id = UniqueId::session_key(account, &entropy, "x");
+                assert_eq!(id.kind(), Some(UniqueIdKind::SessionKey));
+                assert_eq!(id.as_str().parse(), Ok(id));
+                assert_eq!(id.session_account(), Some(account), "{id}");
+                assert_ne!(id, UniqueId::session_key(account, &entropy, "y"));
+            }
+        }
+        // The example of AWS's pages.
+        let example: UniqueId = "ASIAIOSFODNN7EXAMPLE".parse().unwrap();
+        assert_eq!(example.session_account(), AccountId::from_number(581_039_954_779));
+        for none in ["AKIAIOSFODNN7EXAMPLE", "ASIAIOSFODNN1EXAMPLE", "ASIAIOSFODNN7EXAMP"] {
+            assert_eq!(none.parse::<UniqueId>().unwrap().session_account(), None, "{none}");
+        }
+    }
 
     #[test]
     fn generated_ids_have_awss_shape_and_parse_back() {

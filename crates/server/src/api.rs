@@ -237,7 +237,13 @@ fn refusal_error(refusal: &Refusal) -> ApiError {
                 writer.as_ref().map(|writer| format!(": ask http://{}", writer.aws_address));
             let message = format!("{refusal}{}", writer.unwrap_or_default());
             // Of the sender: a client that tried again here would be refused again.
-            ApiError { code: "NotAWriter", status: 400, fault: Fault::Sender, message }
+            ApiError {
+                code: "NotAWriter",
+                status: 400,
+                fault: Fault::Sender,
+                message,
+                encoded_message: None,
+            }
         }
         Refusal::NotReady | Refusal::Removed | Refusal::CutOff => {
             ApiError::service_unavailable(refusal.to_string())
@@ -294,7 +300,7 @@ async fn propagated(app: &Arc<App>, scope: Scope, token: &str) -> Result<(), Ref
          asked for: {missing}"
     );
     let (code, fault) = ("PropagationTimeout", Fault::Sender);
-    let error = ApiError { code, status: 409, fault, message };
+    let error = ApiError { code, status: 409, fault, message, encoded_message: None };
     Err(Refused { error, token: Some(token.to_owned()) })
 }
 
@@ -316,7 +322,8 @@ async fn confirmed(app: &Arc<App>, token: &str) -> Result<(), Refused> {
         }
     };
     let message = format!("The change was made and is durable at this node, but {what}");
-    let error = ApiError { code, status: 409, fault: Fault::Sender, message };
+    let error =
+        ApiError { code, status: 409, fault: Fault::Sender, message, encoded_message: None };
     Err(Refused { error, token: Some(token.to_owned()) })
 }
 

@@ -136,7 +136,7 @@ fn check_head(parts: &Parts) -> Result<Until, ApiError> {
     if parts.method != Method::POST {
         let message = "Only POST requests are answered".to_owned();
         let (code, fault) = ("MethodNotAllowed", Fault::Sender);
-        return Err(ApiError { code, status: 405, fault, message });
+        return Err(ApiError { code, status: 405, fault, message, encoded_message: None });
     }
     let until = path_until(parts.uri.path())?;
     match SignedRequest::parse(&as_signed(parts, &signable_headers(parts), &[]), API_SERVICES) {
@@ -172,7 +172,7 @@ fn body_error(error: BodyError) -> ApiError {
             ("RequestTimeout", 408, "The body was not received in time".to_owned())
         }
     };
-    ApiError { code, status, fault: Fault::Sender, message }
+    ApiError { code, status, fault: Fault::Sender, message, encoded_message: None }
 }
 
 fn text<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {

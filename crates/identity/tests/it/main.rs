@@ -10,6 +10,7 @@ mod boundaries;
 mod collect;
 mod conflicts;
 mod escalation;
+mod federated_users;
 mod history;
 mod instance_profiles;
 mod limits;

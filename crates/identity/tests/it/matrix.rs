@@ -44,6 +44,9 @@ const CALLERS: [&str; 10] = [
 
 const CALLS: &str = "GetCallerIdentity
     GetSessionToken
+    GetFederationToken web allow:s3:*
+    GetAccessKeyInfo ASIAIOSFODNN7EXAMPLE
+    DecodeAuthorizationMessage none
     AssumeRole role
     CreateUser new
     GetUser

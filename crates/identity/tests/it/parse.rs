@@ -6,9 +6,9 @@
 
 use identity::{
     Command, ListByPath, Page, Password, Query, Rename, access_key as k, account as c,
-    attachment as at, boundary as b, group as g, inline as i, instance_profile as ip,
-    login_profile as lp, password_policy as pp, policy as p, role as r, simulate as si, sts,
-    tag as t, user as u,
+    attachment as at, authorization_message as am, boundary as b, federated_user as fu, group as g,
+    inline as i, instance_profile as ip, login_profile as lp, password_policy as pp, policy as p,
+    role as r, simulate as si, sts, tag as t, user as u,
 };
 
 use crate::{history::ACCOUNT, parse_credentials};
@@ -349,6 +349,16 @@ fn policy_command(action: &str, a: &[&str]) -> Option<Command> {
     })
 }
 
+/// The document that a session is limited by, unless policies or `-` stand there.
+fn session_policy(word: Option<&&str>) -> Option<String> {
+    word.filter(|text| **text != "-" && !text.starts_with("arns:")).map(|text| document(text))
+}
+
+fn session_policy_arns(word: Option<&&str>) -> Vec<p::PolicyArn> {
+    let texts = word.and_then(|text| text.strip_prefix("arns:"));
+    texts.map(|texts| texts.split(',').map(arn).collect()).unwrap_or_default()
+}
+
 fn query(action: &str, a: &[&str]) -> Option<Query> {
     use Query as Q;
     Some(match action {
@@ -382,16 +392,24 @@ fn query(action: &str, a: &[&str]) -> Option<Query> {
             },
             session_name: name("sess"),
             duration: a.get(1).map(|secs| sts::Duration::new(secs.parse().unwrap()).unwrap()),
-            policy: a.get(2).filter(|text| !text.starts_with("arns:")).map(|text| document(text)),
-            policy_arns: match a.get(2).and_then(|text| text.strip_prefix("arns:")) {
-                Some(texts) => texts.split(',').map(arn).collect(),
-                None => Vec::new(),
-            },
+            policy: session_policy(a.get(2)),
+            policy_arns: session_policy_arns(a.get(2)),
             tags: tags(a.get(3..).unwrap_or_default()),
             external_id: None,
             source_identity: None,
         }),
         "GetSessionToken" => Q::GetSessionToken(sts::GetSessionToken { duration: None }),
+        "GetFederationToken" => Q::GetFederationToken(fu::GetFederationToken {
+            name: name(a[0]),
+            duration: None,
+            policy: session_policy(a.get(1)),
+            policy_arns: session_policy_arns(a.get(1)),
+            tags: tags(a.get(2..).unwrap_or_default()),
+        }),
+        "GetAccessKeyInfo" => Q::GetAccessKeyInfo(sts::GetAccessKeyInfo { key_id: a[0].into() }),
+        "DecodeAuthorizationMessage" => {
+            Q::DecodeAuthorizationMessage(am::DecodeAuthorizationMessage { message: a[0].into() })
+        }
         _ => return policy_query(action, a),
     })
 }
