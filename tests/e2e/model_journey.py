@@ -40,6 +40,8 @@ def journey(call, refusal, account):
     passwords(call)
     ssh_public_keys(call)
     signing_certificates(call)
+    service_credentials(call)
+    server_certificates(call)
     tags(call, arn)
     account_calls(call)
     sts(call, refusal, account)
@@ -263,6 +265,42 @@ def signing_certificates(call):
         call("DeleteSigningCertificate", **named, CertificateId=one)
 
 
+def service_credentials(call):
+    """The user's service-specific credentials; none stays."""
+    named = {"UserName": "walked"}
+    ids = []
+    for service, age in (("codecommit", {}), ("bedrock", {"CredentialAgeDays": 1})):
+        service = {"ServiceName": f"{service}.amazonaws.com"}
+        made = call("CreateServiceSpecificCredential", **named, **service, **age)
+        ids.append(made["ServiceSpecificCredential"]["ServiceSpecificCredentialId"])
+    call("ListServiceSpecificCredentials", **named, ServiceName="codecommit.amazonaws.com")
+    page = call("ListServiceSpecificCredentials", AllUsers=True, MaxItems=1)
+    call("ListServiceSpecificCredentials", AllUsers=True, Marker=page["Marker"])
+    for one in ids:
+        one = {"ServiceSpecificCredentialId": one}
+        call("ResetServiceSpecificCredential", **named, **one)
+        call("UpdateServiceSpecificCredential", **named, **one, Status="Inactive")
+        call("DeleteServiceSpecificCredential", **named, **one)
+
+
+def server_certificates(call):
+    """Server certificates: `walked` stays to the end."""
+    issued = {
+        "CertificateBody": text("issued.pem"),
+        "PrivateKey": text("issued.key"),
+        "CertificateChain": text("issued.chain.pem"),
+    }
+    call("UploadServerCertificate", ServerCertificateName="first", Path="/walk/", Tags=TAGS, **issued)
+    bare = {"CertificateBody": text("certificate-3.pem"), "PrivateKey": text("certificate-3.key")}
+    call("UploadServerCertificate", ServerCertificateName="other", **bare)
+    renamed = {"NewServerCertificateName": "walked", "NewPath": "/walked/"}
+    call("UpdateServerCertificate", ServerCertificateName="first", **renamed)
+    call("GetServerCertificate", ServerCertificateName="walked")
+    page = call("ListServerCertificates", PathPrefix="/", MaxItems=1)
+    call("ListServerCertificates", Marker=page["Marker"])
+    call("DeleteServerCertificate", ServerCertificateName="other")
+
+
 def passwords(call):
     """The account's password policy and a user's password; neither stays."""
     call(
@@ -295,6 +333,7 @@ def tags(call, arn):
         ("User", {"UserName": "walked"}),
         ("Role", {"RoleName": "walked"}),
         ("InstanceProfile", {"InstanceProfileName": "walked"}),
+        ("ServerCertificate", {"ServerCertificateName": "walked"}),
         ("Policy", {"PolicyArn": arn}),
     ):
         call(f"Tag{kind}", **named, Tags=TAGS)
@@ -365,6 +404,7 @@ def deletions(call, arn):
         call("DeleteGroup", GroupName=group)
     call("RemoveRoleFromInstanceProfile", InstanceProfileName="walked", RoleName="walked")
     call("DeleteInstanceProfile", InstanceProfileName="walked")
+    call("DeleteServerCertificate", ServerCertificateName="walked")
     for user in ("walked", "other"):
         call("DeleteUser", UserName=user)
     for role in ("walked", "other"):

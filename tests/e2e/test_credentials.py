@@ -146,3 +146,125 @@ def test_wrong_signing_certificates_are_refused(cluster):
     assert refusal(iam.update_signing_certificate, **missing, Status="Active") == (
         "NoSuchEntity", 404, "The Certificate with id TA7SMP42TDN5Z26OBPJE7EXAMPLE cannot be found.",
     )  # fmt: skip
+
+
+def test_service_specific_credentials_of_a_user(cluster):
+    iam = cluster.iam(1)
+    iam.create_user(UserName="coder")
+    named = {"UserName": "coder"}
+    create = iam.create_service_specific_credential
+    git = create(**named, ServiceName="codecommit.amazonaws.com")["ServiceSpecificCredential"]
+    assert re.fullmatch(r"ACCA[A-Z2-7]{17}", git["ServiceSpecificCredentialId"])
+    assert git["ServiceUserName"] == f"coder-at-{cluster.account_id}"
+    assert re.fullmatch(r"[A-Za-z0-9+/]{59}=", git["ServicePassword"])
+    second = create(**named, ServiceName="codecommit.amazonaws.com")["ServiceSpecificCredential"]
+    assert second["ServiceUserName"] == f"coder+1-at-{cluster.account_id}"
+    made = create(**named, ServiceName="bedrock.amazonaws.com", CredentialAgeDays=30)
+    api_key = made["ServiceSpecificCredential"]
+    assert (api_key["ExpirationDate"] - api_key["CreateDate"]).days == 30
+    assert api_key["ServiceCredentialSecret"].startswith("ABSK")
+
+    cluster.wait("--token", token_of(made))
+
+    elsewhere = cluster.iam(3)
+    listed = elsewhere.list_service_specific_credentials(AllUsers=True, ServiceName="bedrock.amazonaws.com")
+    (shown,) = listed["ServiceSpecificCredentials"]
+    assert "ServiceCredentialSecret" not in shown
+    assert shown["ServiceCredentialAlias"] == api_key["ServiceCredentialAlias"]
+    one = {**named, "ServiceSpecificCredentialId": git["ServiceSpecificCredentialId"]}
+    elsewhere.update_service_specific_credential(**one, Status="Inactive")
+    reset = elsewhere.reset_service_specific_credential(**one)
+    again = reset["ServiceSpecificCredential"]
+    assert again["Status"] == "Inactive"
+    assert again["ServicePassword"] != git["ServicePassword"]
+    cluster.wait("--token", token_of(reset))
+
+    assert refusal(iam.delete_user, **named) == (
+        "DeleteConflict", 409, "Cannot delete entity, must remove referenced objects first.",
+    )  # fmt: skip
+    for found in iam.list_service_specific_credentials(**named)["ServiceSpecificCredentials"]:
+        theirs = {**named, "ServiceSpecificCredentialId": found["ServiceSpecificCredentialId"]}
+        iam.delete_service_specific_credential(**theirs)
+    iam.delete_user(**named)
+
+
+def test_wrong_service_specific_credentials_are_refused(cluster):
+    iam = cluster.iam(1)
+    iam.create_user(UserName="codes-wrong")
+    named = {"UserName": "codes-wrong"}
+    create = iam.create_service_specific_credential
+    assert refusal(create, **named, ServiceName="s3.amazonaws.com") == (
+        "NoSuchEntity", 404,
+        "No such service s3.amazonaws.com is supported for Service Specific Credentials",
+    )  # fmt: skip
+    git = {**named, "ServiceName": "codecommit.amazonaws.com"}
+    assert refusal(create, **git, CredentialAgeDays=1)[:2] == ("ValidationError", 400)
+    for _ in range(2):
+        create(**git)
+    assert refusal(create, **git) == (
+        "LimitExceeded", 409, "Cannot exceed quota for ServiceSpecificCredentialsPerUser: 2",
+    )  # fmt: skip
+    missing = {**named, "ServiceSpecificCredentialId": "ACCAIOSFODNN7EXAMPLE4"}
+    assert refusal(iam.reset_service_specific_credential, **missing) == (
+        "NoSuchEntity", 404, "No such credential ACCAIOSFODNN7EXAMPLE4 exists",
+    )  # fmt: skip
+    both = {**named, "AllUsers": True}
+    assert refusal(iam.list_service_specific_credentials, **both)[:2] == ("ValidationError", 400)
+
+
+def test_server_certificates_of_an_account(cluster):
+    iam = cluster.iam(1)
+    named = {"ServerCertificateName": "web"}
+    uploaded = iam.upload_server_certificate(
+        **named,
+        Path="/sites/",
+        CertificateBody=text("issued.pem"),
+        PrivateKey=text("issued.key"),
+        CertificateChain=text("issued.chain.pem"),
+        Tags=[{"Key": "team", "Value": "a"}],
+    )
+    metadata = uploaded["ServerCertificateMetadata"]
+    arn = f"arn:aws:iam::{cluster.account_id}:server-certificate/sites/web"
+    assert (metadata["Arn"], metadata["Expiration"].year) == (arn, 2120)
+    assert re.fullmatch(r"ASCA[A-Z2-7]{17}", metadata["ServerCertificateId"])
+
+    cluster.wait("--token", token_of(uploaded))
+
+    elsewhere = cluster.iam(3)
+    got = elsewhere.get_server_certificate(**named)["ServerCertificate"]
+    assert got["CertificateBody"] == text("issued.pem").strip()
+    assert got["CertificateChain"] == text("issued.chain.pem").strip()
+    assert got["Tags"] == [{"Key": "team", "Value": "a"}]
+    assert "PRIVATE KEY" not in str(got)
+    listed = elsewhere.list_server_certificates(PathPrefix="/sites/")
+    assert listed["ServerCertificateMetadataList"] == [metadata]
+    moved = elsewhere.update_server_certificate(**named, NewServerCertificateName="site", NewPath="/")
+    cluster.wait("--token", token_of(moved))
+    assert refusal(iam.get_server_certificate, **named) == (
+        "NoSuchEntity", 404, "The Server Certificate with name web cannot be found.",
+    )  # fmt: skip
+    iam.delete_server_certificate(ServerCertificateName="site")
+    assert iam.get_account_summary()["SummaryMap"]["ServerCertificates"] == 0
+
+
+def test_wrong_server_certificates_are_refused(cluster):
+    iam = cluster.iam(1)
+
+    def refused(body, key, **others):
+        body, key = text(body), text(key)
+        named = {"ServerCertificateName": "wrong", "CertificateBody": body, "PrivateKey": key}
+        return refusal(iam.upload_server_certificate, **named, **others)
+
+    malformed = ("MalformedCertificate", 400)
+    assert refused("certificate-1.pem", "certificate-2.key")[:2] == ("KeyPairMismatch", 400)
+    assert refused("ssh-1.pem", "certificate-1.key")[:2] == malformed
+    assert refused("certificate-past.pem", "certificate-past.key")[:2] == malformed
+    code, status, message = refused("certificate-1.pem", "certificate-1.encrypted.key")
+    assert (code, status) == malformed
+    assert "BEGIN" not in message
+    turned = {"CertificateChain": text("issued.turned.pem")}
+    assert refused("issued.pem", "issued.key", **turned) == (
+        *malformed,
+        "Unable to validate certificate chain. The certificate chain must start with the "
+        "immediate signing certificate, followed by any intermediaries in order.",
+    )

@@ -38,7 +38,12 @@ REFUSED = lines("refused.txt")
 # Words of an enumeration that the action cannot mean: nobody sets a credential to have expired.
 WORDS_REFUSED = {
     f"{action}.Status is Expired"
-    for action in ("UpdateAccessKey", "UpdateSSHPublicKey", "UpdateSigningCertificate")
+    for action in (
+        "UpdateAccessKey",
+        "UpdateSSHPublicKey",
+        "UpdateServiceSpecificCredential",
+        "UpdateSigningCertificate",
+    )
 }
 # Values that AWS's own answers have though its model forbids them: an MD5 is 47 characters long.
 MODEL_ERRS = {"GetSSHPublicKey.SSHPublicKey.Fingerprint", "UploadSSHPublicKey.SSHPublicKey.Fingerprint"}

@@ -16,7 +16,8 @@ use crate::{
     form::{Form, Params, Violation},
     group, inline, instance_profile, login_profile,
     pagination::{Marker, PageRequest},
-    password_policy, policy, role, signing_certificate, simulate, ssh_public_key, sts, tag, user,
+    password_policy, policy, role, server_certificate, service_credential, signing_certificate,
+    simulate, ssh_public_key, sts, tag, user,
     xml::{self, Xml},
 };
 
@@ -46,7 +47,7 @@ impl Action {
 
 /// All actions of a service.
 fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
-    const IAM: [&[Action]; 16] = [
+    const IAM: [&[Action]; 18] = [
         user::ACTIONS,
         group::ACTIONS,
         role::ACTIONS,
@@ -63,6 +64,8 @@ fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
         password_policy::ACTIONS,
         ssh_public_key::ACTIONS,
         signing_certificate::ACTIONS,
+        service_credential::ACTIONS,
+        server_certificate::ACTIONS,
     ];
     const STS: [&[Action]; 1] = [sts::ACTIONS];
     let tables: &[&[Action]] = match service {
@@ -112,6 +115,7 @@ pub fn render(action: &str, reply: &Reply, request_id: &str) -> String {
 }
 
 /// The members of a reply's result.
+#[expect(clippy::too_many_lines, reason = "a table: one arm for each answer")]
 fn write(xml: &mut Xml, reply: &Reply) {
     match reply {
         Reply::Done => {}
@@ -165,9 +169,24 @@ fn write(xml: &mut Xml, reply: &Reply) {
         Reply::ListSigningCertificates(certificates) => {
             signing_certificate::write_listed(xml, certificates);
         }
+        Reply::CreateServiceSpecificCredential(new)
+        | Reply::ResetServiceSpecificCredential(new) => service_credential::write_new(xml, new),
+        Reply::ListServiceSpecificCredentials(credentials) => {
+            service_credential::write_listed(xml, credentials);
+        }
+        Reply::UploadServerCertificate(certificate) => {
+            server_certificate::write_uploaded(xml, certificate);
+        }
+        Reply::GetServerCertificate(certificate) => {
+            server_certificate::write_got(xml, certificate);
+        }
+        Reply::ListServerCertificates(certificates) => {
+            server_certificate::write_listed(xml, certificates);
+        }
         Reply::ListUserTags(tags)
         | Reply::ListRoleTags(tags)
         | Reply::ListInstanceProfileTags(tags)
+        | Reply::ListServerCertificateTags(tags)
         | Reply::ListPolicyTags(tags) => tag::write_listed(xml, tags),
         Reply::ListAccountAliases(aliases) => account::write_aliases(xml, aliases),
         Reply::GetAccountSummary(summary) => account::write_summary(xml, summary),

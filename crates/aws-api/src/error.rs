@@ -101,6 +101,8 @@ impl ApiError {
         malformed_certificate: "MalformedCertificate" 400;
         /// A certificate that is not valid.
         invalid_certificate: "InvalidCertificate" 400;
+        /// A private key that is not the certificate's.
+        key_pair_mismatch: "KeyPairMismatch" 400;
         /// A user of the account has the certificate already.
         duplicate_certificate: "DuplicateCertificate" 409;
         /// The operation does not fit the caller's kind of user.

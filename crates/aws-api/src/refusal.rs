@@ -50,6 +50,9 @@ pub fn error_of(error: &Error) -> ApiError {
             ApiError::invalid_user_type("Only IAM Users can change their own password.")
         }
         Error::Key(refusal) => key_refusal(*refusal),
+        Error::NoExpiry { service } => ApiError::validation(format!(
+            "CredentialAgeDays is not supported for the service {service}."
+        )),
         Error::InvalidArn { arn } => ApiError::validation(format!("ARN {arn} is not valid.")),
         Error::DurationExceedsRoleMax { max_secs: _ } => ApiError::validation(
             "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
@@ -100,6 +103,20 @@ fn key_refusal(refusal: KeyRefusal) -> ApiError {
         KeyRefusal::InvalidCertificate => ApiError::invalid_certificate(
             "The certificate is not valid at this time: it has expired, or begins later.",
         ),
+        KeyRefusal::OutdatedCertificate => ApiError::malformed_certificate(
+            "The certificate is not valid at this time: it has expired, or begins later.",
+        ),
+        KeyRefusal::MalformedPrivateKey => ApiError::malformed_certificate(
+            "The private key is malformed. It must be an unencrypted RSA or elliptic-curve key in \
+             PEM format.",
+        ),
+        KeyRefusal::MalformedChain => ApiError::malformed_certificate(
+            "Unable to validate certificate chain. The certificate chain must start with the \
+             immediate signing certificate, followed by any intermediaries in order.",
+        ),
+        KeyRefusal::KeyPairMismatch => ApiError::key_pair_mismatch(
+            "The public key of the certificate and the private key do not match.",
+        ),
         KeyRefusal::DuplicateCertificate => ApiError::duplicate_certificate(
             "The same certificate is associated with an IAM user in the account.",
         ),
@@ -112,6 +129,9 @@ fn already_exists(noun: Noun, name: &str) -> String {
         Noun::Group => "Group",
         Noun::Role => "Role",
         Noun::InstanceProfile => return format!("Instance Profile {name} already exists."),
+        Noun::ServerCertificate => {
+            return format!("The Server Certificate with name {name} already exists.");
+        }
         Noun::Policy | Noun::AttachablePolicy | Noun::BoundaryPolicy => {
             return format!(
                 "A policy called {name} already exists. Duplicate names are not allowed."
@@ -129,6 +149,8 @@ fn already_exists(noun: Noun, name: &str) -> String {
         | Noun::InstanceProfileRole
         | Noun::SshPublicKey
         | Noun::SigningCertificate
+        | Noun::ServiceCredential
+        | Noun::Service
         | Noun::Account
         | Noun::Principal
         | Noun::Membership => return format!("The {noun} {name} already exists."),
@@ -163,6 +185,13 @@ fn no_such(noun: Noun, name: &str) -> String {
         Noun::AccessKey => format!("The Access Key with id {name} cannot be found."),
         Noun::SshPublicKey => format!("The Public Key with id {name} cannot be found."),
         Noun::SigningCertificate => format!("The Certificate with id {name} cannot be found."),
+        Noun::ServiceCredential => format!("No such credential {name} exists"),
+        Noun::Service => {
+            format!("No such service {name} is supported for Service Specific Credentials")
+        }
+        Noun::ServerCertificate => {
+            format!("The Server Certificate with name {name} cannot be found.")
+        }
         Noun::Account => format!("The account with id {name} cannot be found."),
         Noun::Principal => format!("The principal {name} cannot be found."),
         Noun::Membership => format!("The user with name {name} is not in the group."),
@@ -223,11 +252,13 @@ fn over_quota(quota: Quota) -> ApiError {
         Quota::GroupsPerAccount => "GroupsPerAccount",
         Quota::RolesPerAccount => "RolesPerAccount",
         Quota::InstanceProfilesPerAccount => "InstanceProfilesPerAccount",
+        Quota::ServerCertificatesPerAccount => "ServerCertificatesPerAccount",
         Quota::RolesPerInstanceProfile => "InstanceSessionsPerInstanceProfile",
         Quota::PoliciesPerAccount => "PoliciesPerAccount",
         Quota::AliasesPerAccount => "AccountAliasesPerAccount",
         Quota::SshPublicKeysPerUser => "SSHPublicKeysPerUser",
         Quota::SigningCertificatesPerUser => "CertificatesPerUser",
+        Quota::ServiceCredentialsPerUser => "ServiceSpecificCredentialsPerUser",
         Quota::PolicySize => "PolicySize",
         Quota::TrustPolicySize => "ACLSizePerRole",
         Quota::TagsPerEntity => {
@@ -273,7 +304,7 @@ mod tests {
         expected.assert_eq(&texts.join("\n"));
     }
 
-    const NOUNS: [Noun; 22] = [
+    const NOUNS: [Noun; 25] = [
         Noun::User,
         Noun::Group,
         Noun::Role,
@@ -296,6 +327,9 @@ mod tests {
         Noun::InstanceProfileRole,
         Noun::SshPublicKey,
         Noun::SigningCertificate,
+        Noun::ServiceCredential,
+        Noun::Service,
+        Noun::ServerCertificate,
     ];
 
     #[test]
@@ -325,7 +359,10 @@ mod tests {
                 NoSuchEntity (404): Instance Profile X cannot be found.
                 NoSuchEntity (404): The role with name X is not in the instance profile.
                 NoSuchEntity (404): The Public Key with id X cannot be found.
-                NoSuchEntity (404): The Certificate with id X cannot be found."#]],
+                NoSuchEntity (404): The Certificate with id X cannot be found.
+                NoSuchEntity (404): No such credential X exists
+                NoSuchEntity (404): No such service X is supported for Service Specific Credentials
+                NoSuchEntity (404): The Server Certificate with name X cannot be found."#]],
         );
     }
 
@@ -340,6 +377,7 @@ mod tests {
             Noun::AccountAlias,
             Noun::LoginProfile,
             Noun::InstanceProfile,
+            Noun::ServerCertificate,
         ];
         check(
             nouns.map(exists),
@@ -350,7 +388,8 @@ mod tests {
                 EntityAlreadyExists (409): A policy called X already exists. Duplicate names are not allowed.
                 EntityAlreadyExists (409): The account alias X already exists.
                 EntityAlreadyExists (409): Login Profile for user X already exists.
-                EntityAlreadyExists (409): Instance Profile X already exists."#]],
+                EntityAlreadyExists (409): Instance Profile X already exists.
+                EntityAlreadyExists (409): The Server Certificate with name X already exists."#]],
         );
     }
 
@@ -439,6 +478,36 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_with_a_key_has_a_code_of_its_own() {
+        let refusals = [
+            KeyRefusal::InvalidPublicKey,
+            KeyRefusal::UnrecognizedPublicKeyEncoding,
+            KeyRefusal::DuplicateSshPublicKey,
+            KeyRefusal::MalformedCertificate,
+            KeyRefusal::InvalidCertificate,
+            KeyRefusal::DuplicateCertificate,
+            KeyRefusal::OutdatedCertificate,
+            KeyRefusal::MalformedPrivateKey,
+            KeyRefusal::MalformedChain,
+            KeyRefusal::KeyPairMismatch,
+        ];
+        check(
+            refusals.map(Error::Key),
+            expect![[r#"
+                InvalidPublicKey (400): The public key is malformed, is no RSA key, or has fewer than 2048 bits.
+                UnrecognizedPublicKeyEncoding (400): The public key is neither in ssh-rsa format nor in PEM format.
+                DuplicateSSHPublicKey (400): The SSH public key is already associated with the specified IAM user.
+                MalformedCertificate (400): The certificate is malformed.
+                InvalidCertificate (400): The certificate is not valid at this time: it has expired, or begins later.
+                DuplicateCertificate (409): The same certificate is associated with an IAM user in the account.
+                MalformedCertificate (400): The certificate is not valid at this time: it has expired, or begins later.
+                MalformedCertificate (400): The private key is malformed. It must be an unencrypted RSA or elliptic-curve key in PEM format.
+                MalformedCertificate (400): Unable to validate certificate chain. The certificate chain must start with the immediate signing certificate, followed by any intermediaries in order.
+                KeyPairMismatch (400): The public key of the certificate and the private key do not match."#]],
+        );
+    }
+
+    #[test]
     fn everything_else_has_awss_code() {
         let malformed = policy::Document::parse("{,}", policy::DocumentKind::Identity);
         let malformed = Error::from(malformed.err().unwrap());
@@ -460,12 +529,7 @@ mod tests {
                 Error::PasswordPolicyViolation { rule: PasswordRule::Unused },
                 Error::WrongPassword,
                 Error::OnlyUsers,
-                Error::Key(KeyRefusal::InvalidPublicKey),
-                Error::Key(KeyRefusal::UnrecognizedPublicKeyEncoding),
-                Error::Key(KeyRefusal::DuplicateSshPublicKey),
-                Error::Key(KeyRefusal::MalformedCertificate),
-                Error::Key(KeyRefusal::InvalidCertificate),
-                Error::Key(KeyRefusal::DuplicateCertificate),
+                Error::NoExpiry { service: "X".to_owned() },
                 Error::InvalidArn { arn: "X".to_owned() },
                 Error::DurationExceedsRoleMax { max_secs: 3600 },
                 Error::DurationExceedsChainingMax,
@@ -490,12 +554,7 @@ mod tests {
                 PasswordPolicyViolation (400): Password should not be one of the last passwords used
                 AccessDenied (403): The old password was incorrect.
                 InvalidUserType (400): Only IAM Users can change their own password.
-                InvalidPublicKey (400): The public key is malformed, is no RSA key, or has fewer than 2048 bits.
-                UnrecognizedPublicKeyEncoding (400): The public key is neither in ssh-rsa format nor in PEM format.
-                DuplicateSSHPublicKey (400): The SSH public key is already associated with the specified IAM user.
-                MalformedCertificate (400): The certificate is malformed.
-                InvalidCertificate (400): The certificate is not valid at this time: it has expired, or begins later.
-                DuplicateCertificate (409): The same certificate is associated with an IAM user in the account.
+                ValidationError (400): CredentialAgeDays is not supported for the service X.
                 ValidationError (400): ARN X is not valid.
                 ValidationError (400): The requested DurationSeconds exceeds the MaxSessionDuration set for this role.
                 ValidationError (400): The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining

@@ -103,6 +103,12 @@ pub(crate) const CERTIFICATE_ID: Shape =
 /// AWS: `certificateBodyType`.
 pub(crate) const CERTIFICATE_BODY: Shape = PUBLIC_KEY_MATERIAL;
 
+/// AWS: `privateKeyType`.
+pub(crate) const PRIVATE_KEY: Shape = PUBLIC_KEY_MATERIAL;
+
+/// AWS: `certificateChainType`. A request is shorter than that.
+pub(crate) const CERTIFICATE_CHAIN: Shape = Shape { max: 2_097_152, ..PUBLIC_KEY_MATERIAL };
+
 /// AWS: `policyDocumentType`.
 pub(crate) const POLICY_DOCUMENT: Shape = Shape {
     min: 1,

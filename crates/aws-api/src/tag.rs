@@ -24,11 +24,17 @@ pub(crate) const ACTIONS: &[Action] = &[
     Action::new("TagInstanceProfile", |p| {
         add(p, owner).map(Command::TagInstanceProfile).map(Call::Command)
     }),
+    Action::new("TagServerCertificate", |p| {
+        add(p, owner).map(Command::TagServerCertificate).map(Call::Command)
+    }),
     Action::new("TagPolicy", |p| add(p, policy_arn).map(Command::TagPolicy).map(Call::Command)),
     Action::new("UntagUser", |p| remove(p, owner).map(Command::UntagUser).map(Call::Command)),
     Action::new("UntagRole", |p| remove(p, owner).map(Command::UntagRole).map(Call::Command)),
     Action::new("UntagInstanceProfile", |p| {
         remove(p, owner).map(Command::UntagInstanceProfile).map(Call::Command)
+    }),
+    Action::new("UntagServerCertificate", |p| {
+        remove(p, owner).map(Command::UntagServerCertificate).map(Call::Command)
     }),
     Action::new("UntagPolicy", |p| {
         remove(p, policy_arn).map(Command::UntagPolicy).map(Call::Command)
@@ -37,6 +43,9 @@ pub(crate) const ACTIONS: &[Action] = &[
     Action::new("ListRoleTags", |p| list(p, owner).map(Query::ListRoleTags).map(Call::Query)),
     Action::new("ListInstanceProfileTags", |p| {
         list(p, owner).map(Query::ListInstanceProfileTags).map(Call::Query)
+    }),
+    Action::new("ListServerCertificateTags", |p| {
+        list(p, owner).map(Query::ListServerCertificateTags).map(Call::Query)
     }),
     Action::new("ListPolicyTags", |p| {
         list(p, policy_arn).map(Query::ListPolicyTags).map(Call::Query)

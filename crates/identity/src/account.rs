@@ -223,7 +223,8 @@ pub(crate) fn summary(
         ("RolePolicySizeQuota", Quota::RoleInlineSize.max()),
         ("Roles", count(UniqueIdKind::Role)),
         ("RolesQuota", Quota::RolesPerAccount.max()),
-        ("ServerCertificates", 0),
+        ("ServerCertificates", count(UniqueIdKind::ServerCertificate)),
+        ("ServerCertificatesQuota", Quota::ServerCertificatesPerAccount.max()),
         ("SigningCertificatesPerUserQuota", Quota::SigningCertificatesPerUser.max()),
         ("UserPolicySizeQuota", Quota::UserInlineSize.max()),
         ("Users", count(UniqueIdKind::User)),
@@ -321,6 +322,7 @@ fn add_entity(identity: &Identity, details: &mut Details, entity: Entity) {
             UniqueIdKind::Root
             | UniqueIdKind::Policy
             | UniqueIdKind::InstanceProfile
+            | UniqueIdKind::ServerCertificate
             | UniqueIdKind::AccessKey
             | UniqueIdKind::SessionKey,
         )

@@ -237,6 +237,7 @@ pub(crate) fn list_entities(
             UniqueIdKind::Root
             | UniqueIdKind::Policy
             | UniqueIdKind::InstanceProfile
+            | UniqueIdKind::ServerCertificate
             | UniqueIdKind::AccessKey
             | UniqueIdKind::SessionKey => {}
         }

@@ -18,6 +18,22 @@ impl Certificate {
         x509_cert::Certificate::from_pem(text.trim()).ok().map(Self)
     }
 
+    /// Reads PEM blocks `CERTIFICATE`, one at least.
+    pub(crate) fn parse_chain(text: &str) -> Option<Vec<Self>> {
+        let chain = x509_cert::Certificate::load_pem_chain(text.trim().as_bytes()).ok()?;
+        (!chain.is_empty()).then(|| chain.into_iter().map(Self).collect())
+    }
+
+    /// Whether another names itself as this one names its issuer. Signatures are not checked.
+    pub(crate) fn is_issued_by(&self, issuer: &Self) -> bool {
+        self.0.tbs_certificate.issuer == issuer.0.tbs_certificate.subject
+    }
+
+    /// The bits of its public key.
+    pub(crate) fn public_bits(&self) -> &[u8] {
+        self.0.tbs_certificate.subject_public_key_info.subject_public_key.raw_bytes()
+    }
+
     /// The SHA-256 of the certificate.
     pub(crate) fn fingerprint(&self) -> Option<Vec<u8>> {
         Some(Sha256::digest(self.0.to_der().ok()?).to_vec())
@@ -62,6 +78,18 @@ mod tests {
         }
         let past = Certificate::parse(PAST).unwrap();
         assert_ne!(past.fingerprint(), one.fingerprint());
+    }
+
+    #[test]
+    fn a_chain_goes_from_issuer_to_issuer() {
+        let issued = Certificate::parse(include_str!("../testdata/issued.pem")).unwrap();
+        let chain = Certificate::parse_chain(include_str!("../testdata/issued.chain.pem")).unwrap();
+        let [issuer, root] = chain.as_slice() else { panic!("two certificates") };
+        assert!(issued.is_issued_by(issuer) && issuer.is_issued_by(root));
+        assert!(root.is_issued_by(root) && !issued.is_issued_by(root));
+        for bad in ["", "none", include_str!("../testdata/ssh-1.pem")] {
+            assert_eq!(Certificate::parse_chain(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -231,6 +231,7 @@ pub(crate) fn principal_of(id: UniqueId) -> Option<Principal> {
         | UniqueIdKind::Group
         | UniqueIdKind::Policy
         | UniqueIdKind::InstanceProfile
+        | UniqueIdKind::ServerCertificate
         | UniqueIdKind::AccessKey
         | UniqueIdKind::SessionKey => None,
     }

@@ -5,13 +5,17 @@
 //!
 //! **Must not know:** what an action does.
 
-use model::{AccountAlias, AccountId, GroupName, InstanceProfileName, RoleName, UserName};
+use model::{
+    AccountAlias, AccountId, GroupName, InstanceProfileName, RoleName, ServerCertificateName,
+    UserName,
+};
 
 use crate::{
     Ctx, Error, Identity, ListByPath, Listing, Rename, access_key, account, attachment,
     authorization_message, boundary, conflict, federated_user, group, inline, instance_profile,
-    login_profile, password_policy, policy as managed, policy::PolicyArn, role,
-    signing_certificate, simulate, ssh_public_key, state::Writes, sts, tag, user,
+    login_profile, password_policy, policy as managed, policy::PolicyArn, role, server_certificate,
+    service_credential, signing_certificate, simulate, ssh_public_key, state::Writes, sts, tag,
+    user,
 };
 
 /// What a command comes to.
@@ -124,6 +128,8 @@ macro_rules! queries {
             UpdateRoleDescription(role::Role),
             /// AWS: `CreateInstanceProfile`.
             CreateInstanceProfile(instance_profile::InstanceProfile),
+            /// AWS: `UploadServerCertificate`.
+            UploadServerCertificate(server_certificate::ServerCertificate),
             /// AWS: `CreatePolicy`.
             CreatePolicy(managed::Policy),
             /// AWS: `CreatePolicyVersion`.
@@ -136,6 +142,10 @@ macro_rules! queries {
             UploadSSHPublicKey(ssh_public_key::SshPublicKey),
             /// AWS: `UploadSigningCertificate`.
             UploadSigningCertificate(signing_certificate::SigningCertificate),
+            /// AWS: `CreateServiceSpecificCredential`.
+            CreateServiceSpecificCredential(service_credential::NewServiceCredential),
+            /// AWS: `ResetServiceSpecificCredential`.
+            ResetServiceSpecificCredential(service_credential::NewServiceCredential),
             $(
                 #[doc = concat!("AWS: `", stringify!($name), "`.")]
                 $name($reply),
@@ -216,13 +226,28 @@ commands! {
         => signing_certificate::update;
     DeleteSigningCertificate(signing_certificate::DeleteSigningCertificate)
         => signing_certificate::delete;
+    CreateServiceSpecificCredential(service_credential::CreateServiceCredential)
+        => service_credential::create;
+    UpdateServiceSpecificCredential(service_credential::UpdateServiceCredential)
+        => service_credential::update;
+    ResetServiceSpecificCredential(service_credential::OneServiceCredential)
+        => service_credential::reset;
+    DeleteServiceSpecificCredential(service_credential::OneServiceCredential)
+        => service_credential::delete;
+    UploadServerCertificate(server_certificate::UploadServerCertificate)
+        => server_certificate::upload;
+    UpdateServerCertificate(Rename<ServerCertificateName>) => server_certificate::update;
+    DeleteServerCertificate(server_certificate::OneServerCertificate)
+        => server_certificate::delete;
     TagUser(tag::AddTags<UserName>) => tag::add;
     TagRole(tag::AddTags<RoleName>) => tag::add;
     TagInstanceProfile(tag::AddTags<InstanceProfileName>) => tag::add;
+    TagServerCertificate(tag::AddTags<ServerCertificateName>) => tag::add;
     TagPolicy(tag::AddTags<PolicyArn>) => tag::add_to_policy;
     UntagUser(tag::RemoveTags<UserName>) => tag::remove;
     UntagRole(tag::RemoveTags<RoleName>) => tag::remove;
     UntagInstanceProfile(tag::RemoveTags<InstanceProfileName>) => tag::remove;
+    UntagServerCertificate(tag::RemoveTags<ServerCertificateName>) => tag::remove;
     UntagPolicy(tag::RemoveTags<PolicyArn>) => tag::remove_from_policy;
     CreateAccountAlias(account::Alias) => account::create_alias;
     DeleteAccountAlias(account::Alias) => account::delete_alias;
@@ -274,9 +299,17 @@ queries! {
         -> Listing<ssh_public_key::SshPublicKeyMetadata> => ssh_public_key::list;
     ListSigningCertificates(signing_certificate::ListSigningCertificates)
         -> Listing<signing_certificate::SigningCertificate> => signing_certificate::list;
+    ListServiceSpecificCredentials(service_credential::ListServiceCredentials)
+        -> Listing<service_credential::ServiceCredential> => service_credential::list;
+    GetServerCertificate(server_certificate::OneServerCertificate)
+        -> server_certificate::ServerCertificate => server_certificate::get;
+    ListServerCertificates(ListByPath) -> Listing<server_certificate::ServerCertificate>
+        => server_certificate::list;
     ListUserTags(tag::ListTags<UserName>) -> Listing<tag::Tag> => tag::list;
     ListRoleTags(tag::ListTags<RoleName>) -> Listing<tag::Tag> => tag::list;
     ListInstanceProfileTags(tag::ListTags<InstanceProfileName>) -> Listing<tag::Tag> => tag::list;
+    ListServerCertificateTags(tag::ListTags<ServerCertificateName>) -> Listing<tag::Tag>
+        => tag::list;
     ListPolicyTags(tag::ListTags<PolicyArn>) -> Listing<tag::Tag> => tag::list_of_policy;
     ListAccountAliases(account::ListAliases) -> Listing<AccountAlias> => account::list_aliases;
     GetAccountSummary(account::GetSummary) -> account::Summary => account::summary;

@@ -30,7 +30,8 @@ use crate::{
         ACCESS_KEY, ACCESS_KEY_STATUS, ATTACHMENT, BOUNDARY, CREDENTIAL_STATUS, DEFAULT_VERSION,
         DESCRIPTION, HEAD, INLINE_POLICY, INSTANCE_PROFILE_ROLE, LOGIN_PROFILE,
         MAX_SESSION_DURATION, MEMBERSHIP, NAME, PASSWORD_POLICY, PATH, POLICY_VERSION,
-        SIGNING_CERTIFICATE, SSH_PUBLIC_KEY, TAG, TRUST_POLICY,
+        SERVER_CERTIFICATE, SERVICE_CREDENTIAL, SIGNING_CERTIFICATE, SSH_PUBLIC_KEY, TAG,
+        TRUST_POLICY,
     },
 };
 
@@ -134,6 +135,8 @@ kinds! {
     InstanceProfileRole "instance_profile_role" = INSTANCE_PROFILE_ROLE;
     SshPublicKey "ssh_public_key" = SSH_PUBLIC_KEY;
     SigningCertificate "signing_certificate" = SIGNING_CERTIFICATE;
+    ServiceCredential "service_specific_credential" = SERVICE_CREDENTIAL;
+    ServerCertificate "server_certificate" = SERVER_CERTIFICATE;
     CredentialStatus "credential_status" = CREDENTIAL_STATUS;
     Rivals "rivals";
     Quarantined "quarantined";

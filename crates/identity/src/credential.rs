@@ -145,6 +145,7 @@ pub fn find_key(identity: &Identity, key_id: &str) -> Option<FoundKey> {
         | UniqueIdKind::Role
         | UniqueIdKind::Policy
         | UniqueIdKind::InstanceProfile
+        | UniqueIdKind::ServerCertificate
         | UniqueIdKind::AccessKey
         | UniqueIdKind::SessionKey => return None,
     };
@@ -249,6 +250,7 @@ fn read_claims(claims: &v1::SessionClaims) -> Option<Caller> {
         | UniqueIdKind::Group
         | UniqueIdKind::Policy
         | UniqueIdKind::InstanceProfile
+        | UniqueIdKind::ServerCertificate
         | UniqueIdKind::AccessKey
         | UniqueIdKind::SessionKey => return None,
     };

@@ -1,5 +1,5 @@
-//! What users, groups, roles, instance profiles and managed policies have in common: a head, a
-//! name, a path, an ARN.
+//! What users, groups, roles, instance profiles, server certificates and managed policies have in
+//! common: a head, a name, a path, an ARN.
 //!
 //! **Invariants.** A name is looked up among all that may have it. Listings hide nothing that may
 //! exist, so that it can be removed; what is *used* must exist.
@@ -16,8 +16,8 @@
 use std::{fmt, str::FromStr};
 
 use model::{
-    AccountId, Arn, Constraint, GroupName, InstanceProfileName, Path, RoleName, Timestamp,
-    UniqueId, UniqueIdKind, UserName, fold,
+    AccountId, Arn, Constraint, GroupName, InstanceProfileName, Path, RoleName,
+    ServerCertificateName, Timestamp, UniqueId, UniqueIdKind, UserName, fold,
 };
 use wire::v1;
 
@@ -35,7 +35,8 @@ pub(crate) struct Entity {
     pub(crate) id: UniqueId,
 }
 
-/// The name of a user, group, role or instance profile, which tells what it names.
+/// The name of a user, group, role, instance profile or server certificate, which tells what it
+/// names.
 pub trait EntityName: Clone + fmt::Debug + fmt::Display + FromStr<Err = Constraint> {
     /// The kind of its unique id.
     const KIND: UniqueIdKind;
@@ -91,6 +92,12 @@ impl PolicyOwner for RoleName {
     const INLINE_QUOTA: Quota = Quota::RoleInlineSize;
 }
 
+impl EntityName for ServerCertificateName {
+    const KIND: UniqueIdKind = UniqueIdKind::ServerCertificate;
+    const NOUN: Noun = Noun::ServerCertificate;
+    const WORD: &'static str = "ServerCertificate";
+}
+
 impl EntityName for InstanceProfileName {
     const KIND: UniqueIdKind = UniqueIdKind::InstanceProfile;
     const NOUN: Noun = Noun::InstanceProfile;
@@ -110,6 +117,7 @@ pub(crate) fn arn_word(kind: UniqueIdKind) -> &'static str {
         UniqueIdKind::Role => "role",
         UniqueIdKind::Policy => "policy",
         UniqueIdKind::InstanceProfile => "instance-profile",
+        UniqueIdKind::ServerCertificate => "server-certificate",
         UniqueIdKind::Root => "root",
         UniqueIdKind::AccessKey | UniqueIdKind::SessionKey => "access-key",
     }

@@ -46,6 +46,12 @@ pub enum Noun {
     SshPublicKey,
     /// A signing certificate, by id.
     SigningCertificate,
+    /// A server certificate, by name.
+    ServerCertificate,
+    /// A service-specific credential, by id.
+    ServiceCredential,
+    /// A service that has credentials of its own, by name.
+    Service,
     /// An account's password policy, by the account's id.
     PasswordPolicy,
     /// An account, by id.
@@ -76,6 +82,9 @@ impl std::fmt::Display for Noun {
             Self::LoginProfile => "login profile of user",
             Self::SshPublicKey => "SSH public key",
             Self::SigningCertificate => "signing certificate",
+            Self::ServerCertificate => "server certificate",
+            Self::ServiceCredential => "service-specific credential",
+            Self::Service => "service",
             Self::PasswordPolicy => "password policy of account",
             Self::Account => "account",
             Self::AccountAlias => "account alias",
@@ -98,7 +107,7 @@ pub enum Obstacle {
     LoginProfile,
     /// "must delete certificates first".
     SigningCertificates,
-    /// "must remove referenced objects first": SSH public keys.
+    /// "must remove referenced objects first": SSH public keys, service-specific credentials.
     ReferencedObjects,
     /// "must remove users from group first".
     Memberships,
@@ -140,6 +149,8 @@ pub enum Quota {
     InstanceProfilesPerAccount,
     /// Roles of an instance profile.
     RolesPerInstanceProfile,
+    /// Server certificates of an account.
+    ServerCertificatesPerAccount,
     /// Customer managed policies of an account.
     PoliciesPerAccount,
     /// Characters of a managed policy, white space not counted.
@@ -162,6 +173,8 @@ pub enum Quota {
     SshPublicKeysPerUser,
     /// Signing certificates of a user or the root user.
     SigningCertificatesPerUser,
+    /// Service-specific credentials of a user for one service.
+    ServiceCredentialsPerUser,
 }
 
 impl Quota {
@@ -181,6 +194,7 @@ impl Quota {
             Self::GroupsPerAccount => l::GROUPS_PER_ACCOUNT_MAX,
             Self::RolesPerAccount => l::ROLES_PER_ACCOUNT_MAX,
             Self::InstanceProfilesPerAccount => l::INSTANCE_PROFILES_PER_ACCOUNT_MAX,
+            Self::ServerCertificatesPerAccount => l::SERVER_CERTIFICATES_PER_ACCOUNT_MAX,
             Self::RolesPerInstanceProfile => l::ROLES_PER_INSTANCE_PROFILE_MAX,
             Self::PoliciesPerAccount => l::POLICIES_PER_ACCOUNT_MAX,
             Self::PolicySize => l::MANAGED_POLICY_CHARS_MAX,
@@ -192,6 +206,7 @@ impl Quota {
             Self::AliasesPerAccount => 1,
             Self::SshPublicKeysPerUser => l::SSH_PUBLIC_KEYS_PER_USER_MAX,
             Self::SigningCertificatesPerUser => l::SIGNING_CERTIFICATES_PER_USER_MAX,
+            Self::ServiceCredentialsPerUser => l::SERVICE_CREDENTIALS_PER_USER_MAX,
         }
     }
 
@@ -222,6 +237,18 @@ pub enum KeyRefusal {
     /// AWS: `DuplicateCertificate`.
     #[error("a user of the account has the certificate already")]
     DuplicateCertificate,
+    /// AWS: `MalformedCertificate`: a server certificate is not valid yet, or any more.
+    #[error("the server certificate is not valid at this time")]
+    OutdatedCertificate,
+    /// AWS: `MalformedCertificate`: a private key is none, or is encrypted.
+    #[error("the private key is malformed")]
+    MalformedPrivateKey,
+    /// AWS: `MalformedCertificate`: a chain does not go from issuer to issuer.
+    #[error("the certificate chain is malformed, or not in order")]
+    MalformedChain,
+    /// AWS: `KeyPairMismatch`.
+    #[error("the private key is another certificate's")]
+    KeyPairMismatch,
 }
 
 /// What a caller that is denied is told.
@@ -341,6 +368,12 @@ pub enum Error {
     /// AWS: `ValidationError`: the call lacks a password.
     #[error("no password is given")]
     MustSpecifyPassword,
+    /// AWS: `ValidationError`: credentials of the service do not expire.
+    #[error("credentials of `{service}` do not expire")]
+    NoExpiry {
+        /// The service.
+        service: String,
+    },
     /// AWS: `ValidationError`, "ARN … is not valid."
     #[error("ARN `{arn}` names nothing that the call takes")]
     InvalidArn {

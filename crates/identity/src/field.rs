@@ -8,7 +8,7 @@
 //! | 4 | description | role, policy | | shown, no more |
 //! | 5 | max session duration | role | | the least |
 //! | 6 | trust policy | role | | as a document; maybe removed: trusts nobody |
-//! | 7 | tag | user, role, policy, instance profile | folded key | a condition on it is unknown |
+//! | 7 | tag | all but groups | folded key | a condition on it is unknown |
 //! | 8 | inline policy | user, group, role | folded name | as a document |
 //! | 9 | membership | user | group's id | only the group's denies |
 //! | 10 | attachment | user, group, role | policy's id | only the policy's denies |
@@ -23,11 +23,13 @@
 //! | 19 | role in it | instance profile | role's id | shown, and in the way of another |
 //! | 40 | SSH public key | user | its id | does not authenticate |
 //! | 41 | signing certificate | user, root user | its id | does not authenticate |
+//! | 42 | service-specific credential | user | its id | does not authenticate |
 //! | 43 | credential's status | user, root user | the credential's id | does not authenticate |
+//! | 44 | certificate | server certificate | | shown, no more |
 //!
-//! Entities are users, groups, roles, instance profiles and managed policies. Of a contested
-//! document every side must allow and any may deny; if one side is a removal, only its denies
-//! count.
+//! Entities are users, groups, roles, instance profiles, server certificates and managed policies.
+//! Of a contested document every side must allow and any may deny; if one side is a removal, only
+//! its denies count.
 //! An entity whose name is another's, or that another must have too while nothing is decided, reads
 //! as one whose head is contested.
 //!
@@ -88,6 +90,8 @@ pub(crate) const PASSWORD_POLICY: Field<v1::PasswordPolicy> = Field::new(18);
 pub(crate) const INSTANCE_PROFILE_ROLE: Field<v1::Edge> = Field::new(19);
 pub(crate) const SSH_PUBLIC_KEY: Field<v1::SshPublicKey> = Field::new(40);
 pub(crate) const SIGNING_CERTIFICATE: Field<v1::SigningCertificate> = Field::new(41);
+pub(crate) const SERVICE_CREDENTIAL: Field<v1::ServiceCredential> = Field::new(42);
+pub(crate) const SERVER_CERTIFICATE: Field<v1::ServerCertificate> = Field::new(44);
 /// Of an SSH public key, a signing certificate or a service-specific credential.
 pub(crate) const CREDENTIAL_STATUS: Field<v1::Text> = Field::new(43);
 
@@ -119,8 +123,13 @@ mod tests {
             INSTANCE_PROFILE_ROLE.tag(),
         ];
         assert!(tags.into_iter().eq(1..=19));
-        let credentials =
-            [SSH_PUBLIC_KEY.tag(), SIGNING_CERTIFICATE.tag(), CREDENTIAL_STATUS.tag()];
-        assert_eq!(credentials, [40, 41, 43]);
+        let credentials = [
+            SSH_PUBLIC_KEY.tag(),
+            SIGNING_CERTIFICATE.tag(),
+            SERVICE_CREDENTIAL.tag(),
+            CREDENTIAL_STATUS.tag(),
+            SERVER_CERTIFICATE.tag(),
+        ];
+        assert!(credentials.into_iter().eq(40..=44));
     }
 }

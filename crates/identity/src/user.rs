@@ -15,8 +15,8 @@ use crate::{
     boundary,
     entity::{self, Entity, arn},
     field::{
-        ATTACHMENT, INLINE_POLICY, LOGIN_PROFILE, MEMBERSHIP, NAME, PATH, SIGNING_CERTIFICATE,
-        SSH_PUBLIC_KEY,
+        ATTACHMENT, INLINE_POLICY, LOGIN_PROFILE, MEMBERSHIP, NAME, PATH, SERVICE_CREDENTIAL,
+        SIGNING_CERTIFICATE, SSH_PUBLIC_KEY,
     },
     policy::PolicyArn,
     state::Writes,
@@ -268,7 +268,9 @@ pub(crate) fn delete(
     if !identity.read_all(&SIGNING_CERTIFICATE, entity).is_empty() {
         return Err(Error::DeleteConflict { obstacle: Obstacle::SigningCertificates });
     }
-    if !identity.read_all(&SSH_PUBLIC_KEY, entity).is_empty() {
+    if !identity.read_all(&SSH_PUBLIC_KEY, entity).is_empty()
+        || !identity.read_all(&SERVICE_CREDENTIAL, entity).is_empty()
+    {
         return Err(Error::DeleteConflict { obstacle: Obstacle::ReferencedObjects });
     }
     if !identity.read_all(&MEMBERSHIP, entity).is_empty() {

@@ -52,11 +52,26 @@ impl<M: Message + Default + Clone> UserCredential<'_, M> {
         self.read(identity).shown().cloned().ok_or_else(|| self.contested())
     }
 
+    /// What it says, of contested sides that to show, unless it may be deleted.
+    pub(crate) fn kept(&self, identity: &Identity) -> Result<M, Error> {
+        match self.read(identity) {
+            Read::Contested(sides) if sides.iter().any(Option::is_none) => Err(self.contested()),
+            Read::Absent | Read::Known(_) | Read::Contested(_) => self.shown(identity),
+        }
+    }
+
     /// Whether it may be used.
     pub(crate) fn status(&self, identity: &Identity) -> Status {
+        match self.read(identity).must() {
+            Some(_) => self.switched(identity),
+            None => Status::Inactive,
+        }
+    }
+
+    /// Whether it may be used once it is beyond doubt.
+    pub(crate) fn switched(&self, identity: &Identity) -> Status {
         let status = identity.read_of(&CREDENTIAL_STATUS, self.owner, self.id);
-        let active = self.read(identity).must().is_some()
-            && status.must().is_some_and(|status| status.text == Status::Active.word());
+        let active = status.must().is_some_and(|status| status.text == Status::Active.word());
         if active { Status::Active } else { Status::Inactive }
     }
 

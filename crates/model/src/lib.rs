@@ -26,7 +26,7 @@ pub use entropy::Entropy;
 pub use key::{Field, Key, KeyError};
 pub use name::{
     AccountAlias, GroupName, InstanceProfileName, Path, PolicyName, PolicyPath, RoleName,
-    SessionName, TagKey, TagValue, UserName, fold,
+    ServerCertificateName, SessionName, TagKey, TagValue, UserName, fold,
 };
 pub use secret::Secret;
 pub use timestamp::Timestamp;

@@ -6,6 +6,8 @@ pub const ACCESS_KEYS_PER_USER_MAX: usize = 2;
 pub const SSH_PUBLIC_KEYS_PER_USER_MAX: usize = 5;
 /// Signing certificates of one user.
 pub const SIGNING_CERTIFICATES_PER_USER_MAX: usize = 2;
+/// Service-specific credentials of one user for one service.
+pub const SERVICE_CREDENTIALS_PER_USER_MAX: usize = 2;
 /// Versions of one managed policy.
 pub const POLICY_VERSIONS_MAX: usize = 5;
 /// Groups one user is a member of.
@@ -22,6 +24,8 @@ pub const GROUPS_PER_ACCOUNT_MAX: usize = 300;
 pub const ROLES_PER_ACCOUNT_MAX: usize = 1_000;
 /// Instance profiles of one account.
 pub const INSTANCE_PROFILES_PER_ACCOUNT_MAX: usize = 1_000;
+/// Server certificates of one account.
+pub const SERVER_CERTIFICATES_PER_ACCOUNT_MAX: usize = 20;
 /// Roles of one instance profile.
 pub const ROLES_PER_INSTANCE_PROFILE_MAX: usize = 1;
 /// Customer managed policies of one account.

@@ -144,6 +144,8 @@ text_types! {
     RoleName: |text| check_name(text, 64);
     /// An instance profile's name: 1–128 of `[\w+=,.@-]`.
     InstanceProfileName: |text| check_name(text, 128);
+    /// A server certificate's name: 1–128 of `[\w+=,.@-]`.
+    ServerCertificateName: |text| check_name(text, 128);
     /// A managed or inline policy's name: 1–128 of `[\w+=,.@-]`.
     PolicyName: |text| check_name(text, 128);
     /// The path of a user, group or role: `/` or `/…/`, at most 512 printable ASCII characters.
@@ -180,6 +182,8 @@ mod tests {
         refused::<GroupName>(&["", &"a".repeat(129)]);
         assert!("a".repeat(128).parse::<InstanceProfileName>().is_ok());
         refused::<InstanceProfileName>(&["", &"a".repeat(129), "a/b"]);
+        assert!("a".repeat(128).parse::<ServerCertificateName>().is_ok());
+        refused::<ServerCertificateName>(&["", &"a".repeat(129), "a/b"]);
         let path = |n: usize| format!("/{}/", "p".repeat(n - 2));
         assert!(path(512).parse::<Path>().is_ok());
         refused::<Path>(&[&path(513)]);

@@ -20,6 +20,8 @@ pub enum UniqueIdKind {
     Policy,
     /// An instance profile, `AIPA`.
     InstanceProfile,
+    /// A server certificate, `ASCA`.
+    ServerCertificate,
     /// A long-term access key, `AKIA`.
     AccessKey,
     /// A temporary access key, `ASIA`.
@@ -36,6 +38,7 @@ impl UniqueIdKind {
             Self::Role => "AROA",
             Self::Policy => "ANPA",
             Self::InstanceProfile => "AIPA",
+            Self::ServerCertificate => "ASCA",
             Self::AccessKey => "AKIA",
             Self::SessionKey => "ASIA",
         }
@@ -50,7 +53,8 @@ impl UniqueIdKind {
             | Self::Group
             | Self::Role
             | Self::Policy
-            | Self::InstanceProfile => 17,
+            | Self::InstanceProfile
+            | Self::ServerCertificate => 17,
         }
     }
 }
@@ -124,10 +128,13 @@ impl UniqueId {
     /// The kind, or `None` for one that this version does not know.
     pub fn kind(&self) -> Option<UniqueIdKind> {
         use UniqueIdKind::{
-            AccessKey, Group, InstanceProfile, Policy, Role, Root, SessionKey, User,
+            AccessKey, Group, InstanceProfile, Policy, Role, Root, ServerCertificate, SessionKey,
+            User,
         };
-        [Root, User, Group, Role, Policy, InstanceProfile, AccessKey, SessionKey]
+        let others = [AccessKey, SessionKey];
+        [Root, User, Group, Role, Policy, InstanceProfile, ServerCertificate]
             .into_iter()
+            .chain(others)
             .find(|kind| self.as_str().starts_with(kind.prefix()))
     }
 

@@ -191,7 +191,8 @@ fn exists(identity: &Identity, entity: Entity) -> bool {
             | UniqueIdKind::Group
             | UniqueIdKind::Role
             | UniqueIdKind::Policy
-            | UniqueIdKind::InstanceProfile,
+            | UniqueIdKind::InstanceProfile
+            | UniqueIdKind::ServerCertificate,
         ) => identity.read(&HEAD, entity).is_possible(),
     }
 }
@@ -215,6 +216,7 @@ pub(super) fn over_limit(identity: &Identity, owner: Entity) -> Vec<Key> {
             UniqueIdKind::Group
             | UniqueIdKind::Role
             | UniqueIdKind::InstanceProfile
+            | UniqueIdKind::ServerCertificate
             | UniqueIdKind::AccessKey
             | UniqueIdKind::SessionKey,
         )

@@ -115,6 +115,9 @@ pub(super) fn ways_out(identity: &Identity, subject: &Subject) -> Vec<WayOut> {
             UniqueIdKind::Role => own(&["DeleteRole"]),
             UniqueIdKind::Policy => own(&["DeletePolicy"]),
             UniqueIdKind::InstanceProfile => own(&["DeleteInstanceProfile"]),
+            UniqueIdKind::ServerCertificate => {
+                own(&["UpdateServerCertificate", "DeleteServerCertificate"])
+            }
             UniqueIdKind::Root | UniqueIdKind::AccessKey | UniqueIdKind::SessionKey => Vec::new(),
         },
         Subject::Limit(_, id) => match id.kind() {
@@ -131,6 +134,7 @@ pub(super) fn entity(identity: &Identity, entity: Entity) -> ConflictEntity {
         Some(UniqueIdKind::Role) => "role",
         Some(UniqueIdKind::Policy) => "policy",
         Some(UniqueIdKind::InstanceProfile) => "instance profile",
+        Some(UniqueIdKind::ServerCertificate) => "server certificate",
         Some(UniqueIdKind::Root) => {
             let name = entity.account.to_string();
             let arn = format!("arn:aws:iam::{name}:root");
@@ -193,6 +197,10 @@ pub(super) fn field(identity: &Identity, slot: &Slot<'_>) -> String {
         ConflictKind::SigningCertificate => {
             format!("signing certificate {}", cut(slot.qualifier()))
         }
+        ConflictKind::ServiceCredential => {
+            format!("service-specific credential {}", cut(slot.qualifier()))
+        }
+        ConflictKind::ServerCertificate => "certificate".to_owned(),
         ConflictKind::CredentialStatus => format!("status of {}", cut(slot.qualifier())),
         ConflictKind::Rivals
         | ConflictKind::Quarantined
@@ -335,6 +343,15 @@ fn words(identity: &Identity, slot: &Slot<'_>, bytes: &[u8]) -> Option<String> {
             let uploaded = v1::SigningCertificate::decode(bytes).ok()?.uploaded_ms;
             format!("uploaded at {}", Timestamp::from_ms(uploaded))
         }
+        ConflictKind::ServiceCredential => {
+            let v1::ServiceCredential { service, name, .. } =
+                v1::ServiceCredential::decode(bytes).ok()?;
+            format!("{name} for {service}")
+        }
+        ConflictKind::ServerCertificate => {
+            let expires = v1::ServerCertificate::decode(bytes).ok()?.expires_ms;
+            format!("valid until {}", Timestamp::from_ms(expires))
+        }
         ConflictKind::Boundary => {
             let id: UniqueId = text()?.parse().ok()?;
             PolicyRef::of(Entity { account: slot.entity.account, id }).arn(identity)
@@ -381,6 +398,7 @@ fn withheld(kind: ConflictKind, of: Option<UniqueIdKind>) -> &'static str {
         ConflictKind::InstanceProfileRole => "room for another role",
         ConflictKind::SshPublicKey
         | ConflictKind::SigningCertificate
+        | ConflictKind::ServiceCredential
         | ConflictKind::CredentialStatus => "it does not authenticate",
         ConflictKind::Rivals if acts => "the credentials of all of them, and giving them anything",
         ConflictKind::Rivals => "what they allow, and giving them anything; what they deny counts",
@@ -390,6 +408,7 @@ fn withheld(kind: ConflictKind, of: Option<UniqueIdKind>) -> &'static str {
         ConflictKind::Quarantined => {
             "what it allows, and giving it anything; what it denies counts"
         }
+        ConflictKind::ServerCertificate => "nothing",
         ConflictKind::OverLimit => "making more of them",
         ConflictKind::Unknown => "whatever a newer version says",
     }

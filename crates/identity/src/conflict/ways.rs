@@ -22,10 +22,10 @@ use crate::{
     effective::PolicyRef,
     entity::{self, Entity, Face},
     execute,
-    field::{ACCESS_KEY, SIGNING_CERTIFICATE, SSH_PUBLIC_KEY},
+    field::{ACCESS_KEY, SERVICE_CREDENTIAL, SIGNING_CERTIFICATE, SSH_PUBLIC_KEY},
     group, inline, instance_profile, login_profile, password_policy,
     policy::{self, PolicyArn},
-    role, signing_certificate, ssh_public_key,
+    role, server_certificate, service_credential, signing_certificate, ssh_public_key,
     state::Writes,
     tag, user,
 };
@@ -93,6 +93,11 @@ pub(super) fn way(identity: &Identity, slot: &Slot<'_>, value: Option<&[u8]>) ->
         (ConflictKind::PolicyVersion, UniqueIdKind::Policy, true) => {
             Some(&["iam:CreatePolicyVersion"][..])
         }
+        (ConflictKind::ServiceCredential, UniqueIdKind::User, true)
+            if !is_maybe_removed(identity, slot) =>
+        {
+            Some(&["iam:ResetServiceSpecificCredential"][..])
+        }
         (ConflictKind::LoginProfile, UniqueIdKind::User, true) => {
             Some(&["iam:UpdateLoginProfile"][..])
         }
@@ -102,6 +107,11 @@ pub(super) fn way(identity: &Identity, slot: &Slot<'_>, value: Option<&[u8]>) ->
         return Some(Way::Rights(actions));
     }
     call(identity, slot, value).map(|command| Way::Call(Box::new(command)))
+}
+
+/// Whether one of a slot's sides is a removal.
+fn is_maybe_removed(identity: &Identity, slot: &Slot<'_>) -> bool {
+    identity.slot(&slot.key()).iter().any(|sibling| sibling.value.is_none())
 }
 
 /// The call that writes a value.
@@ -167,8 +177,10 @@ fn call(identity: &Identity, slot: &Slot<'_>, value: Option<&[u8]>) -> Option<Co
         | ConflictKind::AccessKeyStatus
         | ConflictKind::SshPublicKey
         | ConflictKind::SigningCertificate
+        | ConflictKind::ServiceCredential
         | ConflictKind::CredentialStatus => credential(identity, slot, &owner, value),
         ConflictKind::Existence
+        | ConflictKind::ServerCertificate
         | ConflictKind::Rivals
         | ConflictKind::Quarantined
         | ConflictKind::OverLimit
@@ -245,6 +257,7 @@ macro_rules! by_kind {
             | UniqueIdKind::Role
             | UniqueIdKind::Policy
             | UniqueIdKind::InstanceProfile
+            | UniqueIdKind::ServerCertificate
             | UniqueIdKind::AccessKey
             | UniqueIdKind::SessionKey => None,
         }
@@ -291,18 +304,24 @@ impl Owner {
                 let one = instance_profile::OneInstanceProfile { name };
                 Some(Command::DeleteInstanceProfile(one))
             }
+            UniqueIdKind::ServerCertificate => {
+                let one = server_certificate::OneServerCertificate { name: self.name() };
+                Some(Command::DeleteServerCertificate(one))
+            }
             UniqueIdKind::Root | UniqueIdKind::AccessKey | UniqueIdKind::SessionKey => None,
         }
     }
 
     fn rename(&self, to: &str) -> Option<Command> {
-        by_kind!(self, User => UpdateUser, Group => UpdateGroup; Rename {
+        by_kind!(self, User => UpdateUser, Group => UpdateGroup,
+            ServerCertificate => UpdateServerCertificate; Rename {
             name: self.name(), new_name: Some(to.parse().ok()?), new_path: None,
         })
     }
 
     fn move_to(&self, path: Path) -> Option<Command> {
-        by_kind!(self, User => UpdateUser, Group => UpdateGroup; Rename {
+        by_kind!(self, User => UpdateUser, Group => UpdateGroup,
+            ServerCertificate => UpdateServerCertificate; Rename {
             name: self.name(), new_name: None, new_path: Some(path),
         })
     }
@@ -332,7 +351,8 @@ impl Owner {
             return Some(Command::TagPolicy(tag::AddTags { owner: self.policy()?, tags }));
         }
         by_kind!(
-            self, User => TagUser, Role => TagRole, InstanceProfile => TagInstanceProfile;
+            self, User => TagUser, Role => TagRole, InstanceProfile => TagInstanceProfile,
+            ServerCertificate => TagServerCertificate;
             tag::AddTags { owner: self.name(), tags }
         )
     }
@@ -343,7 +363,8 @@ impl Owner {
             return Some(Command::UntagPolicy(tag::RemoveTags { owner: self.policy()?, keys }));
         }
         by_kind!(
-            self, User => UntagUser, Role => UntagRole, InstanceProfile => UntagInstanceProfile;
+            self, User => UntagUser, Role => UntagRole, InstanceProfile => UntagInstanceProfile,
+            ServerCertificate => UntagServerCertificate;
             tag::RemoveTags { owner: self.name(), keys }
         )
     }
@@ -417,6 +438,10 @@ impl Owner {
             let switch = signing_certificate::UpdateSigningCertificate { user, id, status };
             return Some(Command::UpdateSigningCertificate(switch));
         }
+        if identity.read_of(&SERVICE_CREDENTIAL, slot.entity, &id).is_possible() {
+            let switch = service_credential::UpdateServiceCredential { user, id, status };
+            return Some(Command::UpdateServiceSpecificCredential(switch));
+        }
         None
     }
 
@@ -430,6 +455,10 @@ impl Owner {
         if identity.read_of(&SIGNING_CERTIFICATE, slot.entity, &id).is_possible() {
             let delete = signing_certificate::DeleteSigningCertificate { user, id };
             return Some(Command::DeleteSigningCertificate(delete));
+        }
+        if identity.read_of(&SERVICE_CREDENTIAL, slot.entity, &id).is_possible() {
+            let delete = service_credential::OneServiceCredential { user, id };
+            return Some(Command::DeleteServiceSpecificCredential(delete));
         }
         None
     }
@@ -481,6 +510,7 @@ fn named(identity: &Identity, slot: &Slot<'_>) -> (Noun, String) {
         Some(UniqueIdKind::Role) => (Noun::Role, face.name),
         Some(UniqueIdKind::Policy) => (Noun::Policy, face.arn.to_string()),
         Some(UniqueIdKind::InstanceProfile) => (Noun::InstanceProfile, face.name),
+        Some(UniqueIdKind::ServerCertificate) => (Noun::ServerCertificate, face.name),
         Some(UniqueIdKind::AccessKey | UniqueIdKind::SessionKey) => {
             (Noun::AccessKey, slot.entity.id.to_string())
         }

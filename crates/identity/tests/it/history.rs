@@ -525,6 +525,7 @@ pub(crate) fn made_key(reply: &Reply) -> Option<String> {
     match reply {
         Reply::CreateAccessKey(key) => Some(key.id.to_string()),
         Reply::UploadSSHPublicKey(key) => Some(key.metadata.id.clone()),
+        Reply::CreateServiceSpecificCredential(new) => Some(new.credential.id.clone()),
         Reply::UploadSigningCertificate(certificate) => Some(certificate.id.clone()),
         _ => None,
     }

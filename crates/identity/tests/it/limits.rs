@@ -26,6 +26,12 @@ fn counts_are_limited() {
     check_limit(Quota::SigningCertificatesPerUser, bob, |n| {
         format!("root UploadSigningCertificate bob certificate-{n}.pem")
     });
+    check_limit(Quota::ServiceCredentialsPerUser, bob, |_| {
+        "root CreateServiceSpecificCredential bob codecommit".to_owned()
+    });
+    check_limit(Quota::ServerCertificatesPerAccount, "", |n| {
+        format!("root UploadServerCertificate c{n} certificate-3.pem certificate-3.key")
+    });
     check_limit(Quota::VersionsPerPolicy, "", |n| match n {
         1 => "root CreatePolicy P allow:s3:*".to_owned(),
         _ => "root CreatePolicyVersion P allow:s3:*".to_owned(),

@@ -23,6 +23,8 @@ mod parse_credentials;
 mod passwords;
 mod race;
 mod races;
+mod server_certificates;
+mod service_credentials;
 mod sessions;
 mod signing_certificates;
 mod simulate;

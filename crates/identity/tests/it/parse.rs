@@ -53,7 +53,7 @@ pub(crate) fn name<N: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> N 
     text.parse().unwrap()
 }
 
-fn tags(texts: &[&str]) -> Vec<t::Tag> {
+pub(crate) fn tags(texts: &[&str]) -> Vec<t::Tag> {
     let tag = |text: &&str| {
         let (key, value) = text.split_once('=').unwrap();
         t::Tag { key: name(key), value: name(value) }

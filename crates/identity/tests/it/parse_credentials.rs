@@ -1,14 +1,21 @@
 //! Calls about users' credentials as words. A key or certificate is named by a file of
 //! `testdata/`: `ssh-1.pub`.
 
-use identity::{Command, Query, signing_certificate as sc, ssh_public_key as ssh};
+use identity::{
+    Command, ListByPath, Query, Rename, server_certificate as srv, service_credential as sv,
+    signing_certificate as sc, ssh_public_key as ssh, tag as t,
+};
 
-use crate::parse::{made_id, name, optional_user, page};
+use crate::parse::{made_id, name, optional_user, page, tags};
 
 /// A file of `testdata/`; what is none is taken as it is.
 fn file(text: &str) -> String {
     let path = format!("{}/testdata/{text}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(path).unwrap_or_else(|_| text.to_owned())
+}
+
+fn service(text: &str) -> String {
+    format!("{text}.amazonaws.com")
 }
 
 /// `-` is the caller itself.
@@ -44,6 +51,54 @@ pub(crate) fn command(action: &str, a: &[&str], made: &[String]) -> Option<Comma
             user: user(a[0]),
             id: key_id(),
         }),
+        "CreateServiceSpecificCredential" => {
+            C::CreateServiceSpecificCredential(sv::CreateServiceCredential {
+                user: name(a[0]),
+                service: service(a[1]),
+                age: a.get(2).map(|days| sv::AgeDays::new(days.parse().unwrap()).unwrap()),
+            })
+        }
+        "UpdateServiceSpecificCredential" => {
+            C::UpdateServiceSpecificCredential(sv::UpdateServiceCredential {
+                user: user(a[0]),
+                id: key_id(),
+                status: name(a[2]),
+            })
+        }
+        "ResetServiceSpecificCredential" => {
+            C::ResetServiceSpecificCredential(sv::OneServiceCredential {
+                user: user(a[0]),
+                id: key_id(),
+            })
+        }
+        "DeleteServiceSpecificCredential" => {
+            C::DeleteServiceSpecificCredential(sv::OneServiceCredential {
+                user: user(a[0]),
+                id: key_id(),
+            })
+        }
+        "UploadServerCertificate" => C::UploadServerCertificate(srv::UploadServerCertificate {
+            name: name(a[0]),
+            path: name("/"),
+            body: file(a[1]),
+            private_key: model::Secret::new(file(a[2])),
+            chain: a.get(3).filter(|text| **text != "-").map(|text| file(text)),
+            tags: tags(a.get(4..).unwrap_or_default()),
+        }),
+        "UpdateServerCertificate" => C::UpdateServerCertificate(Rename {
+            name: name(a[0]),
+            new_name: a.get(1).map(|text| name(text)),
+            new_path: a.get(2).map(|text| name(text)),
+        }),
+        "DeleteServerCertificate" => {
+            C::DeleteServerCertificate(srv::OneServerCertificate { name: name(a[0]) })
+        }
+        "TagServerCertificate" => {
+            C::TagServerCertificate(t::AddTags { owner: name(a[0]), tags: tags(&a[1..]) })
+        }
+        "UntagServerCertificate" => {
+            C::UntagServerCertificate(t::RemoveTags { owner: name(a[0]), keys: vec![name(a[1])] })
+        }
         _ => return None,
     })
 }
@@ -63,6 +118,27 @@ pub(crate) fn query(action: &str, a: &[&str], made: &[String]) -> Option<Query> 
             user: optional_user(a),
             page: page(),
         }),
+        "ListServiceSpecificCredentials" => {
+            Q::ListServiceSpecificCredentials(sv::ListServiceCredentials {
+                owners: match a {
+                    ["*", ..] => sv::Owners::All,
+                    [owner, ..] => sv::Owners::One(user(owner)),
+                    [] => sv::Owners::One(None),
+                },
+                service: a.get(1).map(|text| service(text)),
+                page: page(),
+            })
+        }
+        "GetServerCertificate" => {
+            Q::GetServerCertificate(srv::OneServerCertificate { name: name(a[0]) })
+        }
+        "ListServerCertificates" => Q::ListServerCertificates(ListByPath {
+            path_prefix: name(a.first().copied().unwrap_or("/")),
+            page: page(),
+        }),
+        "ListServerCertificateTags" => {
+            Q::ListServerCertificateTags(t::ListTags { owner: name(a[0]), page: page() })
+        }
         _ => return None,
     })
 }

@@ -174,7 +174,8 @@ fn is_named(kind: UniqueIdKind) -> bool {
         | UniqueIdKind::Group
         | UniqueIdKind::Role
         | UniqueIdKind::Policy
-        | UniqueIdKind::InstanceProfile => true,
+        | UniqueIdKind::InstanceProfile
+        | UniqueIdKind::ServerCertificate => true,
         UniqueIdKind::Root | UniqueIdKind::AccessKey | UniqueIdKind::SessionKey => false,
     }
 }

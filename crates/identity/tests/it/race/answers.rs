@@ -1,9 +1,13 @@
 //! What is asked of a state, and its answers, one bit each.
 
 use identity::{
-    Caller, CheckRequest, Identity, Page, Principal, Query, Reply, access_key::Status,
-    authenticate_key, check, signing_certificate::ListSigningCertificates,
-    ssh_public_key::ListSshPublicKeys, sts,
+    Caller, CheckRequest, Identity, Page, Principal, Query, Reply,
+    access_key::Status,
+    authenticate_key, check,
+    service_credential::{ListServiceCredentials, Owners, ServiceCredentialStatus},
+    signing_certificate::ListSigningCertificates,
+    ssh_public_key::ListSshPublicKeys,
+    sts,
 };
 use model::{Arn, Credential, Timestamp, UniqueId, UniqueIdKind, UserName};
 
@@ -104,11 +108,21 @@ fn is_active(world: &World, identity: &Identity, id: &str) -> bool {
     ["bob", "ann", "eve"].iter().any(|user| {
         let user: Option<UserName> = Some(user.parse().unwrap());
         let ssh = ListSshPublicKeys { user: user.clone(), page: page() };
-        let certificates = ListSigningCertificates { user, page: page() };
-        let asked = [Query::ListSSHPublicKeys(ssh), Query::ListSigningCertificates(certificates)];
+        let certificates = ListSigningCertificates { user: user.clone(), page: page() };
+        let owners = Owners::One(user);
+        let credentials = ListServiceCredentials { owners, service: None, page: page() };
+        let asked = [
+            Query::ListSSHPublicKeys(ssh),
+            Query::ListSigningCertificates(certificates),
+            Query::ListServiceSpecificCredentials(credentials),
+        ];
         asked.iter().any(|asked| match world.ask(identity, &world.root, asked) {
             Ok(Reply::ListSSHPublicKeys(keys)) => {
                 keys.items.iter().any(|key| key.id == id && key.status == Status::Active)
+            }
+            Ok(Reply::ListServiceSpecificCredentials(all)) => {
+                let active = ServiceCredentialStatus::Set(Status::Active);
+                all.items.iter().any(|one| one.id == id && one.status == active)
             }
             Ok(Reply::ListSigningCertificates(all)) => {
                 all.items.iter().any(|one| one.id == id && one.status == Status::Active)

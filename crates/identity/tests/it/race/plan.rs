@@ -278,6 +278,10 @@ const CREDENTIALS: &[&str] = &[
     "UpdateSigningCertificate ann key5 {status}",
     "DeleteSigningCertificate ann key5",
     "UploadSigningCertificate {user} certificate-2.pem",
+    "UpdateServiceSpecificCredential ann key6 {status}",
+    "ResetServiceSpecificCredential ann key6",
+    "DeleteServiceSpecificCredential ann key6",
+    "CreateServiceSpecificCredential {user} bedrock",
 ];
 
 /// `SplitMix64` (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).

@@ -45,6 +45,7 @@ const BASE: &[&str] = &[
     "AddUserToGroup admins sub",
     "UploadSSHPublicKey ann ssh-1.pub",
     "UploadSigningCertificate ann certificate-1.pem",
+    "CreateServiceSpecificCredential ann codecommit",
 ];
 
 /// What a word of a call names. Words are resolved where the call is made: in every order it is
@@ -447,6 +448,7 @@ fn kind_at(action: &str, at: usize) -> Option<&'static str> {
         "CreateAccessKey" | "UpdateAccessKey" | "DeleteAccessKey" => of(&["User"]),
         _ if action.ends_with("SSHPublicKey") => of(&["User"]),
         _ if action.ends_with("SigningCertificate") => of(&["User"]),
+        _ if action.ends_with("ServiceSpecificCredential") => of(&["User"]),
         _ => {
             let owner = ["User", "Group", "Role"].into_iter().find(|kind| action.contains(kind))?;
             let policy = action.starts_with("Attach")
