@@ -22,10 +22,7 @@ pub fn error_of(error: &Error) -> ApiError {
         Error::MalformedPolicyDocument { problem, position: _ } => {
             ApiError::malformed_policy_document(problem.to_string())
         }
-        Error::AccessDenied { message: Denial { text, encoded } } => ApiError {
-            encoded_message: encoded.as_deref().map(str::to_owned),
-            ..ApiError::access_denied(text)
-        },
+        Error::AccessDenied { message } => denied(message),
         Error::InvalidAuthorizationMessage => {
             ApiError::invalid_authorization_message("Message is not valid")
         }
@@ -84,6 +81,11 @@ pub fn error_of(error: &Error) -> ApiError {
             "This node holds no data key to seal a secret under.",
         ),
     }
+}
+
+fn denied(Denial { text, encoded }: &Denial) -> ApiError {
+    let encoded_message = encoded.as_deref().map(str::to_owned);
+    ApiError { encoded_message, ..ApiError::access_denied(text) }
 }
 
 fn key_refusal(refusal: KeyRefusal) -> ApiError {

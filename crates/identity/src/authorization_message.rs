@@ -1,9 +1,9 @@
 //! What a denial does not say to whom it denies, sealed for whoever may read it. AWS STS:
 //! `DecodeAuthorizationMessage`.
 //!
-//! **Invariants.** A message is sealed under a data key, so that every writer opens what any of them
-//! encoded, and bound to the account of the caller that was denied: nobody else's opens it. It is
-//! never longer than [`ENCODED_CHARS_MAX`].
+//! **Invariants.** A message is sealed under a data key, so that every writer opens what any of
+//! them encoded, and bound to the account of the caller that was denied: nobody else's opens it. It
+//! is never longer than [`ENCODED_CHARS_MAX`].
 //!
 //! **Must not know:** how a decision was made.
 
@@ -68,8 +68,8 @@ pub(crate) fn decode(
 }
 
 /// The message, with as many condition keys and statements as fit; `omitted` counts those that do
-/// not. Conditions come first: nobody can look them up afterwards. `None` if even what must be there
-/// is too long.
+/// not. Conditions come first: nobody can look them up afterwards. `None` if even what must be
+/// there is too long.
 fn plain(
     identity: &Identity,
     ctx: &Ctx<'_>,

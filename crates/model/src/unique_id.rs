@@ -83,8 +83,8 @@ impl UniqueId {
     }
 
     /// A fresh id of a temporary access key. It tells its account, as AWS's do, so that whose it is
-    /// can be said without a record of it: of the 80 bits after the prefix the first 48 hold a random
-    /// bit, the account's number in 40 bits, and seven random ones.
+    /// can be said without a record of it: of the 80 bits after the prefix the first 48 hold a
+    /// random bit, the account's number in 40 bits, and seven random ones.
     pub fn session_key(account: AccountId, entropy: &Entropy, label: &str) -> Self {
         let mut random = [0; 5];
         entropy.fill(label, &mut random);

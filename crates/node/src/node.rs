@@ -124,10 +124,7 @@ impl Node {
             }
             Input::Persisted { lsn } => self.replication.persisted(now_ms, lsn),
             Input::PeerUp { peer, session } => self.replication.peer_up(now_ms, peer, session),
-            Input::PeerDown { peer, session } => {
-                self.answers.retain(|answer| answer.peer != peer);
-                self.replication.peer_down(now_ms, peer, session)
-            }
+            Input::PeerDown { peer, session } => self.peer_down(now_ms, peer, session),
             Input::LogRead { peer, session, items } => {
                 self.replication.log_read(now_ms, peer, session, items)
             }

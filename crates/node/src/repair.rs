@@ -29,7 +29,7 @@ const NAMED_MAX: usize = 8;
 
 /// A part of the state for a peer; at most one each.
 pub(crate) struct Answering {
-    pub(crate) peer: NodeId,
+    peer: NodeId,
     session: u64,
     /// What it waits for to be durable.
     lsn: u64,
@@ -92,6 +92,17 @@ impl Node {
             self.answers.push(Answering { peer, session, lsn, part });
         }
         Vec::new()
+    }
+
+    /// A stream is gone, and with it what its peer asked for.
+    pub(crate) fn peer_down(
+        &mut self,
+        now_ms: u64,
+        peer: NodeId,
+        session: u64,
+    ) -> Vec<replication::Effect<Transaction>> {
+        self.answers.retain(|answer| answer.peer != peer);
+        self.replication.peer_down(now_ms, peer, session)
     }
 
     /// The answers that hold nothing any more that a crash could take back.
