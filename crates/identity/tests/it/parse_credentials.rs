@@ -77,6 +77,13 @@ pub(crate) fn command(action: &str, a: &[&str], made: &[String]) -> Option<Comma
                 id: key_id(),
             })
         }
+        _ => return server_certificate(action, a),
+    })
+}
+
+fn server_certificate(action: &str, a: &[&str]) -> Option<Command> {
+    use Command as C;
+    Some(match action {
         "UploadServerCertificate" => C::UploadServerCertificate(srv::UploadServerCertificate {
             name: name(a[0]),
             path: name("/"),
