@@ -20,7 +20,9 @@ impl Certificate {
 
     /// Reads PEM blocks `CERTIFICATE`, one at least.
     pub(crate) fn parse_chain(text: &str) -> Option<Vec<Self>> {
-        let chain = x509_cert::Certificate::load_pem_chain(text.trim().as_bytes()).ok()?;
+        // The library does not expect nothing.
+        let text = Some(text.trim()).filter(|text| !text.is_empty())?;
+        let chain = x509_cert::Certificate::load_pem_chain(text.as_bytes()).ok()?;
         (!chain.is_empty()).then(|| chain.into_iter().map(Self).collect())
     }
 
