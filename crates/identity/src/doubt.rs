@@ -405,8 +405,8 @@ fn change(key: &[u8], value: Option<&[u8]>, found: Found) -> Option<(UniqueId, C
         return None;
     }
     let change = match (value, found) {
-        // Equal values are one, and a removal of nothing is none.
-        (_, Found::Same) | (None, Found::Nothing) => return None,
+        // Equal values are one. A removal of nothing takes what was given concurrently.
+        (_, Found::Same) => return None,
         (Some(value), found) if gives(field.tag, value, found) => Change::Gives,
         (Some(_) | None, Found::Nothing | Found::Other) => Change::MayTake,
     };
