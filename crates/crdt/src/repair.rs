@@ -4,9 +4,9 @@
 //! gets the other's slots of the buckets that differ, part by part along the keys, each part as of
 //! one version vector.
 //!
-//! **Invariants.** Replicas change while they are compared. A slot none of whose siblings is beyond
-//! the part's version vector was not written since, so that it must be what the part says; any
-//! other is left for another round. Nothing is taken that the receiver has not applied.
+//! **Invariants.** Replicas change while they are compared. A slot none of whose siblings was
+//! applied behind the part's version vector was not written since, so that it must be what the part
+//! says; any other is left for another round. Nothing is taken that the receiver has not applied.
 //!
 //! **Must not know:** whose replica is right, how parts travel.
 
@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use crate::{
     BUCKETS, Digest, Moment, Sibling, Siblings, Slot, State, VersionVector, covers, dominates,
-    state::bucket,
+    state::{bucket, can_stand},
 };
 
 /// Some of a digest's buckets.
@@ -113,16 +113,9 @@ impl<M> Part<M> {
         let ordered = self.slots.is_sorted_by(|(a, _), (b, _)| a < b);
         ordered
             && self.slots.iter().all(|(key, siblings)| {
-                self.has(key) && !siblings.is_empty() && can_be(siblings, &self.at)
+                self.has(key) && !siblings.is_empty() && can_stand(siblings, &self.at)
             })
     }
-}
-
-/// Whether a slot can have these siblings where so much was applied.
-fn can_be<M>(siblings: &[Sibling<M>], at: &VersionVector) -> bool {
-    let dots = siblings.iter().map(|sibling| (sibling.dot.actor, sibling.dot.counter));
-    dots.is_sorted_by(|a, b| a < b)
-        && siblings.iter().all(|one| one.dot.counter > 0 && covers(at, &one.dot))
 }
 
 /// Whether siblings are those that the digest takes for equal.
@@ -187,13 +180,20 @@ impl<M> State<M> {
         let mut differences = Differences { slots: Vec::new(), skipped: 0 };
         for (key, theirs) in surplus.chain(part.slots.iter().cloned()) {
             let ours = self.get(&key);
-            if !can_be(ours, &part.at) {
+            if self.is_newer(ours, &part.at) {
                 differences.skipped += 1;
             } else if !are_equal(ours, &theirs) {
                 differences.slots.push((key, theirs));
             }
         }
         Ok(differences)
+    }
+
+    /// Whether one of the siblings was written here behind `at`. A dot that was not applied at all
+    /// says nothing of the kind.
+    fn is_newer(&self, siblings: &[Sibling<M>], at: &VersionVector) -> bool {
+        let mut dots = siblings.iter().map(|sibling| &sibling.dot);
+        dots.any(|dot| covers(self.vector(), dot) && !covers(at, dot))
     }
 
     /// Takes on slots as another replica had them when it had applied `at`: all that were not
@@ -205,7 +205,7 @@ impl<M> State<M> {
         mut observe: impl FnMut(Moment, &[u8], &[Sibling<M>]),
     ) {
         for (key, theirs) in slots {
-            if can_be(self.get(&key), at) {
+            if !self.is_newer(self.get(&key), at) {
                 self.replace(&key, theirs, &mut observe);
             }
         }

@@ -7,7 +7,7 @@
 
 use thiserror::Error;
 
-use crate::{Siblings, State, Summary, covers};
+use crate::{Siblings, State, Summary, state::can_stand};
 
 /// Slots that are no state, or not the one that was named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -45,11 +45,7 @@ impl<M> Restore<M> {
         if self.last.as_deref().is_some_and(|last| key <= last) {
             return Err(RestoreError::Order);
         }
-        let covered = siblings.iter().all(|sibling| covers(&self.summary.vector, &sibling.dot));
-        let dots = siblings.iter().map(|sibling| (sibling.dot.actor, sibling.dot.counter));
-        let ordered = dots.is_sorted_by(|a, b| a < b);
-        let named = siblings.iter().all(|sibling| sibling.dot.counter > 0);
-        if siblings.is_empty() || !covered || !ordered || !named {
+        if siblings.is_empty() || !can_stand(&siblings, &self.summary.vector) {
             return Err(RestoreError::Siblings);
         }
         self.state.put_back(key, siblings);

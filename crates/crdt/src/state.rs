@@ -113,6 +113,13 @@ pub(crate) fn slot_hash<M>(key: &[u8], siblings: &[Sibling<M>]) -> u128 {
     hasher.finish()
 }
 
+/// Whether siblings can stand in a slot, where so much was applied.
+pub(crate) fn can_stand<M>(siblings: &[Sibling<M>], at: &VersionVector) -> bool {
+    let dots = siblings.iter().map(|sibling| (sibling.dot.actor, sibling.dot.counter));
+    dots.is_sorted_by(|a, b| a < b)
+        && siblings.iter().all(|one| one.dot.counter > 0 && covers(at, &one.dot))
+}
+
 /// Whether a slot says nothing but that something was removed.
 fn is_removed<M>(siblings: &[Sibling<M>]) -> bool {
     siblings.iter().all(|sibling| sibling.value.is_none())

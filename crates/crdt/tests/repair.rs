@@ -46,9 +46,10 @@ fn next(random: &mut Random, known: &mut [VersionVector; 2], keys: u64) -> Trans
 fn damage(random: &mut Random, state: &mut State<()>, number: u64) {
     let at = state.vector().clone();
     let mut siblings: Siblings<()> = state.get(&key(number)).to_vec();
-    match (random.below(3), siblings.first_mut()) {
+    match (random.below(4), siblings.first_mut()) {
         (0, Some(first)) => first.value = Some(Arc::from(*b"damaged")),
         (1, Some(_)) => drop(siblings.pop()),
+        (2, Some(first)) => first.dot.counter += 1 << 40,
         (_, Some(_)) => siblings.clear(),
         (_, None) => {
             let dot = Dot::new(NodeId(1), 1);

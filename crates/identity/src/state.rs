@@ -92,14 +92,11 @@ impl Identity {
     /// # Errors
     /// When it was applied before, or came before what it depends on; nothing changes then.
     pub fn apply(&mut self, transaction: &Transaction) -> Result<Vec<ConflictEvent>, ApplyError> {
-        let Self { state, doubts, index, inbox: _, names: _, undecided } = self;
-        state.admits(transaction)?;
+        self.state.admits(transaction)?;
         let mut renamed = Renamed::default();
-        let stale = doubts.learn(state, index, transaction);
-        for key in &stale {
-            let siblings = doubts.view(key).map_or_else(|| state.get(key), Vec::as_slice);
-            change(index, undecided, &mut renamed, (Moment::Before, key, siblings));
-        }
+        let stale = self.doubts.learn(&self.state, &self.index, transaction);
+        self.leave_out(&stale, &mut renamed);
+        let Self { state, index, undecided, .. } = self;
         state.apply_observed(transaction, |moment, key, siblings| {
             if !stale.contains(key) {
                 change(index, undecided, &mut renamed, (moment, key, siblings));
@@ -108,6 +105,19 @@ impl Identity {
         self.view_again(stale, &mut renamed);
         self.keep_up_names(renamed);
         Ok(self.keep_up_inbox())
+    }
+
+    /// Takes slots out of the index, as they are to be read before they change.
+    fn leave_out<'a>(
+        &mut self,
+        keys: impl IntoIterator<Item = &'a Box<[u8]>>,
+        renamed: &mut Renamed,
+    ) {
+        let Self { state, doubts, index, inbox: _, names: _, undecided } = self;
+        for key in keys {
+            let siblings = doubts.view(key).map_or_else(|| state.get(key), Vec::as_slice);
+            change(index, undecided, renamed, (Moment::Before, key, siblings));
+        }
     }
 
     /// Makes the views of slots anew, which the index does not have at the moment.
@@ -127,16 +137,12 @@ impl Identity {
     /// an entity that is gone. Nothing reads otherwise afterwards. Tells which conflicts are gone
     /// with it; `None` if it is not to be done here and now, as [`State::collect`] has it.
     pub fn collect(&mut self, barrier: &Barrier) -> Option<Vec<ConflictEvent>> {
-        let Self { state, doubts, index, inbox: _, names: _, undecided } = self;
-        if !state.is_due(barrier) {
+        if !self.state.is_due(barrier) {
             return None;
         }
         let mut renamed = Renamed::default();
-        let stale = doubts.settle(state, &barrier.stable);
-        for key in &stale {
-            let siblings = doubts.view(key).map_or_else(|| state.get(key), Vec::as_slice);
-            change(index, undecided, &mut renamed, (Moment::Before, key, siblings));
-        }
+        let stale = self.doubts.settle(&self.state, &barrier.stable);
+        self.leave_out(&stale, &mut renamed);
         self.view_again(stale, &mut renamed);
         let Self { state, doubts, index, inbox: _, names: _, undecided } = self;
         let mut forgotten = Vec::new();
@@ -156,14 +162,10 @@ impl Identity {
     /// Takes on slots as another replica had them when it had applied `at` ([`State::mend`]). Tells
     /// which conflicts appeared by it, and which are gone.
     pub fn mend(&mut self, at: &VersionVector, slots: Vec<Slot<Meta>>) -> Vec<ConflictEvent> {
-        let Self { state, doubts, index, inbox: _, names: _, undecided } = self;
         let mut renamed = Renamed::default();
         let keys: Vec<_> = slots.iter().map(|(key, _)| key.clone()).collect();
-        for key in &keys {
-            let siblings = doubts.view(key).map_or_else(|| state.get(key), Vec::as_slice);
-            change(index, undecided, &mut renamed, (Moment::Before, key, siblings));
-        }
-        state.mend(at, slots, |_, _, _| {});
+        self.leave_out(&keys, &mut renamed);
+        self.state.mend(at, slots, |_, _, _| {});
         self.view_again(keys, &mut renamed);
         self.keep_up_names(renamed);
         self.keep_up_inbox()

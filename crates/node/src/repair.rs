@@ -146,7 +146,9 @@ impl Node {
         match self.identity.state().differences(&part) {
             Err(PartError::Ahead | PartError::Collected) => (Mended::Again, None),
             Err(PartError::Malformed) => (Mended::Malformed, None),
-            Ok(Differences { slots, .. }) if slots.is_empty() => (Mended::Upto(part.upto), None),
+            Ok(Differences { slots, skipped }) if slots.is_empty() => {
+                (Mended::Equal { upto: part.upto, whole: skipped == 0 }, None)
+            }
             Ok(Differences { slots, skipped: _ }) => {
                 part.slots = slots;
                 let record = encode_mend(&part);

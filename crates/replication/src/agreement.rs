@@ -51,6 +51,12 @@ impl Digests {
         &self.outvoted_by
     }
 
+    /// The state was found to be that of one who had outvoted this node.
+    pub(crate) fn acquit(&mut self) {
+        self.outvoted_by.clear();
+        info!("this node's state is that of most members again");
+    }
+
     /// This node's state is another than its digests tell.
     pub(crate) fn forget_own(&mut self) {
         self.own.clear();
@@ -126,8 +132,8 @@ impl<P> Replication<P> {
 
     /// At the newest moment of which more than half of the voters tell the same: whether this node
     /// does.
-    fn count_votes(&mut self) {
-        let Digests { own, peers, states: _, outvoted_by } = &self.digests;
+    pub(crate) fn count_votes(&mut self) {
+        let Digests { own, peers, states: _, outvoted_by: _ } = &self.digests;
         let voters = self.voters();
         for ours in own.iter().rev() {
             let mut votes = BTreeMap::from([(ours.total, BTreeSet::from([self.me]))]);
@@ -138,11 +144,10 @@ impl<P> Replication<P> {
             }
             let most = votes.into_iter().find(|(_, same)| same.len() * 2 > voters.len());
             let Some((total, same)) = most else { continue };
-            let was = !outvoted_by.is_empty();
+            let was = self.is_outvoted();
             if total == ours.total {
-                self.digests.outvoted_by = BTreeSet::new();
                 if was {
-                    info!("this node's state is that of most members again");
+                    self.digests.acquit();
                 }
             } else {
                 let nodes: Vec<u32> = same.iter().map(|node| node.0).collect();

@@ -2,8 +2,9 @@
 //!
 //! **Invariants.** One part is asked for at a time, of a peer that is among those who agree; the
 //! next once this one is taken on. A part is taken on once all that it has was applied here, and
-//! not after its stream: what a peer loses in a crash must not come back as someone else's. After a
-//! round digests tell whether another is needed.
+//! not after its stream: what a peer loses in a crash must not come back as someone else's. Rounds
+//! go on until digests agree, or a whole round finds nothing to differ: nodes that others write at
+//! may never be seen at one moment.
 //!
 //! **Must not know:** what a slot is.
 
@@ -23,9 +24,14 @@ const ROUND_MS_MAX: u64 = 60_000;
 /// What became of a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mended {
-    /// It was compared and nothing differed; it ends with this key, or was the last.
-    Upto(Option<Box<[u8]>>),
-    /// The same, and something did differ: the log has to tell so.
+    /// Nothing was found to differ.
+    Equal {
+        /// It ends with this key, or was the last.
+        upto: Option<Box<[u8]>>,
+        /// Whether all of it could be compared.
+        whole: bool,
+    },
+    /// Something was, and was taken on: the log has to tell so.
     Changed {
         /// It ends with this key, or was the last.
         upto: Option<Box<[u8]>>,
@@ -58,8 +64,8 @@ struct Round {
     after: Option<Box<[u8]>>,
     /// Since when this place is asked for again.
     since_ms: Option<u64>,
-    /// Whether anything was taken on.
-    changed: bool,
+    /// Whether everything was compared and nothing differed, so far.
+    sound: bool,
     step: Step,
 }
 
@@ -127,11 +133,11 @@ impl<P> Replication<P> {
         let step = Step::Ask { from_ms: self.now_ms };
         self.repair.last = Some(peer);
         self.repair.round =
-            Some(Round { peer, session, after: None, since_ms: None, changed: false, step });
+            Some(Round { peer, session, after: None, since_ms: None, sound: true, step });
     }
 
     fn end_round(&mut self) {
-        let Repair { round, last: _, next_ms, rounds, changed_lsn: _ } = &mut self.repair;
+        let Repair { round, next_ms, rounds, .. } = &mut self.repair;
         let pause = ROUND_MS.saturating_mul(1 << (*rounds).min(16)).min(ROUND_MS_MAX);
         *next_ms = self.now_ms.saturating_add(pause);
         *rounds = rounds.saturating_add(1);
@@ -160,51 +166,51 @@ impl<P> Replication<P> {
     pub fn mended(&mut self, now_ms: u64, mended: Mended) -> (Option<u64>, Vec<Effect<P>>) {
         self.now_ms = now_ms;
         let mut lsn = None;
-        let upto = match mended {
-            Mended::Upto(upto) => Ok(upto),
+        match mended {
+            Mended::Equal { upto, whole } => self.go_on(upto, whole),
             Mended::Changed { upto, record } => {
                 let note = self.log.note(record);
                 (lsn, self.repair.changed_lsn) = (Some(note), note);
                 // Its digests were those of another state.
                 self.digests.forget_own();
-                Ok(upto)
+                self.go_on(upto, false);
             }
-            Mended::Again => Err(true),
-            Mended::Malformed => Err(false),
-        };
-        let Some(round) = &mut self.repair.round else { return (lsn, self.take()) };
-        match upto {
-            Ok(Some(upto)) => {
-                round.changed |= lsn.is_some();
-                (round.after, round.since_ms) = (Some(upto), None);
-                round.step = Step::Ask { from_ms: now_ms };
-            }
-            Ok(None) => {
-                let fruitless = !round.changed && lsn.is_none() && self.repair.rounds > 0;
-                self.end_round();
-                if fruitless && self.repair.rounds == 2 {
-                    self.alarm(
-                        "divergence: nothing was found to differ though the digest does: if that \
-                         stays so the memory is damaged, and the node must be started again"
-                            .to_owned(),
-                    );
-                }
-            }
-            Err(true) => {
-                let since_ms = *round.since_ms.get_or_insert(now_ms);
-                round.step = Step::Ask { from_ms: now_ms.saturating_add(AGAIN_MS) };
-                if now_ms.saturating_sub(since_ms) >= ANSWER_MS_MAX {
+            Mended::Again => self.ask_again(),
+            Mended::Malformed => {
+                if let Some(peer) = self.repair.round.as_ref().map(|round| round.peer) {
                     self.end_round();
+                    self.refuse_peer(peer, "it sends a part of a state that is none");
                 }
-            }
-            Err(false) => {
-                let peer = round.peer;
-                self.end_round();
-                self.refuse_peer(peer, "it sends a part of a state that is none");
             }
         }
         self.repair_on();
         (lsn, self.take())
+    }
+
+    /// A part is done with.
+    fn go_on(&mut self, upto: Option<Box<[u8]>>, sound: bool) {
+        let Some(round) = &mut self.repair.round else { return };
+        round.sound &= sound;
+        if upto.is_some() {
+            (round.after, round.since_ms) = (upto, None);
+            round.step = Step::Ask { from_ms: self.now_ms };
+            return;
+        }
+        let sound = round.sound;
+        self.end_round();
+        if sound {
+            self.digests.acquit();
+        }
+    }
+
+    /// A part could not be compared: it is asked for again, for a while.
+    fn ask_again(&mut self) {
+        let Some(round) = &mut self.repair.round else { return };
+        let since_ms = *round.since_ms.get_or_insert(self.now_ms);
+        round.step = Step::Ask { from_ms: self.now_ms.saturating_add(AGAIN_MS) };
+        if self.now_ms.saturating_sub(since_ms) >= ANSWER_MS_MAX {
+            self.end_round();
+        }
     }
 
     /// A record of the log at start-up that says that slots were taken on; in order, before

@@ -279,6 +279,7 @@ impl<P> Replication<P> {
         if self.roster != roster {
             self.roster = roster;
             self.roster_changed();
+            self.count_votes();
             self.check_waits();
         }
         self.take()

@@ -149,7 +149,7 @@ mod tests {
         assert!(mends(&machine.frame(0, SECOND, 1, transaction(2))));
         assert!(!mends(&machine.tick(1)), "it is taken on once");
         let upto = Some(Box::<[u8]>::from(*b"k"));
-        let (lsn, effects) = machine.mended(1, Mended::Upto(upto));
+        let (lsn, effects) = machine.mended(1, Mended::Equal { upto, whole: true });
         assert_eq!((lsn, asked(&effects)), (None, Some((SECOND, Some(&b"k"[..])))));
         assert!(mends(&machine.frame(1, SECOND, 1, part(2))));
         let (lsn, effects) = machine.mended(1, Mended::Again);
@@ -171,7 +171,7 @@ mod tests {
         let mut machine = outvoted();
         assert!(!mends(&machine.frame(0, THIRD, 1, part(0))), "it was not asked");
         assert!(mends(&machine.frame(0, SECOND, 1, part(0))));
-        machine.mended(0, Mended::Upto(None));
+        machine.mended(0, Mended::Equal { upto: None, whole: false });
         assert_eq!(asked(&machine.tick(499)), None);
         assert_eq!(asked(&machine.tick(500)), Some((THIRD, None)));
         assert!(mends(&machine.frame(500, THIRD, 1, part(0))));
@@ -179,6 +179,46 @@ mod tests {
         assert!(effects.iter().any(|effect| matches!(effect, Effect::CloseStream { .. })));
         assert_eq!(asked(&machine.tick(1_499)), None);
         assert_eq!(asked(&machine.tick(1_500)), Some((SECOND, None)));
+    }
+
+    #[test]
+    fn a_whole_round_that_finds_nothing_to_differ_ends_it() {
+        for whole in [true, false] {
+            let mut machine = outvoted();
+            assert!(mends(&machine.frame(0, SECOND, 1, part(0))));
+            let upto = Some(Box::<[u8]>::from(*b"k"));
+            machine.mended(0, Mended::Equal { upto, whole });
+            assert!(machine.is_outvoted());
+            assert!(mends(&machine.frame(0, SECOND, 1, part(0))));
+            machine.mended(0, Mended::Equal { upto: None, whole: true });
+            assert_eq!(machine.is_outvoted(), !whole);
+        }
+    }
+
+    #[test]
+    fn who_cannot_be_compared_with_is_given_up() {
+        let mut machine = outvoted();
+        for now_ms in (0..=10_000).step_by(1_000) {
+            for node in [SECOND, THIRD] {
+                tells(&mut machine, now_ms, node, digest(0, 2));
+            }
+            machine.tick(now_ms);
+            assert!(mends(&machine.frame(now_ms, SECOND, 1, part(0))), "{now_ms}");
+            machine.mended(now_ms, Mended::Again);
+        }
+        assert_eq!(asked(&machine.tick(10_500)), Some((THIRD, None)));
+    }
+
+    #[test]
+    fn a_roster_of_which_nobody_else_is_left_outvotes_nobody() {
+        let mut machine = outvoted();
+        let mut roster = Roster { epoch: 2, members: BTreeMap::new() };
+        let member = |state| Member { role: Role::Writer, state, region: String::new() };
+        roster.members.insert(ME, member(MemberState::Active));
+        roster.members.insert(SECOND, member(MemberState::Removed));
+        roster.members.insert(THIRD, member(MemberState::Removed));
+        machine.set_roster(0, roster);
+        assert!(!machine.is_outvoted());
     }
 
     #[test]

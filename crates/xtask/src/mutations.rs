@@ -401,8 +401,8 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "a slot that was written since is taken back to what another had",
         file: "crates/crdt/src/repair.rs",
-        from: "if !can_be(ours, &part.at) {",
-        to: "if !can_be(ours, self.vector()) {",
+        from: "if self.is_newer(ours, &part.at) {",
+        to: "if self.is_newer(ours, self.vector()) {",
         caught_by: "-p crdt --test repair what_differs_is_found",
     },
     Mutation {

@@ -536,7 +536,7 @@ mod tests {
                  1: claim 1  X 1.5
                  1: claim 1 {long}a X 1.5
                  1: claim 1 ada AKIAAAAAAAAAAAAAAAAA 1.5
-                 1: claim 1 ada XXXXX 1.5
+                 1: claim 1 ada QQQQQ 1.5
                  1: claim 1 ada X 1
                  1: claim 1 ada X 9.5
                  1: claim 1 ada X 1.0
