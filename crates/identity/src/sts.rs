@@ -368,12 +368,12 @@ fn permit(identity: &Identity, ctx: &Ctx<'_>, query: &AssumeRole) -> Result<Enti
         let asked = ("sts:SetSourceIdentity", resource);
         return Err(denied(identity, ctx, &untrusted(), asked, &Extra::new()));
     }
-    let extra = extra(identity, query, role, source);
+    let told = told(query, source);
     for action in actions {
-        permit_action(identity, ctx, (action, resource), role, &extra)?;
+        permit_action(identity, ctx, (action, resource), role, &told)?;
     }
     let asked = ("sts:AssumeRole", resource);
-    role.ok_or_else(|| denied(identity, ctx, &untrusted(), asked, &extra))
+    role.ok_or_else(|| denied(identity, ctx, &untrusted(), asked, &told))
 }
 
 /// The answer of a trust policy that names nobody.
@@ -382,12 +382,8 @@ fn untrusted() -> Decision {
     Decision { verdict, statements: Vec::new(), grant: None }
 }
 
-fn extra(
-    identity: &Identity,
-    query: &AssumeRole,
-    role: Option<Entity>,
-    source: Option<String>,
-) -> Extra {
+/// The call's own condition keys.
+fn told(query: &AssumeRole, source: Option<String>) -> Extra {
     let mut extra = request_tags(&query.tags);
     let mut add = |key: &str, value: String| {
         extra.push((key.to_owned(), ContextValue::Known(vec![value])));
@@ -398,9 +394,6 @@ fn extra(
     }
     if let Some(source) = source {
         add("sts:SourceIdentity", source);
-    }
-    if let Some(role) = role {
-        extra.extend(resource_tags(identity, role));
     }
     extra
 }
@@ -413,27 +406,31 @@ fn permit_action(
     ctx: &Ctx<'_>,
     (action, resource): (&str, &str),
     role: Option<Entity>,
-    extra: &Extra,
+    told: &Extra,
 ) -> Result<(), Error> {
-    let own = decide(identity, ctx, action, resource, extra);
+    // A refusal does not tell the role's tags: it may be another account's.
+    let mut extra = told.clone();
+    extra.extend(role.into_iter().flat_map(|role| resource_tags(identity, role)));
+    let own = decide(identity, ctx, action, resource, &extra);
     let asked = (action, resource);
-    let refuse = |decision: &Decision| Err(denied(identity, ctx, decision, asked, extra));
+    let refuse = |decision: &Decision| Err(denied(identity, ctx, decision, asked, told));
     if let Verdict::ExplicitDeny { .. } = own.verdict {
         return refuse(&own);
     }
     let trust = match role {
-        Some(role) => trust(identity, ctx, (action, resource), role, extra),
+        Some(role) => trust(identity, ctx, (action, resource), role, &extra),
         None => untrusted(),
     };
     if !trust.is_allowed() {
-        return refuse(&trust);
+        // Which of its statements said so is the role's account's to know.
+        return refuse(&Decision { statements: Vec::new(), ..trust });
     }
     let same_account = role.is_some_and(|role| role.account == ctx.caller.account);
     if own.is_allowed() {
         return Ok(());
     }
     if same_account && trust.grant == Some(TrustGrant::Direct) {
-        return direct(identity, ctx, (action, resource), extra);
+        return direct(identity, ctx, (action, resource), &extra);
     }
     refuse(&own)
 }

@@ -329,6 +329,23 @@ fn a_denial_says_more_to_whoever_may_decode_it() {
 }
 
 #[test]
+fn a_denial_does_not_tell_whether_another_account_has_a_role() {
+    let mut history = History::new();
+    history.run(
+        "root CreateUser bob
+        root PutUserPolicy bob in allow:sts:*
+        root@222222222222 CreateRole shared trust:222222222222 team=x",
+    );
+    let told = ["shared", "absent"].map(|role| {
+        let arn = format!("arn:aws:iam::222222222222:role/{role}");
+        let refused = history.call(0, "bob", &parse("AssumeRole", &[&arn], &[])).unwrap_err();
+        decode(&mut history, "root", &encoded(refused)).unwrap().replace(role, "ROLE")
+    });
+    assert_eq!(told[0], told[1]);
+    assert!(told[0].contains("role/ROLE"), "{}", told[0]);
+}
+
+#[test]
 fn an_authorization_message_opens_for_its_account_with_the_ring_and_permission_only() {
     let mut history = History::new();
     history.run("root CreateUser bob");
