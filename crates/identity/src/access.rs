@@ -29,6 +29,9 @@ pub const PRINCIPALS_PER_PAGE_MAX: usize = 1_000;
 pub const EXAMPLES_MAX: usize = 1_000;
 /// A page of changes ends with the principal that brings it over this.
 pub const CHANGES_PER_PAGE_MAX: usize = 1_000;
+/// A page of changes ends with the principal that brings the examples that were decided over this:
+/// nobody else writes meanwhile.
+const DECIDED_PER_PAGE_MAX: usize = 10_000;
 
 /// Who may do this?
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,7 +204,7 @@ pub fn compare_access(
     let after_marker = |id: &UniqueId| page.marker.as_ref().is_none_or(|m| id.to_string() > *m);
     let (principals, next) = some_of(concerned.into_iter().filter(after_marker), page.max_items);
     let last = principals.last().copied();
-    let mut items = Vec::new();
+    let (mut items, mut decided) = (Vec::new(), 0);
     for id in principals {
         let Some(principal) = principal_of(id) else { continue };
         let caller = caller_of(account, principal);
@@ -210,18 +213,20 @@ pub fn compare_access(
         let (Some(old), Some(new)) = (of(&before), of(&after)) else { continue };
         let (old, new) = (Compiled::new(&old), Compiled::new(&new));
         let documents = documents.iter().map(|document| &**document);
-        for (action, resource) in examples(documents, &context).into_iter().take(EXAMPLES_MAX) {
+        for (action, resource) in examples(documents, &context, EXAMPLES_MAX) {
             if precluded(identity, &caller, &context, &action).is_some() {
                 continue;
             }
             let request = Request { action: &action, resource: &resource, context: &context };
             let (before, after) = (old.decide(&request), new.decide(&request));
+            decided += 1;
             if (before == Verdict::Allow) != (after == Verdict::Allow) {
                 let principal = caller.arn(identity);
                 items.push(AccessChange { principal, action, resource, before, after });
             }
         }
-        if items.len() >= CHANGES_PER_PAGE_MAX && Some(id) != last {
+        let full = items.len() >= CHANGES_PER_PAGE_MAX || decided >= DECIDED_PER_PAGE_MAX;
+        if full && Some(id) != last {
             return Ok(Listing { items, next: Some(id.to_string()) });
         }
     }

@@ -3,7 +3,8 @@
 //!
 //! **Invariants.** A verdict here is [`evaluate`]'s on an example of what a statement is about. A
 //! denial is named for a statement whenever some request may fit both; what is hard to say is
-//! named. All comparing takes at most the steps of one decision.
+//! named. All comparing of patterns takes at most the steps of one decision, and of a statement the
+//! first few examples are decided: a document's length must not be squared.
 //!
 //! **Must not know:** whose policies they are.
 
@@ -19,6 +20,9 @@ use crate::{
     pattern::{Pattern, Reading},
     survey,
 };
+
+/// The actions and the resources of a statement of which examples are decided, at most.
+const TRIED_MAX: usize = 8;
 
 /// What a statement that allows is about, as far as one service is concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,11 +82,13 @@ pub fn grants(layers: &Layers, context: &Context) -> BTreeMap<String, Vec<Grant>
 
 /// Examples of the requests that documents speak of, as action and resource: each action with each
 /// resource of its service. Two versions of a policy that decide one of these differently differ;
-/// those that decide all of them alike may still differ in what no pattern of theirs names.
+/// those that decide all of them alike may still differ in what no pattern of theirs names. In
+/// order, and the first `examples_max` of them.
 pub fn examples<'a>(
     documents: impl IntoIterator<Item = &'a Document>,
     context: &Context,
-) -> BTreeSet<(String, String)> {
+    examples_max: usize,
+) -> Vec<(String, String)> {
     let (mut actions, mut resources) = (BTreeSet::new(), BTreeSet::from(["*".to_owned()]));
     for statement in documents.into_iter().flat_map(statements) {
         actions.extend(statement.actions.iter().map(|action| filled(action)));
@@ -100,7 +106,7 @@ pub fn examples<'a>(
         let pair = move |resource: &String| (action.clone(), resource.clone());
         resources.iter().filter(of_service).map(pair)
     });
-    pairs.collect()
+    pairs.take(examples_max).collect()
 }
 
 /// What a statement is about, in its own words.
@@ -167,7 +173,7 @@ impl Spoken {
         services
     }
 
-    /// What policies say to an example: an allow if they allow any.
+    /// What policies say to the first few examples: an allow if they allow any.
     fn verdict(&self, layers: &Layers, context: &Context) -> Verdict {
         let actions =
             if self.all_actions_but { vec!["x:x".to_owned()] } else { self.actions.clone() };
@@ -177,8 +183,8 @@ impl Spoken {
             self.resources.iter().filter_map(|text| example(text, context)).collect()
         };
         let mut first = None;
-        for action in actions.iter().map(|action| filled(action)) {
-            for resource in &resources {
+        for action in actions.iter().take(TRIED_MAX).map(|action| filled(action)) {
+            for resource in resources.iter().take(TRIED_MAX) {
                 let request = Request { action: &action, resource, context };
                 let verdict = evaluate(layers, &request).verdict;
                 if verdict == Verdict::Allow {

@@ -89,7 +89,9 @@ fn documents_speak_of_their_actions_on_the_resources_of_their_services() {
     ];
     let mut context = Context::new();
     context.insert("aws:username", "bob");
-    let found = examples(documents.iter().map(|document| &**document), &context);
+    let found = examples(documents.iter().map(|document| &**document), &context, 100);
+    let first = examples(documents.iter().map(|document| &**document), &context, 3);
+    assert_eq!(first, found[..3]);
     let lines: String =
         found.into_iter().map(|(action, resource)| format!("{action} {resource}\n")).collect();
     expect![[r#"

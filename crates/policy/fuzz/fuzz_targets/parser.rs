@@ -43,7 +43,7 @@ fn check(document: Document) {
     let layers = Layers { identity: vec![source], ..Layers::default() };
     let compiled = Compiled::new(&layers);
     grants(&layers, &context);
-    let asked = examples([&*document], &context).into_iter().take(16);
+    let asked = examples([&*document], &context, 16).into_iter();
     let general = [("s3:GetObject".to_owned(), "arn:aws:s3:::b/k".to_owned())];
     for (action, resource) in asked.chain(general) {
         let request = Request { action: &action, resource: &resource, context: &context };
