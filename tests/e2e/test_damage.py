@@ -1,5 +1,6 @@
 """Damage to what a node holds, in its memory and on its disk, is found and mended."""
 
+import json
 import os
 import re
 
@@ -27,7 +28,8 @@ def data_dir(cluster, number: int):
     return snapshot_file.Path(command[command.index("--data-dir") + 1])
 
 
-def test_one_value_that_is_other_at_one_node_is_found_and_mended(cluster, monkeypatch):
+def damage_and_mend(cluster, monkeypatch):
+    """Has one value of node 3 be other than the others', until the node has taken theirs on."""
     monkeypatch.setenv("WRIT_SNAPSHOT_EVERY_RECORDS", str(EVERY_RECORDS))
     for number in cluster.numbers():
         cluster.kill(number)
@@ -50,6 +52,10 @@ def test_one_value_that_is_other_at_one_node_is_found_and_mended(cluster, monkey
         DIGEST_SECONDS,
         "node 3 has taken on what differs",
     )
+
+
+def test_one_value_that_is_other_at_one_node_is_found_and_mended(cluster, monkeypatch):
+    damage_and_mend(cluster, monkeypatch)
     eventually(
         lambda: gauge(cluster, 3, "writ_state_mending") == 0,
         DIGEST_SECONDS,
@@ -71,6 +77,17 @@ def test_one_value_that_is_other_at_one_node_is_found_and_mended(cluster, monkey
         )
         cluster.kill(3)
         cluster.restart(3)
+
+
+def test_what_a_mended_node_had_alone_is_told_after_its_removal(cluster, monkeypatch):
+    damage_and_mend(cluster, monkeypatch)
+    cluster.kill(3)
+    removed = cluster.writ("node", "remove", "3")
+    assert removed.returncode == 0, removed.stderr
+    told = cluster.writ("recover", data_dir(cluster, 3))
+    assert told.returncode == 0, told.stderr
+    bundle = json.loads(told.stdout)
+    assert (bundle["transactions"], bundle["transactions_gone"]) == ([], 0)
 
 
 def test_a_flipped_byte_is_found_while_the_node_runs(cluster, monkeypatch):

@@ -38,6 +38,7 @@ def test_what_only_a_removed_node_had_is_written_down_for_review(cluster, tmp_pa
     found = json.loads(text)
     assert found["format"] == 1 and found["node"] == 3
     made = found["transactions"]
+    assert found["transactions_gone"] == 0
     assert [(one["node"], one["action"]) for one in made] == [
         (3, "CreateUser"), (3, "PutUserPolicy"), (3, "CreateAccessKey"),
     ]  # fmt: skip

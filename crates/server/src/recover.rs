@@ -9,12 +9,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use crdt::{Dot, VersionVector, advance, covers};
+use crdt::{Dot, VersionVector, advance, covers, lag};
 use identity::{Identity, conflict::Review};
 use serde_json::{Value, json};
 use store::Store;
 use thiserror::Error;
 use wire::{
+    repair::decode_mend,
     snapshot::decode_join,
     transaction::{self, DecodeError, Transaction},
 };
@@ -115,18 +116,23 @@ fn bundle(home: &Home, data_dir: &Path, known: &VersionVector) -> Result<Value, 
     let mut records = Vec::new();
     store.replay(|_, bytes| records.push(bytes))?;
     let mut lacking = Vec::new();
-    for bytes in records.iter().filter(|bytes| decode_join(bytes).is_none()) {
+    // Records of what was taken over from peers are no transactions.
+    let taken = |bytes: &[u8]| decode_join(bytes).is_some() || decode_mend(bytes).is_some();
+    for bytes in records.iter().filter(|bytes| !taken(bytes)) {
         let transaction = transaction::decode(bytes)?;
         if !covers(known, &transaction.dot) {
             lacking.push(shown(node.identity(), &transaction));
         }
     }
+    let gone = lag(node.vector(), known).saturating_sub(lacking.len() as u64);
     Ok(json!({
         "format": FORMAT,
         "cluster_id": home.cluster_id,
         "node": home.node,
         "cluster_has": dots(known),
         "transactions": lacking,
+        // They have left the log; what they did is in the state alone.
+        "transactions_gone": gone,
     }))
 }
 
