@@ -54,18 +54,16 @@ macro_rules! sender_errors {
     ($($(#[$doc:meta])* $name:ident: $code:literal $status:literal;)*) => {$(
         $(#[$doc])*
         pub fn $name(message: impl Into<String>) -> Self {
-            Self {
-                code: $code,
-                status: $status,
-                fault: Fault::Sender,
-                message: message.into(),
-                encoded_message: None,
-            }
+            Self::new($code, $status, Fault::Sender, message)
         }
     )*};
 }
 
 impl ApiError {
+    fn new(code: &'static str, status: u16, fault: Fault, message: impl Into<String>) -> Self {
+        Self { code, status, fault, message: message.into(), encoded_message: None }
+    }
+
     sender_errors! {
         /// The named entity does not exist.
         no_such_entity: "NoSuchEntity" 404;
@@ -134,48 +132,39 @@ impl ApiError {
 
     /// A request without `Action`.
     pub fn missing_action() -> Self {
-        Self {
-            code: "MissingAction",
-            status: 400,
-            fault: Fault::Sender,
-            message: "The request must contain the parameter Action.".to_owned(),
-            encoded_message: None,
-        }
+        Self::new(
+            "MissingAction",
+            400,
+            Fault::Sender,
+            "The request must contain the parameter Action.",
+        )
     }
 
     /// An action that the version does not have.
     pub fn invalid_action(action: &str, version: &str) -> Self {
-        Self {
-            code: "InvalidAction",
-            status: 400,
-            fault: Fault::Sender,
-            message: format!("Could not find operation {action} for version {version}"),
-            encoded_message: None,
-        }
+        Self::new(
+            "InvalidAction",
+            400,
+            Fault::Sender,
+            format!("Could not find operation {action} for version {version}"),
+        )
     }
 
     /// A parameter that the action does not have. AWS's query services mostly ignore such a one;
     /// a newer client's restriction that is ignored widens access, so it is refused here, with
     /// the code and text of EC2.
     pub fn unknown_parameter(name: &str) -> Self {
-        Self {
-            code: "UnknownParameter",
-            status: 400,
-            fault: Fault::Sender,
-            message: format!("The parameter {name} is not recognized"),
-            encoded_message: None,
-        }
+        Self::new(
+            "UnknownParameter",
+            400,
+            Fault::Sender,
+            format!("The parameter {name} is not recognized"),
+        )
     }
 
     /// Too many requests.
     pub fn throttling() -> Self {
-        Self {
-            code: "Throttling",
-            status: 400,
-            fault: Fault::Sender,
-            message: "Rate exceeded".to_owned(),
-            encoded_message: None,
-        }
+        Self::new("Throttling", 400, Fault::Sender, "Rate exceeded")
     }
 
     /// The service failed. IAM and STS name it differently.
@@ -184,23 +173,11 @@ impl ApiError {
             Service::Iam => "ServiceFailure",
             Service::Sts => "InternalFailure",
         };
-        Self {
-            code,
-            status: 500,
-            fault: Fault::Receiver,
-            message: message.into(),
-            encoded_message: None,
-        }
+        Self::new(code, 500, Fault::Receiver, message)
     }
 
     /// The node cannot answer this for now.
     pub fn service_unavailable(message: impl Into<String>) -> Self {
-        Self {
-            code: "ServiceUnavailable",
-            status: 503,
-            fault: Fault::Receiver,
-            message: message.into(),
-            encoded_message: None,
-        }
+        Self::new("ServiceUnavailable", 503, Fault::Receiver, message)
     }
 }

@@ -77,24 +77,14 @@ pub(crate) const SESSION_POLICY: Shape =
     Shape { max: model::limits::SESSION_POLICY_CHARS_MAX, ..POLICY_DOCUMENT };
 
 /// AWS: `passwordType`.
-pub(crate) const PASSWORD: Shape = Shape {
-    min: 1,
-    max: 128,
-    pattern: r"[\u0009\u000A\u000D\u0020-\u00FF]+",
-    accepts: |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}'),
-};
+pub(crate) const PASSWORD: Shape = Shape { max: 128, ..POLICY_DOCUMENT };
 
 /// AWS: `publicKeyIdType`, `serviceSpecificCredentialId`.
 pub(crate) const CREDENTIAL_ID: Shape =
     Shape { min: 20, max: 128, pattern: r"[\w]+", accepts: is_word };
 
 /// AWS: `publicKeyMaterialType`.
-pub(crate) const PUBLIC_KEY_MATERIAL: Shape = Shape {
-    min: 1,
-    max: 16_384,
-    pattern: r"[\u0009\u000A\u000D\u0020-\u00FF]+",
-    accepts: |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}'),
-};
+pub(crate) const PUBLIC_KEY_MATERIAL: Shape = Shape { max: 16_384, ..POLICY_DOCUMENT };
 
 /// AWS: `certificateIdType`.
 pub(crate) const CERTIFICATE_ID: Shape =

@@ -25,7 +25,6 @@ use crate::{
     Setting,
     cluster::{Cluster, Shape},
     error::Error,
-    grpc::Grpc,
     history, ops,
     report::load_average,
     writes::make_users,
@@ -107,7 +106,7 @@ async fn measure_backlog(
     cluster.start_node(2, &[])?;
     let took = ops::until(cluster.nodes[2].ops(), LAST, |lsn| lsn >= *last).await?;
     ops::ready(cluster.nodes[2].ops()).await?;
-    agree(cluster).await?;
+    cluster.agree().await?;
     let mut caught_up = row("a node catches up from the others' logs", count, took);
     caught_up.met = Some(caught_up.per_second >= GOAL_PER_SECOND);
     let rows = vec![
@@ -159,7 +158,7 @@ async fn measure_bootstrap(
     let late = cluster.join_node().await?;
     ops::ready(&late).await?;
     let took = begin.elapsed();
-    agree(cluster).await?;
+    cluster.agree().await?;
     let mut joined =
         row("a node joins by a snapshot, from its first start to ready", entities, took);
     joined.met = Some(took.as_secs_f64() <= GOAL_SNAPSHOT_SECONDS);
@@ -185,12 +184,6 @@ async fn quiet(cluster: &Cluster, count: usize, behind: f64) -> Result<(), Error
 
 /// The default of `snapshots.every_records`.
 const SNAPSHOT_EVERY: f64 = 100_000.0;
-
-/// Waits until every node has what any has.
-async fn agree(cluster: &Cluster) -> Result<(), Error> {
-    let address = cluster.first().grpc();
-    Grpc::connect(address, &cluster.ca_pem, &cluster.key).await?.wait(String::new()).await
-}
 
 /// What was written to the first node's log.
 struct Written {

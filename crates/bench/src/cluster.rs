@@ -19,7 +19,7 @@ use serde::Deserialize;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use crate::{error::Error, relay::Relay};
+use crate::{error::Error, grpc::Grpc, relay::Relay};
 
 /// What a cluster consists of.
 #[derive(Clone, Copy, Debug)]
@@ -298,6 +298,12 @@ impl Cluster {
     /// The node that takes the measured writes.
     pub(crate) fn first(&self) -> &Node {
         self.nodes.first().expect("a description without nodes is not taken")
+    }
+
+    /// Waits until every node has what any has.
+    pub(crate) async fn agree(&self) -> Result<(), Error> {
+        let mut first = Grpc::connect(self.first().grpc(), &self.ca_pem, &self.key).await?;
+        first.wait(String::new()).await
     }
 
     /// The read replica.

@@ -19,7 +19,6 @@ use crate::{
     cluster::{Cluster, Shape},
     error::Error,
     floor,
-    grpc::Grpc,
     load::Latencies,
     ops,
     relay::Conditions,
@@ -81,12 +80,12 @@ async fn measure(
     let mut rounds: [Vec<Row>; 4] = Default::default();
     for _ in 0..setting.rounds {
         for (rows, fault) in rounds.iter_mut().zip(Fault::ALL) {
-            agree(cluster).await?;
+            cluster.agree().await?;
             let latencies = under(fault, cluster, setting.row).await?;
             rows.push(Row::new(fault.what(), &latencies));
         }
     }
-    agree(cluster).await?;
+    cluster.agree().await?;
     let medians: Vec<Row> = rounds.into_iter().filter_map(Row::median_of).collect();
     let well_us = medians.first().map_or(0, Row::p99_us);
     let goal = Goal { p50_us: None, p99_us: well_us + well_us / 10 };
@@ -102,12 +101,6 @@ async fn measure(
         floor: vec![appends],
         rows: rows.collect(),
     })
-}
-
-/// Waits until every node has what any has.
-async fn agree(cluster: &Cluster) -> Result<(), Error> {
-    let address = cluster.first().grpc();
-    Grpc::connect(address, &cluster.ca_pem, &cluster.key).await?.wait(String::new()).await
 }
 
 async fn under(fault: Fault, cluster: &mut Cluster, row: Duration) -> Result<Latencies, Error> {

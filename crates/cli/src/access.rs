@@ -4,8 +4,6 @@
 //!
 //! **Must not know:** how decisions are made.
 
-use std::fmt::Write as _;
-
 use rpc::v1::access_client::AccessClient;
 use wire::v1::{
     AccessDifference, AccessGrant, AccessHolder, CompareAccessRequest, GroupChange, ServiceAccess,
@@ -16,7 +14,7 @@ use wire::v1::{
 use crate::{
     Common, Environment, Exit, Output,
     arguments::{Access, Compare, WhatCan, WhoCan},
-    check::{group, place},
+    check::{group, line, place},
     exit::Error,
     policy,
     session::{Connection, Prefer, Session, request},
@@ -178,8 +176,4 @@ fn difference(one: &AccessDifference) -> String {
     let (before, after) = (word(one.before()), word(one.after()));
     let AccessDifference { principal, action, resource, before: _, after: _ } = one;
     format!("{principal}: {action} on {resource}: {before} -> {after}\n")
-}
-
-fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
-    writeln!(text, "{line}").expect("a String takes any text");
 }

@@ -73,7 +73,7 @@ fn render(reply: &CheckReply) -> (String, Exit) {
     (text, exit)
 }
 
-fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+pub(crate) fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
     writeln!(text, "{line}").expect("a String takes any text");
 }
 

@@ -11,12 +11,12 @@ use model::{
 use wire::v1;
 
 use crate::{
-    Ctx, Error, Identity, KeyRing, Listing, Noun, Outcome, Page, Principal, Quota, Reply,
-    authorize::{demand, demand_entity, demand_named},
+    Ctx, Error, Identity, KeyRing, Listing, Noun, Outcome, Page, Quota, Reply,
     credential::{fresh_secret, secret_aad},
     entity::{Entity, page_key},
     field::{ACCESS_KEY, ACCESS_KEY_STATUS},
     state::Writes,
+    user_credential::{check_owner, owner, owner_name},
 };
 
 /// Whether a key may be used.
@@ -114,62 +114,14 @@ pub struct AccessKey {
     pub created: Timestamp,
 }
 
-/// Whose keys a call is about, once the caller was authorized for it.
-enum Owner {
-    Root,
-    User(Entity),
-}
-
-impl Owner {
-    /// Authorizes the caller, then finds the user.
-    fn find(
-        identity: &Identity,
-        ctx: &Ctx<'_>,
-        action: &str,
-        user: Option<&UserName>,
-    ) -> Result<Self, Error> {
-        let account = ctx.caller.account;
-        match (user, ctx.caller.principal) {
-            (Some(name), _) => {
-                demand_named(identity, ctx, action, name, Vec::new())?;
-                identity.may_find(account, name).map(Self::User)
-            }
-            (None, Principal::Root) => {
-                demand(identity, ctx, action, ctx.caller.arn(identity).as_str(), &Vec::new())?;
-                Ok(Self::Root)
-            }
-            (None, Principal::User(id)) => {
-                let entity = Entity { account, id };
-                demand_entity(identity, ctx, action, entity, Vec::new())?;
-                Ok(Self::User(entity))
-            }
-            (None, Principal::Role(_)) => Err(Error::MustSpecifyUserName),
-        }
-    }
-
-    fn id(&self, account: AccountId) -> UniqueId {
-        match self {
-            Self::Root => UniqueId::root(account),
-            Self::User(entity) => entity.id,
-        }
-    }
-
-    fn name(&self, identity: &Identity) -> Option<UserName> {
-        match self {
-            Self::Root => None,
-            Self::User(entity) => Some(identity.face(*entity).typed_name()),
-        }
-    }
-
-    /// The owner's key with this id, if it may exist.
-    fn key(&self, identity: &Identity, account: AccountId, key_id: &str) -> Result<Entity, Error> {
-        let missing = || Error::NoSuchEntity { noun: Noun::AccessKey, name: key_id.to_owned() };
-        let id: UniqueId = key_id.parse().map_err(|_| missing())?;
-        let owner = self.id(account);
-        let owned = identity.index().sources(account, owner).any(|key| key == id);
-        let is_key = id.kind() == Some(UniqueIdKind::AccessKey);
-        if owned && is_key { Ok(Entity { account, id }) } else { Err(missing()) }
-    }
+/// The owner's key with this id, if it may exist.
+fn key_of(identity: &Identity, owner: Entity, key_id: &str) -> Result<Entity, Error> {
+    let missing = || Error::NoSuchEntity { noun: Noun::AccessKey, name: key_id.to_owned() };
+    let id: UniqueId = key_id.parse().map_err(|_| missing())?;
+    let Entity { account, id: owner } = owner;
+    let owned = identity.index().sources(account, owner).any(|key| key == id);
+    let is_key = id.kind() == Some(UniqueIdKind::AccessKey);
+    if owned && is_key { Ok(Entity { account, id }) } else { Err(missing()) }
 }
 
 /// The writes of a new key.
@@ -230,18 +182,16 @@ pub(crate) fn create(
     CreateAccessKey { user }: &CreateAccessKey,
 ) -> Result<Outcome, Error> {
     let account = ctx.caller.account;
-    let owner = Owner::find(identity, ctx, "iam:CreateAccessKey", user.as_ref())?;
+    let owner = owner(identity, ctx, "iam:CreateAccessKey", user.as_ref())?;
+    check_owner(identity, owner)?;
     let mut writes = Writes::new(account);
-    if let Owner::User(entity) = owner {
-        identity.must_be_meant(entity, Noun::User, &identity.face(entity).name)?;
-        writes.reassert_head(identity, entity.id);
-    }
-    let owner_id = owner.id(account);
-    let count = identity.index().sources(account, owner_id).count();
+    // Root has none.
+    writes.reassert_head(identity, owner.id);
+    let count = identity.index().sources(account, owner.id).count();
     Quota::AccessKeysPerUser.allow(count + 1)?;
-    let (id, secret) = write_new(&mut writes, (account, owner_id), ctx.entropy, ctx.keys, ctx.now)?;
+    let (id, secret) = write_new(&mut writes, (account, owner.id), ctx.entropy, ctx.keys, ctx.now)?;
     let key = NewAccessKey {
-        user: owner.name(identity),
+        user: owner_name(identity, owner),
         id,
         secret,
         status: Status::Active,
@@ -256,8 +206,8 @@ pub(crate) fn list(
     ListAccessKeys { user, page }: &ListAccessKeys,
 ) -> Result<Listing<AccessKey>, Error> {
     let account = ctx.caller.account;
-    let owner = Owner::find(identity, ctx, "iam:ListAccessKeys", user.as_ref())?;
-    let name = owner.name(identity);
+    let owner = owner(identity, ctx, "iam:ListAccessKeys", user.as_ref())?;
+    let name = owner_name(identity, owner);
     let show = |id| {
         let entity = Entity { account, id };
         let record = identity.read(&ACCESS_KEY, entity);
@@ -268,7 +218,7 @@ pub(crate) fn list(
         let status = if active { Status::Active } else { Status::Inactive };
         (page_key("", id), AccessKey { user: name.clone(), id, status, created })
     };
-    Ok(page.cut(identity.index().sources(account, owner.id(account)).map(show)))
+    Ok(page.cut(identity.index().sources(account, owner.id).map(show)))
 }
 
 pub(crate) fn update(
@@ -277,8 +227,8 @@ pub(crate) fn update(
     UpdateAccessKey { user, key_id, status }: &UpdateAccessKey,
 ) -> Result<Outcome, Error> {
     let account = ctx.caller.account;
-    let owner = Owner::find(identity, ctx, "iam:UpdateAccessKey", user.as_ref())?;
-    let key = owner.key(identity, account, key_id)?;
+    let owner = owner(identity, ctx, "iam:UpdateAccessKey", user.as_ref())?;
+    let key = key_of(identity, owner, key_id)?;
     if identity.read(&ACCESS_KEY, key).must().is_none() {
         let (noun, name) = (Noun::AccessKey, key_id.clone());
         return Err(Error::ConcurrentModification { noun, name });
@@ -296,8 +246,8 @@ pub(crate) fn delete(
     DeleteAccessKey { user, key_id }: &DeleteAccessKey,
 ) -> Result<Outcome, Error> {
     let account = ctx.caller.account;
-    let owner = Owner::find(identity, ctx, "iam:DeleteAccessKey", user.as_ref())?;
-    let key = owner.key(identity, account, key_id)?;
+    let owner = owner(identity, ctx, "iam:DeleteAccessKey", user.as_ref())?;
+    let key = key_of(identity, owner, key_id)?;
     let mut writes = Writes::new(account);
     writes.remove_entity(identity, key.id);
     Ok(Outcome::written(writes, Reply::Done))

@@ -92,9 +92,9 @@ pub(crate) fn token(
         demand(identity, ctx, "sts:TagSession", arn.as_str(), &extra)?;
     }
     tag::check(tags)?;
-    check_session_policy(policy.as_deref())?;
+    let chars = check_session_policy(policy.as_deref())?;
     let policy_ids = session_policies(identity, policy_arns, account)?;
-    let packed_policy_size = packed_size(policy.as_deref(), policy_arns)?;
+    let packed_policy_size = packed_size(chars, policy_arns)?;
     let claims = v1::SessionClaims {
         principal: ctx.caller.unique_id().to_string(),
         session_name: name.clone(),
@@ -115,12 +115,12 @@ pub(crate) fn token(
 
 /// In per cent. AWS: the text of the session policy and the ARNs of managed ones are limited
 /// together.
-fn packed_size(policy: Option<&str>, arns: &[PolicyArn]) -> Result<Option<usize>, Error> {
-    if policy.is_none() && arns.is_empty() {
+fn packed_size(policy_chars: Option<usize>, arns: &[PolicyArn]) -> Result<Option<usize>, Error> {
+    if policy_chars.is_none() && arns.is_empty() {
         return Ok(None);
     }
-    let text = policy.map_or(0, |text| text.chars().count());
     let arns: usize = arns.iter().map(|arn| arn.to_string().chars().count()).sum();
-    Quota::SessionPolicySize.allow(text + arns)?;
-    Ok(Some((text + arns) * 100 / Quota::SessionPolicySize.max()))
+    let all = policy_chars.unwrap_or_default() + arns;
+    Quota::SessionPolicySize.allow(all)?;
+    Ok(Some(all * 100 / Quota::SessionPolicySize.max()))
 }

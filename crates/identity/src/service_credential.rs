@@ -4,8 +4,8 @@
 //! `DeleteServiceSpecificCredential`.
 //!
 //! **Invariants.** The secret is stored sealed, and leaves in the answers to
-//! `CreateServiceSpecificCredential` and `ResetServiceSpecificCredential` only. Who has expired is
-//! told by the time of who asks.
+//! `CreateServiceSpecificCredential` and `ResetServiceSpecificCredential` only. What has expired
+//! is told by the time of who asks.
 //!
 //! **Must not know:** what the services do.
 

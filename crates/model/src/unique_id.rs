@@ -131,11 +131,9 @@ impl UniqueId {
             AccessKey, Group, InstanceProfile, Policy, Role, Root, ServerCertificate, SessionKey,
             User,
         };
-        let others = [AccessKey, SessionKey];
-        [Root, User, Group, Role, Policy, InstanceProfile, ServerCertificate]
-            .into_iter()
-            .chain(others)
-            .find(|kind| self.as_str().starts_with(kind.prefix()))
+        let entities = [Root, User, Group, Role, Policy, InstanceProfile, ServerCertificate];
+        let mut kinds = entities.into_iter().chain([AccessKey, SessionKey]);
+        kinds.find(|kind| self.as_str().starts_with(kind.prefix()))
     }
 
     /// The text.

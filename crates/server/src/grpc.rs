@@ -22,6 +22,7 @@ mod reads;
 use std::{sync::Arc, time::Instant};
 
 use identity::{Caller, RequestContext};
+use model::AccountId;
 use node::{Node, NodeState};
 use rpc::{peer::fingerprint, sigv4::AuthenticatedBy};
 use tonic::{Code, Request, Response, Status};
@@ -39,6 +40,7 @@ pub use self::{
     reads::ReadCalls,
 };
 use crate::{
+    api::REACH_WITHIN,
     app::{self, App},
     clock,
     core::{NotReached, Stopping},
@@ -112,6 +114,30 @@ async fn authorize_read(
         app.core.durable(seen.lsn).await.map_err(stopping)?;
     }
     authorized.map(|()| seen.lsn)
+}
+
+/// The caller of what concerns an account alone: the operator's certificate is of none.
+fn signed(who: &Who) -> Result<(&Caller, &RequestContext), Status> {
+    match who {
+        Who::Caller(caller, context) => Ok((caller, context)),
+        Who::Own => Err(Status::unauthenticated("this is asked for with an access key")),
+    }
+}
+
+/// Reads of its account for a caller that may do the action, from a state that covers its token.
+async fn read_own<T>(
+    app: &App,
+    who: &Who,
+    action: &str,
+    token: &str,
+    read: impl FnOnce(&Node, AccountId) -> T,
+) -> Result<(T, String), Status> {
+    let (caller, _) = signed(who)?;
+    authorize_read(app, who, action, Concern::Account).await?;
+    if !token.is_empty() {
+        app.core.reached(token, REACH_WITHIN).await.map_err(not_reached)?;
+    }
+    app.core.read(|node| read(node, caller.account)).await.map_err(stopping)
 }
 
 fn authorized(

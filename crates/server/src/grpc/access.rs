@@ -5,7 +5,7 @@
 //!
 //! **Must not know:** how decisions are made.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use identity::{
     CompareAccess, Holder, NewVersion, PRINCIPALS_PER_PAGE_MAX, Page, PolicyChange,
@@ -18,8 +18,7 @@ use tonic::{Request, Response, Status};
 use wire::v1::{self, compare_access_request::Change, version_change::To};
 
 use super::{
-    Concern, Who, authorization, authorization::question_limits, authorize_read, counted,
-    not_reached, refused, stopping, too_long, who,
+    Who, authorization, authorization::question_limits, counted, read_own, refused, too_long, who,
 };
 use crate::{app::App, clock};
 
@@ -29,8 +28,6 @@ const WHO: &str = "writ:ListPrincipalsWithAccess";
 const WHAT: &str = "writ:GetPrincipalAccess";
 /// Who may ask what a change would change.
 const COMPARE: &str = "writ:ComparePrincipalAccess";
-/// How long a call waits for the state of its token.
-const REACH_WITHIN: Duration = Duration::from_secs(5);
 /// Policies that a group may get or lose in one question.
 const POLICIES_MAX: usize = 100;
 /// The longest marker, in bytes.
@@ -47,27 +44,6 @@ impl AccessQuestions {
         Self { app }
     }
 
-    /// Reads for a caller that may do the action, from a state that covers its token.
-    async fn read<T>(
-        &self,
-        who: &Who,
-        action: &str,
-        token: &str,
-        read: impl FnOnce(&Node, AccountId) -> Result<T, identity::Error>,
-    ) -> Result<(T, String), Status> {
-        let Who::Caller(caller, _) = who else {
-            return Err(Status::unauthenticated("questions are signed with an access key"));
-        };
-        authorize_read(&self.app, who, action, Concern::Account).await?;
-        if !token.is_empty() {
-            self.app.core.reached(token, REACH_WITHIN).await.map_err(not_reached)?;
-        }
-        let account = caller.account;
-        let read = self.app.core.read(|node| read(node, account)).await;
-        let (answer, token) = read.map_err(stopping)?;
-        Ok((answer.map_err(|error| refused(&error))?, token))
-    }
-
     async fn holders(
         &self,
         who: &Who,
@@ -75,13 +51,14 @@ impl AccessQuestions {
     ) -> Result<v1::WhoCanReply, Status> {
         let v1::WhoCanRequest { action, resource, context, max_items, marker, consistency_token } =
             message;
-        question_limits("", &action, &resource, &context)?;
+        question_limits("", "", &action, &resource, &context)?;
         let (context, page) = (pairs(context), page(max_items, marker)?);
         let question = WhoCan { action, resource, context, page };
         let read = |node: &Node, account| {
-            Ok(identity::who_can(node.identity(), clock::wall(), account, &question))
+            identity::who_can(node.identity(), clock::wall(), account, &question)
         };
-        let (listing, consistency_token) = self.read(who, WHO, &consistency_token, read).await?;
+        let (listing, consistency_token) =
+            read_own(&self.app, who, WHO, &consistency_token, read).await?;
         let holder = |Holder { arn, unique_id, statements }| v1::AccessHolder {
             principal: arn.to_string(),
             unique_id: unique_id.to_string(),
@@ -100,7 +77,7 @@ impl AccessQuestions {
         message: v1::WhatCanRequest,
     ) -> Result<v1::WhatCanReply, Status> {
         let v1::WhatCanRequest { principal, context, consistency_token } = message;
-        question_limits(&principal, "", "", &context)?;
+        question_limits("", &principal, "", "", &context)?;
         let context = pairs(context);
         let read = |node: &Node, account: AccountId| {
             let (identity, accounts) = (node.identity(), node.accounts());
@@ -112,7 +89,9 @@ impl AccessQuestions {
             }
             identity::what_can(identity, accounts, clock::wall(), &principal, &context)
         };
-        let (access, consistency_token) = self.read(who, WHAT, &consistency_token, read).await?;
+        let (access, consistency_token) =
+            read_own(&self.app, who, WHAT, &consistency_token, read).await?;
+        let access = access.map_err(|error| refused(&error))?;
         let PrincipalAccess { arn, root, services } = access;
         let service = |(service, grants): (String, Vec<policy::Grant>)| v1::ServiceAccess {
             service,
@@ -133,7 +112,7 @@ impl AccessQuestions {
     ) -> Result<v1::CompareAccessReply, Status> {
         let v1::CompareAccessRequest { change, context, max_items, marker, consistency_token } =
             message;
-        question_limits("", "", "", &context)?;
+        question_limits("", "", "", "", &context)?;
         let change = policy_change(change)?;
         let (context, page) = (pairs(context), page(max_items, marker)?);
         let question = CompareAccess { change, context, page };
@@ -141,7 +120,8 @@ impl AccessQuestions {
             identity::compare_access(node.identity(), clock::wall(), account, &question)
         };
         let (listing, consistency_token) =
-            self.read(who, COMPARE, &consistency_token, read).await?;
+            read_own(&self.app, who, COMPARE, &consistency_token, read).await?;
+        let listing = listing.map_err(|error| refused(&error))?;
         let difference = |one: identity::AccessChange| v1::AccessDifference {
             principal: one.principal.to_string(),
             action: one.action,

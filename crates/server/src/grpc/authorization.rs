@@ -19,7 +19,7 @@ use super::{
     Concern, Who, authorize_read, counted, explanation, not_reached, refused, stopping, too_long,
     who,
 };
-use crate::{app::App, clock, core::Seen, metrics};
+use crate::{api::REACH_WITHIN, app::App, clock, core::Seen, metrics};
 
 /// Checks in one batch, at most.
 const CHECKS_MAX: usize = 1000;
@@ -34,8 +34,6 @@ const CONTEXT_KEY_BYTES_MAX: usize = 256;
 const CONTEXT_VALUE_BYTES_MAX: usize = 2048;
 /// Values of all condition keys together, at most; a key without one counts as one.
 const CONTEXT_VALUES_MAX: usize = 200;
-/// How long a check waits for the state of its token unless it says.
-const REACH_WITHIN: Duration = Duration::from_secs(5);
 /// The longest a check may ask to wait.
 const REACH_WITHIN_MAX: Duration = Duration::from_secs(60);
 
@@ -118,20 +116,11 @@ impl Authorizations {
 /// Refuses a check with a field that is over its limit; `of` names the check.
 fn check_limits(of: &str, check: &v1::CheckRequest) -> Result<(), Status> {
     let v1::CheckRequest { principal, action, resource, context, .. } = check;
-    limits(of, principal, action, resource, context)
+    question_limits(of, principal, action, resource, context)
 }
 
-/// Refuses a question with a field that is over its limit.
+/// Refuses a question with a field that is over its limit; `of` names the question.
 pub(super) fn question_limits(
-    principal: &str,
-    action: &str,
-    resource: &str,
-    context: &[v1::ContextEntry],
-) -> Result<(), Status> {
-    limits("", principal, action, resource, context)
-}
-
-fn limits(
     of: &str,
     principal: &str,
     action: &str,

@@ -9,14 +9,12 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use identity::{
-    Caller, Command, ConflictEvent, ConflictId, Page, RequestContext,
+    Command, ConflictEvent, ConflictId, Page,
     conflict::{Change, Choice, Conflict, ConflictEntity, Resolve, Side, WayOut},
 };
-use model::AccountId;
 use node::{Node, Refusal};
 use rpc::v1::conflicts_server::Conflicts;
 use tokio::{
@@ -30,9 +28,7 @@ use wire::v1::{
     conflict_event::{Changed, Event, Listening, changed},
 };
 
-use super::{
-    Concern, Who, authorize_read, authorized, counted, not_reached, refused, stopping, who,
-};
+use super::{Concern, Who, authorized, counted, read_own, refused, signed, stopping, who};
 use crate::{
     app::App,
     core::{Execute, Executed},
@@ -47,8 +43,6 @@ const RESOLVE: &str = "writ:ResolveConflict";
 const ITEMS_MAX: u32 = 1000;
 /// Conflicts in one reply unless the caller says.
 const ITEMS: u32 = 100;
-/// How long a call waits for the state of its token.
-const REACH_WITHIN: Duration = Duration::from_secs(5);
 /// Events that wait for one client, besides those that wait for all.
 const EVENTS_MAX: usize = 16;
 
@@ -63,28 +57,6 @@ impl ConflictInbox {
         Self { app }
     }
 
-    /// Reads for a caller that may do the action, from a state that covers its token.
-    async fn read<T>(
-        &self,
-        who: &Who,
-        action: &str,
-        token: &str,
-        read: impl FnOnce(&Node, AccountId) -> T,
-    ) -> Result<(T, String), Status> {
-        let (caller, _) = signed(who)?;
-        authorize_read(&self.app, who, action, Concern::Account).await?;
-        self.reach(token).await?;
-        let account = caller.account;
-        self.app.core.read(|node| read(node, account)).await.map_err(stopping)
-    }
-
-    async fn reach(&self, token: &str) -> Result<(), Status> {
-        if token.is_empty() {
-            return Ok(());
-        }
-        self.app.core.reached(token, REACH_WITHIN).await.map_err(not_reached)
-    }
-
     async fn list(
         &self,
         who: &Who,
@@ -93,7 +65,7 @@ impl ConflictInbox {
         let v1::ListConflictsRequest { max_items, marker, consistency_token } = message;
         let page = page(max_items, &marker)?;
         let read = |node: &Node, account| node.identity().conflicts(account, &page);
-        let (listing, token) = self.read(who, LIST, &consistency_token, read).await?;
+        let (listing, token) = read_own(&self.app, who, LIST, &consistency_token, read).await?;
         Ok(v1::ListConflictsReply {
             conflicts: listing.items.into_iter().map(wire_conflict).collect(),
             marker: listing.next.unwrap_or_default(),
@@ -109,7 +81,8 @@ impl ConflictInbox {
         let v1::ShowConflictRequest { id, consistency_token } = message;
         let id = conflict_id(&id)?;
         let read = |node: &Node, account| node.identity().conflict(account, id);
-        let (found, consistency_token) = self.read(who, LIST, &consistency_token, read).await?;
+        let (found, consistency_token) =
+            read_own(&self.app, who, LIST, &consistency_token, read).await?;
         let conflict = Some(wire_conflict(found.map_err(|error| refused(&error))?));
         Ok(v1::ShowConflictReply { conflict, consistency_token })
     }
@@ -121,7 +94,7 @@ impl ConflictInbox {
     ) -> Result<v1::ResolveConflictReply, Status> {
         let v1::ResolveConflictRequest { id, choice, consistency_token } = message;
         let resolve = Resolve { id: conflict_id(&id)?, choice: parse_choice(&choice)? };
-        self.read(who, RESOLVE, &consistency_token, |_, _| ()).await?;
+        read_own(&self.app, who, RESOLVE, &consistency_token, |_, _| ()).await?;
         let (caller, request) = signed(who)?;
         let execute = Execute {
             caller: caller.clone(),
@@ -143,19 +116,11 @@ impl ConflictInbox {
     async fn watch(&self, who: Who) -> Result<Events, Status> {
         // What happens while the caller is authorized is told, too.
         let news = self.app.core.conflicts();
-        let ((), _token) = self.read(&who, LIST, "", |_, _| ()).await?;
+        let ((), _token) = read_own(&self.app, &who, LIST, "", |_, _| ()).await?;
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
         let mut reporter = JoinSet::new();
         reporter.spawn(report(Arc::clone(&self.app), who, news, events));
         Ok(Events { events: receiver, _reporter: reporter })
-    }
-}
-
-/// Conflicts are an account's: the operator's certificate is of none.
-fn signed(who: &Who) -> Result<(&Caller, &RequestContext), Status> {
-    match who {
-        Who::Caller(caller, context) => Ok((caller, context)),
-        Who::Own => Err(Status::unauthenticated("conflicts are asked for with an access key")),
     }
 }
 
