@@ -42,6 +42,7 @@ def journey(call, refusal, account):
     signing_certificates(call)
     service_credentials(call)
     server_certificates(call)
+    oidc_providers(call, account)
     tags(call, arn)
     account_calls(call)
     sts(call, refusal, account)
@@ -301,6 +302,21 @@ def server_certificates(call):
     call("DeleteServerCertificate", ServerCertificateName="other")
 
 
+def oidc_providers(call, account):
+    """OpenID Connect providers; none stays."""
+    arn = f"arn:aws:iam::{account}:oidc-provider/idp.example.com/walk"
+    named = {"OpenIDConnectProviderArn": arn}
+    given = {"ClientIDList": ["walk"], "ThumbprintList": ["0" * 40], "Tags": TAGS}
+    call("CreateOpenIDConnectProvider", Url="https://idp.example.com/walk", **given)
+    call("AddClientIDToOpenIDConnectProvider", **named, ClientID="other")
+    call("RemoveClientIDFromOpenIDConnectProvider", **named, ClientID="other")
+    call("UpdateOpenIDConnectProviderThumbprint", **named, ThumbprintList=["1" * 40])
+    call("GetOpenIDConnectProvider", **named)
+    call("ListOpenIDConnectProviders")
+    tag(call, "OpenIDConnectProvider", named)
+    call("DeleteOpenIDConnectProvider", **named)
+
+
 def passwords(call):
     """The account's password policy and a user's password; neither stays."""
     call(
@@ -336,10 +352,15 @@ def tags(call, arn):
         ("ServerCertificate", {"ServerCertificateName": "walked"}),
         ("Policy", {"PolicyArn": arn}),
     ):
-        call(f"Tag{kind}", **named, Tags=TAGS)
-        page = call(f"List{kind}Tags", **named, MaxItems=1)
-        call(f"List{kind}Tags", **named, Marker=page["Marker"])
-        call(f"Untag{kind}", **named, TagKeys=["cost"])
+        tag(call, kind, named)
+
+
+def tag(call, kind, named):
+    """Tags of one of a kind."""
+    call(f"Tag{kind}", **named, Tags=TAGS)
+    page = call(f"List{kind}Tags", **named, MaxItems=1)
+    call(f"List{kind}Tags", **named, Marker=page["Marker"])
+    call(f"Untag{kind}", **named, TagKeys=["cost"])
 
 
 def account_calls(call):

@@ -14,7 +14,7 @@ use model::Constraint;
 use crate::{
     ApiError, Service, access_key, account, attachment, boundary,
     form::{Form, Params, Violation},
-    group, inline, instance_profile, login_profile,
+    group, inline, instance_profile, login_profile, oidc_provider,
     pagination::{Marker, PageRequest},
     password_policy, policy, role, server_certificate, service_credential, signing_certificate,
     simulate, ssh_public_key, sts, tag, user,
@@ -47,7 +47,7 @@ impl Action {
 
 /// All actions of a service.
 fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
-    const IAM: [&[Action]; 18] = [
+    const IAM: [&[Action]; 19] = [
         user::ACTIONS,
         group::ACTIONS,
         role::ACTIONS,
@@ -66,6 +66,7 @@ fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
         signing_certificate::ACTIONS,
         service_credential::ACTIONS,
         server_certificate::ACTIONS,
+        oidc_provider::ACTIONS,
     ];
     const STS: [&[Action]; 1] = [sts::ACTIONS];
     let tables: &[&[Action]] = match service {
@@ -183,10 +184,16 @@ fn write(xml: &mut Xml, reply: &Reply) {
         Reply::ListServerCertificates(certificates) => {
             server_certificate::write_listed(xml, certificates);
         }
+        Reply::CreateOpenIDConnectProvider(provider) => {
+            oidc_provider::write_created(xml, provider);
+        }
+        Reply::GetOpenIDConnectProvider(provider) => oidc_provider::write_got(xml, provider),
+        Reply::ListOpenIDConnectProviders(arns) => oidc_provider::write_listed(xml, arns),
         Reply::ListUserTags(tags)
         | Reply::ListRoleTags(tags)
         | Reply::ListInstanceProfileTags(tags)
         | Reply::ListServerCertificateTags(tags)
+        | Reply::ListOpenIDConnectProviderTags(tags)
         | Reply::ListPolicyTags(tags) => tag::write_listed(xml, tags),
         Reply::ListAccountAliases(aliases) => account::write_aliases(xml, aliases),
         Reply::GetAccountSummary(summary) => account::write_summary(xml, summary),

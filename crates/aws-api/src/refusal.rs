@@ -134,6 +134,7 @@ fn already_exists(noun: Noun, name: &str) -> String {
         Noun::ServerCertificate => {
             return format!("The Server Certificate with name {name} already exists.");
         }
+        Noun::OidcProvider => return format!("Provider with url https://{name} already exists."),
         Noun::Policy | Noun::AttachablePolicy | Noun::BoundaryPolicy => {
             return format!(
                 "A policy called {name} already exists. Duplicate names are not allowed."
@@ -194,6 +195,7 @@ fn no_such(noun: Noun, name: &str) -> String {
         Noun::ServerCertificate => {
             format!("The Server Certificate with name {name} cannot be found.")
         }
+        Noun::OidcProvider => format!("OpenIDConnect Provider not found for arn {name}"),
         Noun::Account => format!("The account with id {name} cannot be found."),
         Noun::Principal => format!("The principal {name} cannot be found."),
         Noun::Membership => format!("The user with name {name} is not in the group."),
@@ -255,6 +257,13 @@ fn over_quota(quota: Quota) -> ApiError {
         Quota::RolesPerAccount => "RolesPerAccount",
         Quota::InstanceProfilesPerAccount => "InstanceProfilesPerAccount",
         Quota::ServerCertificatesPerAccount => "ServerCertificatesPerAccount",
+        Quota::OidcProvidersPerAccount => "OpenIdConnectProvidersPerAccount",
+        Quota::ClientIdsPerOidcProvider => "ClientIdsPerOpenIdConnectProvider",
+        Quota::ThumbprintsPerOidcProvider => {
+            return ApiError::invalid_input(format!(
+                "Thumbprint list must contain at most {max} entries."
+            ));
+        }
         Quota::RolesPerInstanceProfile => "InstanceSessionsPerInstanceProfile",
         Quota::PoliciesPerAccount => "PoliciesPerAccount",
         Quota::AliasesPerAccount => "AccountAliasesPerAccount",
@@ -306,7 +315,7 @@ mod tests {
         expected.assert_eq(&texts.join("\n"));
     }
 
-    const NOUNS: [Noun; 25] = [
+    const NOUNS: [Noun; 26] = [
         Noun::User,
         Noun::Group,
         Noun::Role,
@@ -332,6 +341,7 @@ mod tests {
         Noun::ServiceCredential,
         Noun::Service,
         Noun::ServerCertificate,
+        Noun::OidcProvider,
     ];
 
     #[test]
@@ -364,7 +374,8 @@ mod tests {
                 NoSuchEntity (404): The Certificate with id X cannot be found.
                 NoSuchEntity (404): No such credential X exists
                 NoSuchEntity (404): No such service X is supported for Service Specific Credentials
-                NoSuchEntity (404): The Server Certificate with name X cannot be found."#]],
+                NoSuchEntity (404): The Server Certificate with name X cannot be found.
+                NoSuchEntity (404): OpenIDConnect Provider not found for arn X"#]],
         );
     }
 
@@ -380,6 +391,7 @@ mod tests {
             Noun::LoginProfile,
             Noun::InstanceProfile,
             Noun::ServerCertificate,
+            Noun::OidcProvider,
         ];
         check(
             nouns.map(exists),
@@ -391,7 +403,8 @@ mod tests {
                 EntityAlreadyExists (409): The account alias X already exists.
                 EntityAlreadyExists (409): Login Profile for user X already exists.
                 EntityAlreadyExists (409): Instance Profile X already exists.
-                EntityAlreadyExists (409): The Server Certificate with name X already exists."#]],
+                EntityAlreadyExists (409): The Server Certificate with name X already exists.
+                EntityAlreadyExists (409): Provider with url https://X already exists."#]],
         );
     }
 

@@ -15,6 +15,7 @@ use crate::{
     call::{Action, Call, listing, owner, page},
     form::{Params, Violation},
     policy::policy_arn,
+    provider::provider_arn,
     xml::Xml,
 };
 
@@ -28,6 +29,9 @@ pub(crate) const ACTIONS: &[Action] = &[
         add(p, owner).map(Command::TagServerCertificate).map(Call::Command)
     }),
     Action::new("TagPolicy", |p| add(p, policy_arn).map(Command::TagPolicy).map(Call::Command)),
+    Action::new("TagOpenIDConnectProvider", |p| {
+        add(p, provider_arn).map(Command::TagOpenIDConnectProvider).map(Call::Command)
+    }),
     Action::new("UntagUser", |p| remove(p, owner).map(Command::UntagUser).map(Call::Command)),
     Action::new("UntagRole", |p| remove(p, owner).map(Command::UntagRole).map(Call::Command)),
     Action::new("UntagInstanceProfile", |p| {
@@ -39,6 +43,9 @@ pub(crate) const ACTIONS: &[Action] = &[
     Action::new("UntagPolicy", |p| {
         remove(p, policy_arn).map(Command::UntagPolicy).map(Call::Command)
     }),
+    Action::new("UntagOpenIDConnectProvider", |p| {
+        remove(p, provider_arn).map(Command::UntagOpenIDConnectProvider).map(Call::Command)
+    }),
     Action::new("ListUserTags", |p| list(p, owner).map(Query::ListUserTags).map(Call::Query)),
     Action::new("ListRoleTags", |p| list(p, owner).map(Query::ListRoleTags).map(Call::Query)),
     Action::new("ListInstanceProfileTags", |p| {
@@ -49,6 +56,9 @@ pub(crate) const ACTIONS: &[Action] = &[
     }),
     Action::new("ListPolicyTags", |p| {
         list(p, policy_arn).map(Query::ListPolicyTags).map(Call::Query)
+    }),
+    Action::new("ListOpenIDConnectProviderTags", |p| {
+        list(p, provider_arn).map(Query::ListOpenIDConnectProviderTags).map(Call::Query)
     }),
 ];
 

@@ -219,7 +219,7 @@ pub(crate) fn summary(
         ("PoliciesQuota", Quota::PoliciesPerAccount.max()),
         ("PolicySizeQuota", Quota::PolicySize.max()),
         ("PolicyVersionsInUse", versions),
-        ("Providers", 0),
+        ("Providers", count(UniqueIdKind::OidcProvider)),
         ("RolePolicySizeQuota", Quota::RoleInlineSize.max()),
         ("Roles", count(UniqueIdKind::Role)),
         ("RolesQuota", Quota::RolesPerAccount.max()),
@@ -323,6 +323,7 @@ fn add_entity(identity: &Identity, details: &mut Details, entity: Entity) {
             | UniqueIdKind::Policy
             | UniqueIdKind::InstanceProfile
             | UniqueIdKind::ServerCertificate
+            | UniqueIdKind::OidcProvider
             | UniqueIdKind::AccessKey
             | UniqueIdKind::SessionKey,
         )

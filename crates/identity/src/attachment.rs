@@ -238,6 +238,7 @@ pub(crate) fn list_entities(
             | UniqueIdKind::Policy
             | UniqueIdKind::InstanceProfile
             | UniqueIdKind::ServerCertificate
+            | UniqueIdKind::OidcProvider
             | UniqueIdKind::AccessKey
             | UniqueIdKind::SessionKey => {}
         }

@@ -232,6 +232,7 @@ pub(crate) fn principal_of(id: UniqueId) -> Option<Principal> {
         | UniqueIdKind::Policy
         | UniqueIdKind::InstanceProfile
         | UniqueIdKind::ServerCertificate
+        | UniqueIdKind::OidcProvider
         | UniqueIdKind::AccessKey
         | UniqueIdKind::SessionKey => None,
     }

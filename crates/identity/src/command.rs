@@ -13,9 +13,9 @@ use model::{
 use crate::{
     Ctx, Error, Identity, ListByPath, Listing, Rename, access_key, account, attachment,
     authorization_message, boundary, conflict, federated_user, group, inline, instance_profile,
-    login_profile, password_policy, policy as managed, policy::PolicyArn, role, server_certificate,
-    service_credential, signing_certificate, simulate, ssh_public_key, state::Writes, sts, tag,
-    user,
+    login_profile, oidc_provider, oidc_provider::OidcProviderArn, password_policy,
+    policy as managed, policy::PolicyArn, provider, role, server_certificate, service_credential,
+    signing_certificate, simulate, ssh_public_key, state::Writes, sts, tag, user,
 };
 
 /// What a command comes to.
@@ -130,6 +130,8 @@ macro_rules! queries {
             CreateInstanceProfile(instance_profile::InstanceProfile),
             /// AWS: `UploadServerCertificate`.
             UploadServerCertificate(server_certificate::ServerCertificate),
+            /// AWS: `CreateOpenIDConnectProvider`.
+            CreateOpenIDConnectProvider(oidc_provider::OidcProvider),
             /// AWS: `CreatePolicy`.
             CreatePolicy(managed::Policy),
             /// AWS: `CreatePolicyVersion`.
@@ -239,6 +241,15 @@ commands! {
     UpdateServerCertificate(Rename<ServerCertificateName>) => server_certificate::update;
     DeleteServerCertificate(server_certificate::OneServerCertificate)
         => server_certificate::delete;
+    CreateOpenIDConnectProvider(oidc_provider::CreateOidcProvider) => oidc_provider::create;
+    DeleteOpenIDConnectProvider(oidc_provider::OneOidcProvider) => oidc_provider::delete;
+    UpdateOpenIDConnectProviderThumbprint(oidc_provider::UpdateThumbprints)
+        => oidc_provider::update_thumbprints;
+    AddClientIDToOpenIDConnectProvider(oidc_provider::ClientOf) => oidc_provider::add_client;
+    RemoveClientIDFromOpenIDConnectProvider(oidc_provider::ClientOf)
+        => oidc_provider::remove_client;
+    TagOpenIDConnectProvider(tag::AddTags<OidcProviderArn>) => provider::tag;
+    UntagOpenIDConnectProvider(tag::RemoveTags<OidcProviderArn>) => provider::untag;
     TagUser(tag::AddTags<UserName>) => tag::add;
     TagRole(tag::AddTags<RoleName>) => tag::add;
     TagInstanceProfile(tag::AddTags<InstanceProfileName>) => tag::add;
@@ -305,6 +316,12 @@ queries! {
         -> server_certificate::ServerCertificate => server_certificate::get;
     ListServerCertificates(ListByPath) -> Listing<server_certificate::ServerCertificate>
         => server_certificate::list;
+    GetOpenIDConnectProvider(oidc_provider::OneOidcProvider) -> oidc_provider::OidcProvider
+        => oidc_provider::get;
+    ListOpenIDConnectProviders(oidc_provider::ListOidcProviders) -> Vec<model::Arn>
+        => oidc_provider::list;
+    ListOpenIDConnectProviderTags(tag::ListTags<OidcProviderArn>) -> Listing<tag::Tag>
+        => provider::list_tags;
     ListUserTags(tag::ListTags<UserName>) -> Listing<tag::Tag> => tag::list;
     ListRoleTags(tag::ListTags<RoleName>) -> Listing<tag::Tag> => tag::list;
     ListInstanceProfileTags(tag::ListTags<InstanceProfileName>) -> Listing<tag::Tag> => tag::list;

@@ -29,9 +29,9 @@ use crate::{
     field::{
         ACCESS_KEY, ACCESS_KEY_STATUS, ATTACHMENT, BOUNDARY, CREDENTIAL_STATUS, DEFAULT_VERSION,
         DESCRIPTION, HEAD, INLINE_POLICY, INSTANCE_PROFILE_ROLE, LOGIN_PROFILE,
-        MAX_SESSION_DURATION, MEMBERSHIP, NAME, PASSWORD_POLICY, PATH, POLICY_VERSION,
-        SERVER_CERTIFICATE, SERVICE_CREDENTIAL, SIGNING_CERTIFICATE, SSH_PUBLIC_KEY, TAG,
-        TRUST_POLICY,
+        MAX_SESSION_DURATION, MEMBERSHIP, NAME, OIDC_CLIENT_ID, OIDC_THUMBPRINTS, PASSWORD_POLICY,
+        PATH, POLICY_VERSION, SERVER_CERTIFICATE, SERVICE_CREDENTIAL, SIGNING_CERTIFICATE,
+        SSH_PUBLIC_KEY, TAG, TRUST_POLICY,
     },
 };
 
@@ -137,6 +137,8 @@ kinds! {
     SigningCertificate "signing_certificate" = SIGNING_CERTIFICATE;
     ServiceCredential "service_specific_credential" = SERVICE_CREDENTIAL;
     ServerCertificate "server_certificate" = SERVER_CERTIFICATE;
+    OidcClientId "oidc_client_id" = OIDC_CLIENT_ID;
+    OidcThumbprints "oidc_thumbprints" = OIDC_THUMBPRINTS;
     CredentialStatus "credential_status" = CREDENTIAL_STATUS;
     Rivals "rivals";
     Quarantined "quarantined";

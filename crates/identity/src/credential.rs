@@ -146,6 +146,7 @@ pub fn find_key(identity: &Identity, key_id: &str) -> Option<FoundKey> {
         | UniqueIdKind::Policy
         | UniqueIdKind::InstanceProfile
         | UniqueIdKind::ServerCertificate
+        | UniqueIdKind::OidcProvider
         | UniqueIdKind::AccessKey
         | UniqueIdKind::SessionKey => return None,
     };
@@ -251,6 +252,7 @@ fn read_claims(claims: &v1::SessionClaims) -> Option<Caller> {
         | UniqueIdKind::Policy
         | UniqueIdKind::InstanceProfile
         | UniqueIdKind::ServerCertificate
+        | UniqueIdKind::OidcProvider
         | UniqueIdKind::AccessKey
         | UniqueIdKind::SessionKey => return None,
     };

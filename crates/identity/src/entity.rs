@@ -1,5 +1,5 @@
-//! What users, groups, roles, instance profiles, server certificates and managed policies have in
-//! common: a head, a name, a path, an ARN.
+//! What users, groups, roles, instance profiles, server certificates, identity providers and
+//! managed policies have in common: a head, a name, a path, an ARN.
 //!
 //! **Invariants.** A name is looked up among all that may have it. Listings hide nothing that may
 //! exist, so that it can be removed; what is *used* must exist.
@@ -16,7 +16,7 @@
 use std::{fmt, str::FromStr};
 
 use model::{
-    AccountId, Arn, Constraint, GroupName, InstanceProfileName, Path, RoleName,
+    AccountId, Arn, Constraint, GroupName, InstanceProfileName, OidcProviderName, Path, RoleName,
     ServerCertificateName, Timestamp, UniqueId, UniqueIdKind, UserName, fold,
 };
 use wire::v1;
@@ -35,8 +35,8 @@ pub(crate) struct Entity {
     pub(crate) id: UniqueId,
 }
 
-/// The name of a user, group, role, instance profile or server certificate, which tells what it
-/// names.
+/// The name of a user, group, role, instance profile, server certificate or identity provider,
+/// which tells what it names.
 pub trait EntityName: Clone + fmt::Debug + fmt::Display + FromStr<Err = Constraint> {
     /// The kind of its unique id.
     const KIND: UniqueIdKind;
@@ -98,6 +98,12 @@ impl EntityName for ServerCertificateName {
     const WORD: &'static str = "ServerCertificate";
 }
 
+impl EntityName for OidcProviderName {
+    const KIND: UniqueIdKind = UniqueIdKind::OidcProvider;
+    const NOUN: Noun = Noun::OidcProvider;
+    const WORD: &'static str = "OpenIDConnectProvider";
+}
+
 impl EntityName for InstanceProfileName {
     const KIND: UniqueIdKind = UniqueIdKind::InstanceProfile;
     const NOUN: Noun = Noun::InstanceProfile;
@@ -118,6 +124,7 @@ pub(crate) fn arn_word(kind: UniqueIdKind) -> &'static str {
         UniqueIdKind::Policy => "policy",
         UniqueIdKind::InstanceProfile => "instance-profile",
         UniqueIdKind::ServerCertificate => "server-certificate",
+        UniqueIdKind::OidcProvider => "oidc-provider",
         UniqueIdKind::Root => "root",
         UniqueIdKind::AccessKey | UniqueIdKind::SessionKey => "access-key",
     }

@@ -48,6 +48,8 @@ pub enum Noun {
     SigningCertificate,
     /// A server certificate, by name.
     ServerCertificate,
+    /// An OpenID Connect provider, by URL where it is made and by ARN elsewhere.
+    OidcProvider,
     /// A service-specific credential, by id.
     ServiceCredential,
     /// A service that has credentials of its own, by name.
@@ -83,6 +85,7 @@ impl std::fmt::Display for Noun {
             Self::SshPublicKey => "SSH public key",
             Self::SigningCertificate => "signing certificate",
             Self::ServerCertificate => "server certificate",
+            Self::OidcProvider => "OpenID Connect provider",
             Self::ServiceCredential => "service-specific credential",
             Self::Service => "service",
             Self::PasswordPolicy => "password policy of account",
@@ -151,6 +154,12 @@ pub enum Quota {
     RolesPerInstanceProfile,
     /// Server certificates of an account.
     ServerCertificatesPerAccount,
+    /// OpenID Connect providers of an account.
+    OidcProvidersPerAccount,
+    /// Client ids of an OpenID Connect provider.
+    ClientIdsPerOidcProvider,
+    /// Thumbprints of an OpenID Connect provider. AWS has a text of its own for it.
+    ThumbprintsPerOidcProvider,
     /// Customer managed policies of an account.
     PoliciesPerAccount,
     /// Characters of a managed policy, white space not counted.
@@ -195,6 +204,9 @@ impl Quota {
             Self::RolesPerAccount => l::ROLES_PER_ACCOUNT_MAX,
             Self::InstanceProfilesPerAccount => l::INSTANCE_PROFILES_PER_ACCOUNT_MAX,
             Self::ServerCertificatesPerAccount => l::SERVER_CERTIFICATES_PER_ACCOUNT_MAX,
+            Self::OidcProvidersPerAccount => l::OIDC_PROVIDERS_PER_ACCOUNT_MAX,
+            Self::ClientIdsPerOidcProvider => l::CLIENT_IDS_PER_OIDC_PROVIDER_MAX,
+            Self::ThumbprintsPerOidcProvider => l::THUMBPRINTS_PER_OIDC_PROVIDER_MAX,
             Self::RolesPerInstanceProfile => l::ROLES_PER_INSTANCE_PROFILE_MAX,
             Self::PoliciesPerAccount => l::POLICIES_PER_ACCOUNT_MAX,
             Self::PolicySize => l::MANAGED_POLICY_CHARS_MAX,

@@ -26,8 +26,11 @@
 //! | 42 | service-specific credential | user | its id | does not authenticate |
 //! | 43 | credential's status | user, root user | the credential's id | does not authenticate |
 //! | 44 | certificate | server certificate | | shown, no more |
+//! | 60 | client id | OIDC provider | the client id | not one of its clients |
+//! | 61 | thumbprints | OIDC provider | | every side must have the certificate |
 //!
-//! Entities are users, groups, roles, instance profiles, server certificates and managed policies.
+//! Entities are users, groups, roles, instance profiles, server certificates, identity providers
+//! and managed policies.
 //! Of a contested document every side must allow and any may deny; if one side is a removal, only
 //! its denies count.
 //! An entity whose name is another's, or that another must have too while nothing is decided, reads
@@ -92,6 +95,8 @@ pub(crate) const SSH_PUBLIC_KEY: Field<v1::SshPublicKey> = Field::new(40);
 pub(crate) const SIGNING_CERTIFICATE: Field<v1::SigningCertificate> = Field::new(41);
 pub(crate) const SERVICE_CREDENTIAL: Field<v1::ServiceCredential> = Field::new(42);
 pub(crate) const SERVER_CERTIFICATE: Field<v1::ServerCertificate> = Field::new(44);
+pub(crate) const OIDC_CLIENT_ID: Field<v1::Edge> = Field::new(60);
+pub(crate) const OIDC_THUMBPRINTS: Field<v1::Thumbprints> = Field::new(61);
 /// Of an SSH public key, a signing certificate or a service-specific credential.
 pub(crate) const CREDENTIAL_STATUS: Field<v1::Text> = Field::new(43);
 
@@ -131,5 +136,6 @@ mod tests {
             SERVER_CERTIFICATE.tag(),
         ];
         assert!(credentials.into_iter().eq(40..=44));
+        assert!([OIDC_CLIENT_ID.tag(), OIDC_THUMBPRINTS.tag()].into_iter().eq(60..=61));
     }
 }

@@ -78,7 +78,7 @@ pub(crate) fn of(identity: &Identity, entity: Entity) -> Vec<Tag> {
     keyed(identity, entity).into_iter().map(|(_, tag)| tag).collect()
 }
 
-fn keyed(identity: &Identity, entity: Entity) -> Vec<(String, Tag)> {
+pub(crate) fn keyed(identity: &Identity, entity: Entity) -> Vec<(String, Tag)> {
     identity
         .read_all(&TAG, entity)
         .into_iter()
@@ -90,7 +90,7 @@ fn keyed(identity: &Identity, entity: Entity) -> Vec<(String, Tag)> {
         .collect()
 }
 
-fn add_writes(
+pub(crate) fn add_writes(
     identity: &Identity,
     account: AccountId,
     entity: Entity,
@@ -107,7 +107,7 @@ fn add_writes(
     Ok(Outcome::written(writes, Reply::Done))
 }
 
-fn remove_writes(account: AccountId, entity: Entity, keys: &[TagKey]) -> Outcome {
+pub(crate) fn remove_writes(account: AccountId, entity: Entity, keys: &[TagKey]) -> Outcome {
     let mut writes = Writes::new(account);
     for key in keys {
         writes.remove_of(&TAG, entity.id, &key.fold());

@@ -25,8 +25,8 @@ pub use constraint::Constraint;
 pub use entropy::Entropy;
 pub use key::{Field, Key, KeyError};
 pub use name::{
-    AccountAlias, GroupName, InstanceProfileName, Path, PolicyName, PolicyPath, RoleName,
-    ServerCertificateName, SessionName, TagKey, TagValue, UserName, fold,
+    AccountAlias, GroupName, InstanceProfileName, OidcProviderName, Path, PolicyName, PolicyPath,
+    RoleName, ServerCertificateName, SessionName, TagKey, TagValue, UserName, fold,
 };
 pub use secret::Secret;
 pub use timestamp::Timestamp;

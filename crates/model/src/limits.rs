@@ -26,6 +26,12 @@ pub const ROLES_PER_ACCOUNT_MAX: usize = 1_000;
 pub const INSTANCE_PROFILES_PER_ACCOUNT_MAX: usize = 1_000;
 /// Server certificates of one account.
 pub const SERVER_CERTIFICATES_PER_ACCOUNT_MAX: usize = 20;
+/// OpenID Connect providers of one account.
+pub const OIDC_PROVIDERS_PER_ACCOUNT_MAX: usize = 100;
+/// Client ids of one OpenID Connect provider.
+pub const CLIENT_IDS_PER_OIDC_PROVIDER_MAX: usize = 100;
+/// Thumbprints of one OpenID Connect provider.
+pub const THUMBPRINTS_PER_OIDC_PROVIDER_MAX: usize = 5;
 /// Roles of one instance profile.
 pub const ROLES_PER_INSTANCE_PROFILE_MAX: usize = 1;
 /// Customer managed policies of one account.

@@ -74,6 +74,23 @@ fn check_policy_path(text: &str) -> Result<(), Constraint> {
     ok.then_some(()).ok_or(Constraint::Pattern(r"((/[A-Za-z0-9\.,\+@=_-]+)*)/"))
 }
 
+/// A URL after its `https://`. What could not stand in a condition key or an ARN is refused.
+fn check_oidc_provider(text: &str) -> Result<(), Constraint> {
+    length(text, 1, 247)?;
+    let (authority, path) = text.split_once('/').unwrap_or((text, ""));
+    let (host, port) = authority.split_once(':').unwrap_or((authority, "443"));
+    let label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
+    let ok = host.split('.').all(label)
+        && digits
+        && port.parse::<u16>().is_ok()
+        && path.chars().all(|c| c.is_ascii_alphanumeric() || "-._~+,;=:@%/".contains(c))
+        && path.split('/').all(|segment| !matches!(segment, "." | ".."));
+    ok.then_some(()).ok_or(Constraint::Pattern(r"HOST(:PORT)?(/[A-Za-z0-9._~+,;=:@%/-]*)?"))
+}
+
 fn check_alias(text: &str) -> Result<(), Constraint> {
     const PATTERN: &str = "^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$";
     length(text, 3, 63)?;
@@ -146,6 +163,9 @@ text_types! {
     InstanceProfileName: |text| check_name(text, 128);
     /// A server certificate's name: 1–128 of `[\w+=,.@-]`.
     ServerCertificateName: |text| check_name(text, 128);
+    /// What an OpenID Connect provider is called: its URL without `https://`, at most 247
+    /// characters, without user, query and fragment.
+    OidcProviderName: check_oidc_provider;
     /// A managed or inline policy's name: 1–128 of `[\w+=,.@-]`.
     PolicyName: |text| check_name(text, 128);
     /// The path of a user, group or role: `/` or `/…/`, at most 512 printable ASCII characters.
@@ -184,6 +204,12 @@ mod tests {
         refused::<InstanceProfileName>(&["", &"a".repeat(129), "a/b"]);
         assert!("a".repeat(128).parse::<ServerCertificateName>().is_ok());
         refused::<ServerCertificateName>(&["", &"a".repeat(129), "a/b"]);
+        for ok in ["a", "idp.example.com", "a.b:8443/c", "a.b/c/", "AOPAQ3EGRIM6LD2W5YX7A"] {
+            assert!(ok.parse::<OidcProviderName>().is_ok(), "{ok}");
+        }
+        let refusals = ["", "a..b", "a:0", "a:65536", "a:+1", "u@a", "a/../b", "a?b", "a#b", "a/$"];
+        refused::<OidcProviderName>(&refusals);
+        refused::<OidcProviderName>(&[&format!("a/{}", "b".repeat(246))]);
         let path = |n: usize| format!("/{}/", "p".repeat(n - 2));
         assert!(path(512).parse::<Path>().is_ok());
         refused::<Path>(&[&path(513)]);

@@ -22,6 +22,8 @@ pub enum UniqueIdKind {
     InstanceProfile,
     /// A server certificate, `ASCA`.
     ServerCertificate,
+    /// An OpenID Connect provider, `AOPA`. AWS has no ids of providers.
+    OidcProvider,
     /// A long-term access key, `AKIA`.
     AccessKey,
     /// A temporary access key, `ASIA`.
@@ -39,6 +41,7 @@ impl UniqueIdKind {
             Self::Policy => "ANPA",
             Self::InstanceProfile => "AIPA",
             Self::ServerCertificate => "ASCA",
+            Self::OidcProvider => "AOPA",
             Self::AccessKey => "AKIA",
             Self::SessionKey => "ASIA",
         }
@@ -54,7 +57,8 @@ impl UniqueIdKind {
             | Self::Role
             | Self::Policy
             | Self::InstanceProfile
-            | Self::ServerCertificate => 17,
+            | Self::ServerCertificate
+            | Self::OidcProvider => 17,
         }
     }
 }
@@ -128,11 +132,11 @@ impl UniqueId {
     /// The kind, or `None` for one that this version does not know.
     pub fn kind(&self) -> Option<UniqueIdKind> {
         use UniqueIdKind::{
-            AccessKey, Group, InstanceProfile, Policy, Role, Root, ServerCertificate, SessionKey,
-            User,
+            AccessKey, Group, InstanceProfile, OidcProvider, Policy, Role, Root, ServerCertificate,
+            SessionKey, User,
         };
         let entities = [Root, User, Group, Role, Policy, InstanceProfile, ServerCertificate];
-        let mut kinds = entities.into_iter().chain([AccessKey, SessionKey]);
+        let mut kinds = entities.into_iter().chain([OidcProvider, AccessKey, SessionKey]);
         kinds.find(|kind| self.as_str().starts_with(kind.prefix()))
     }
 

@@ -192,7 +192,8 @@ fn exists(identity: &Identity, entity: Entity) -> bool {
             | UniqueIdKind::Role
             | UniqueIdKind::Policy
             | UniqueIdKind::InstanceProfile
-            | UniqueIdKind::ServerCertificate,
+            | UniqueIdKind::ServerCertificate
+            | UniqueIdKind::OidcProvider,
         ) => identity.read(&HEAD, entity).is_possible(),
     }
 }
@@ -217,6 +218,7 @@ pub(super) fn over_limit(identity: &Identity, owner: Entity) -> Vec<Key> {
             | UniqueIdKind::Role
             | UniqueIdKind::InstanceProfile
             | UniqueIdKind::ServerCertificate
+            | UniqueIdKind::OidcProvider
             | UniqueIdKind::AccessKey
             | UniqueIdKind::SessionKey,
         )

@@ -118,6 +118,7 @@ pub(super) fn ways_out(identity: &Identity, subject: &Subject) -> Vec<WayOut> {
             UniqueIdKind::ServerCertificate => {
                 own(&["UpdateServerCertificate", "DeleteServerCertificate"])
             }
+            UniqueIdKind::OidcProvider => own(&["DeleteOpenIDConnectProvider"]),
             UniqueIdKind::Root | UniqueIdKind::AccessKey | UniqueIdKind::SessionKey => Vec::new(),
         },
         Subject::Limit(_, id) => match id.kind() {
@@ -135,6 +136,7 @@ pub(super) fn entity(identity: &Identity, entity: Entity) -> ConflictEntity {
         Some(UniqueIdKind::Policy) => "policy",
         Some(UniqueIdKind::InstanceProfile) => "instance profile",
         Some(UniqueIdKind::ServerCertificate) => "server certificate",
+        Some(UniqueIdKind::OidcProvider) => "OpenID Connect provider",
         Some(UniqueIdKind::Root) => {
             let name = entity.account.to_string();
             let arn = format!("arn:aws:iam::{name}:root");
@@ -201,6 +203,8 @@ pub(super) fn field(identity: &Identity, slot: &Slot<'_>) -> String {
             format!("service-specific credential {}", cut(slot.qualifier()))
         }
         ConflictKind::ServerCertificate => "certificate".to_owned(),
+        ConflictKind::OidcClientId => format!("client id `{}`", cut(slot.qualifier())),
+        ConflictKind::OidcThumbprints => "thumbprints".to_owned(),
         ConflictKind::CredentialStatus => format!("status of {}", cut(slot.qualifier())),
         ConflictKind::Rivals
         | ConflictKind::Quarantined
@@ -331,7 +335,13 @@ fn words(identity: &Identity, slot: &Slot<'_>, bytes: &[u8]) -> Option<String> {
             let v1::Tag { key, value } = v1::Tag::decode(bytes).ok()?;
             format!("{key}={value}")
         }
-        ConflictKind::Membership | ConflictKind::InstanceProfileRole => "added".to_owned(),
+        ConflictKind::Membership
+        | ConflictKind::InstanceProfileRole
+        | ConflictKind::OidcClientId => "added".to_owned(),
+        ConflictKind::OidcThumbprints => match v1::Thumbprints::decode(bytes).ok()?.sha1 {
+            any if any.is_empty() => "any".to_owned(),
+            some => some.join(", "),
+        },
         ConflictKind::Attachment => "attached".to_owned(),
         ConflictKind::AccessKey => made(v1::AccessKey::decode(bytes).ok()?.created_ms),
         ConflictKind::SshPublicKey => {
@@ -409,6 +419,8 @@ fn withheld(kind: ConflictKind, of: Option<UniqueIdKind>) -> &'static str {
             "what it allows, and giving it anything; what it denies counts"
         }
         ConflictKind::ServerCertificate => "nothing",
+        ConflictKind::OidcClientId => "sessions for tokens of this client",
+        ConflictKind::OidcThumbprints => "keys from hosts whose certificates not every side has",
         ConflictKind::OverLimit => "making more of them",
         ConflictKind::Unknown => "whatever a newer version says",
     }

@@ -7,6 +7,8 @@
 //!
 //! **Must not know:** how conflicts are listed.
 
+mod provider;
+
 use std::sync::Arc;
 
 use model::{
@@ -161,18 +163,11 @@ fn call(identity: &Identity, slot: &Slot<'_>, value: Option<&[u8]>) -> Option<Co
             let delete = login_profile::OneLoginProfile { user };
             value.is_none().then_some(Command::DeleteLoginProfile(delete))
         }
-        ConflictKind::PasswordPolicy => match value {
-            Some(_) => {
-                let policy = password_policy::from_message(&decode(value)?);
-                Some(Command::UpdateAccountPasswordPolicy(policy))
-            }
-            None => {
-                Some(Command::DeleteAccountPasswordPolicy(password_policy::DeletePasswordPolicy))
-            }
-        },
+        ConflictKind::PasswordPolicy => password_policy(value),
         ConflictKind::InstanceProfileRole => {
             owner.profile_role(&identity.face(slot.target()?), value.is_some())
         }
+        ConflictKind::OidcClientId | ConflictKind::OidcThumbprints => owner.provider(slot, value),
         ConflictKind::AccessKey
         | ConflictKind::AccessKeyStatus
         | ConflictKind::SshPublicKey
@@ -185,6 +180,16 @@ fn call(identity: &Identity, slot: &Slot<'_>, value: Option<&[u8]>) -> Option<Co
         | ConflictKind::Quarantined
         | ConflictKind::OverLimit
         | ConflictKind::Unknown => None,
+    }
+}
+
+fn password_policy(value: Option<&[u8]>) -> Option<Command> {
+    match value {
+        Some(_) => {
+            let policy = password_policy::from_message(&decode(value)?);
+            Some(Command::UpdateAccountPasswordPolicy(policy))
+        }
+        None => Some(Command::DeleteAccountPasswordPolicy(password_policy::DeletePasswordPolicy)),
     }
 }
 
@@ -258,6 +263,7 @@ macro_rules! by_kind {
             | UniqueIdKind::Policy
             | UniqueIdKind::InstanceProfile
             | UniqueIdKind::ServerCertificate
+            | UniqueIdKind::OidcProvider
             | UniqueIdKind::AccessKey
             | UniqueIdKind::SessionKey => None,
         }
@@ -308,6 +314,7 @@ impl Owner {
                 let one = server_certificate::OneServerCertificate { name: self.name() };
                 Some(Command::DeleteServerCertificate(one))
             }
+            UniqueIdKind::OidcProvider => self.delete_provider(),
             UniqueIdKind::Root | UniqueIdKind::AccessKey | UniqueIdKind::SessionKey => None,
         }
     }
@@ -350,6 +357,9 @@ impl Owner {
         if self.kind == UniqueIdKind::Policy {
             return Some(Command::TagPolicy(tag::AddTags { owner: self.policy()?, tags }));
         }
+        if self.is_provider() {
+            return self.tag_provider(tags);
+        }
         by_kind!(
             self, User => TagUser, Role => TagRole, InstanceProfile => TagInstanceProfile,
             ServerCertificate => TagServerCertificate;
@@ -361,6 +371,9 @@ impl Owner {
         let keys = vec![key];
         if self.kind == UniqueIdKind::Policy {
             return Some(Command::UntagPolicy(tag::RemoveTags { owner: self.policy()?, keys }));
+        }
+        if self.is_provider() {
+            return self.untag_provider(keys);
         }
         by_kind!(
             self, User => UntagUser, Role => UntagRole, InstanceProfile => UntagInstanceProfile,
@@ -511,6 +524,7 @@ fn named(identity: &Identity, slot: &Slot<'_>) -> (Noun, String) {
         Some(UniqueIdKind::Policy) => (Noun::Policy, face.arn.to_string()),
         Some(UniqueIdKind::InstanceProfile) => (Noun::InstanceProfile, face.name),
         Some(UniqueIdKind::ServerCertificate) => (Noun::ServerCertificate, face.name),
+        Some(UniqueIdKind::OidcProvider) => (Noun::OidcProvider, face.arn.to_string()),
         Some(UniqueIdKind::AccessKey | UniqueIdKind::SessionKey) => {
             (Noun::AccessKey, slot.entity.id.to_string())
         }

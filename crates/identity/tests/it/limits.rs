@@ -32,6 +32,17 @@ fn counts_are_limited() {
     check_limit(Quota::ServerCertificatesPerAccount, "", |n| {
         format!("root UploadServerCertificate c{n} certificate-3.pem certificate-3.key")
     });
+    check_limit(Quota::OidcProvidersPerAccount, "", |n| {
+        format!("root CreateOpenIDConnectProvider idp{n}.example.com")
+    });
+    let idp = "root CreateOpenIDConnectProvider idp.example.com";
+    check_limit(Quota::ClientIdsPerOidcProvider, idp, |n| {
+        format!("root AddClientIDToOpenIDConnectProvider idp.example.com {n}")
+    });
+    check_limit(Quota::ThumbprintsPerOidcProvider, idp, |n| {
+        let thumbprints = vec!["0".repeat(40); n].join(",");
+        format!("root UpdateOpenIDConnectProviderThumbprint idp.example.com {thumbprints}")
+    });
     check_limit(Quota::VersionsPerPolicy, "", |n| match n {
         1 => "root CreatePolicy P allow:s3:*".to_owned(),
         _ => "root CreatePolicyVersion P allow:s3:*".to_owned(),

@@ -25,6 +25,7 @@ const SETUP: &str = "root CreateUser nobody
     root CreateInstanceProfile web
     root CreateInstanceProfile full
     root AddRoleToInstanceProfile full role
+    root CreateOpenIDConnectProvider idp.example.com a
     root CreateAccessKey
     root CreateAccessKey admin
     root CreateAccessKey reader";
@@ -81,6 +82,18 @@ const CALLS: &str = "GetCallerIdentity
     ListInstanceProfileTags web
     UntagInstanceProfile web a
     DeleteInstanceProfile web
+    CreateOpenIDConnectProvider new.example.com
+    CreateOpenIDConnectProvider new.example.com - - team=a
+    GetOpenIDConnectProvider idp.example.com
+    GetOpenIDConnectProvider absent
+    ListOpenIDConnectProviders
+    UpdateOpenIDConnectProviderThumbprint idp.example.com
+    AddClientIDToOpenIDConnectProvider idp.example.com b
+    RemoveClientIDFromOpenIDConnectProvider idp.example.com a
+    TagOpenIDConnectProvider idp.example.com a=b
+    ListOpenIDConnectProviderTags idp.example.com
+    UntagOpenIDConnectProvider idp.example.com a
+    DeleteOpenIDConnectProvider idp.example.com
     CreatePolicy new allow:s3:*
     GetPolicy P
     GetPolicy aws/ReadOnlyAccess

@@ -175,7 +175,8 @@ fn is_named(kind: UniqueIdKind) -> bool {
         | UniqueIdKind::Role
         | UniqueIdKind::Policy
         | UniqueIdKind::InstanceProfile
-        | UniqueIdKind::ServerCertificate => true,
+        | UniqueIdKind::ServerCertificate
+        | UniqueIdKind::OidcProvider => true,
         UniqueIdKind::Root | UniqueIdKind::AccessKey | UniqueIdKind::SessionKey => false,
     }
 }
