@@ -286,6 +286,15 @@ class Cluster:
         """`host:port` of a node's gRPC."""
         return urllib.parse.urlsplit(self.node(number).grpc_endpoint).netloc
 
+    def metric(self, number: int, name: str) -> int:
+        """A metric of a node, named with its labels; 0 if there is none yet."""
+        command = self.node_command(number)
+        url = f"http://{command[command.index('--listen-ops') + 1]}/metrics"
+        with urllib.request.urlopen(url, timeout=10) as reply:
+            text = reply.read().decode()
+        found = re.search(rf"^{re.escape(name)} (\d+)$", text, re.M)
+        return int(found[1]) if found else 0
+
     def assert_equal_digests(self):
         """Fails unless every node says that every other one holds the same bytes."""
         for number in self.numbers():

@@ -10,7 +10,7 @@ from pathlib import Path
 from conftest import (
     PORTS_PER_CLUSTER, START_SECONDS, all_equal, answers_200, binary, end, eventually,
 )  # fmt: skip
-from test_snapshot import SNAPSHOT_SECONDS, gauge
+from test_snapshot import SNAPSHOT_SECONDS
 
 POLICIES = 600
 # A managed policy has 6,144 characters at most; a snapshot of these is many pieces long.
@@ -88,7 +88,7 @@ def test_a_node_that_is_killed_while_it_fetches_a_snapshot_goes_on_and_comes_up_
     cluster.wait("--timeout", "60s")
     for number in cluster.numbers():
         eventually(
-            lambda number=number: gauge(cluster, number, "writ_log_first") > 1,
+            lambda number=number: cluster.metric(number, "writ_log_first") > 1,
             SNAPSHOT_SECONDS,
             f"the log of node {number} is cut short",
         )

@@ -9,7 +9,7 @@ import snapshot_file
 from conftest import (
     DIGEST_SECONDS, Cluster, all_equal, eventually, free_base_port, start_dev,
 )  # fmt: skip
-from test_snapshot import EVERY_RECORDS, SNAPSHOT_SECONDS, gauge
+from test_snapshot import EVERY_RECORDS, SNAPSHOT_SECONDS
 
 ROUNDS = 3
 
@@ -37,9 +37,9 @@ def damage_and_mend(cluster, monkeypatch):
     cluster.iam(1).create_user(UserName="somebody", Path="/sound/")
     for number in range(2 * EVERY_RECORDS):
         cluster.iam(1, prefix="~all").create_user(UserName=f"user{number}")
-    made = gauge(cluster, 3, "writ_log_last")
+    made = cluster.metric(3, "writ_log_last")
     eventually(
-        lambda: gauge(cluster, 3, "writ_snapshot_lsn") > made - EVERY_RECORDS,
+        lambda: cluster.metric(3, "writ_snapshot_lsn") > made - EVERY_RECORDS,
         SNAPSHOT_SECONDS,
         "a snapshot of node 3",
     )
@@ -48,7 +48,7 @@ def damage_and_mend(cluster, monkeypatch):
     assert snapshot_file.change(newest, b"/sound/", b"/wrong/") == 1
     cluster.restart(3)
     eventually(
-        lambda: gauge(cluster, 3, "writ_state_mended_slots") == 1,
+        lambda: cluster.metric(3, "writ_state_mended_slots") == 1,
         DIGEST_SECONDS,
         "node 3 has taken on what differs",
     )
@@ -57,7 +57,7 @@ def damage_and_mend(cluster, monkeypatch):
 def test_one_value_that_is_other_at_one_node_is_found_and_mended(cluster, monkeypatch):
     damage_and_mend(cluster, monkeypatch)
     eventually(
-        lambda: gauge(cluster, 3, "writ_state_mending") == 0,
+        lambda: cluster.metric(3, "writ_state_mending") == 0,
         DIGEST_SECONDS,
         "node 3 serves again",
     )
@@ -97,7 +97,7 @@ def test_a_flipped_byte_is_found_while_the_node_runs(cluster, monkeypatch):
     cluster.kill(3)
     cluster.restart(3)
     made = 0
-    while gauge(cluster, 3, "writ_log_first") == 1:
+    while cluster.metric(3, "writ_log_first") == 1:
         cluster.iam(1, prefix="~all").create_user(UserName=f"user{made}")
         made += 1
     # The log does not reach back: without a snapshot the node could not start any more.
@@ -108,7 +108,7 @@ def test_a_flipped_byte_is_found_while_the_node_runs(cluster, monkeypatch):
             file.seek(-1, os.SEEK_CUR)
             file.write(bytes([byte ^ 1]))
     eventually(
-        lambda: gauge(cluster, 3, "writ_snapshots_damaged_total") >= 2,
+        lambda: cluster.metric(3, "writ_snapshots_damaged_total") >= 2,
         SNAPSHOT_SECONDS,
         "both are found",
     )

@@ -27,11 +27,11 @@ READS_REPORTS = {
 }
 
 
-def check(cluster, principal, resource, action="s3:GetObject"):
+def check(cluster, principal, resource, *more, action="s3:GetObject"):
     """`writ check` at the replica."""
     return cluster.writ(
         "check", "--endpoint", cluster.grpc(REPLICA),
-        "--principal", principal, "--action", action, "--resource", resource,
+        "--principal", principal, "--action", action, "--resource", resource, *more,
     )  # fmt: skip
 
 
@@ -103,6 +103,42 @@ def test_a_check_at_the_replica_names_the_statement_that_decided(cluster):
     silent = check(cluster, arn, "arn:aws:s3:::elsewhere/x")
     assert silent.returncode == DENIED, silent.stderr
     assert silent.stdout.startswith("deny (implicit)\n")
+
+
+def test_a_verdict_alone_is_of_policies_that_are_prepared_until_they_change(cluster):
+    arn = reader(cluster, "fast")
+
+    def verdict(resource):
+        asked = check(cluster, arn, f"arn:aws:s3:::{resource}", "--verdict-only")
+        assert asked.returncode in (ALLOWED, DENIED), asked.stderr
+        return asked.stdout
+
+    for _ in range(2):
+        assert verdict("reports/2024") == "allow\n"
+        assert verdict("reports/secret/2024") == "deny (explicit)\n"
+        assert verdict("elsewhere/x") == "deny (implicit)\n"
+    assert cluster.metric(REPLICA, 'writ_prepared_policies_total{result="kept"}') >= 5
+    iam = cluster.iam(1)
+    iam.create_group(GroupName="fast")
+    iam.put_group_policy(
+        GroupName="fast",
+        PolicyName="all",
+        PolicyDocument=json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}],
+            }
+        ),
+    )
+    joined = iam.add_user_to_group(GroupName="fast", UserName="fast")
+    cluster.wait("--token", token_of(joined))
+    assert verdict("elsewhere/x") == "allow\n"
+    removed = iam.delete_group_policy(GroupName="fast", PolicyName="all")
+    cluster.wait("--token", token_of(removed))
+    assert verdict("elsewhere/x") == "deny (implicit)\n"
+    both = check(cluster, arn, "arn:aws:s3:::reports/1", "--verdict-only", "--explain")
+    assert both.returncode not in (ALLOWED, DENIED)
+    assert "cannot be used with" in both.stderr
 
 
 def test_a_revocation_holds_at_the_replica_once_it_was_waited_for(cluster):

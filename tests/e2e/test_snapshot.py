@@ -1,9 +1,7 @@
 """Nodes start from snapshots, and their logs are cut short."""
 
 import os
-import re
 import subprocess
-import urllib.request
 
 from conftest import (
     PORTS_PER_CLUSTER, START_SECONDS, all_equal, answers_200, binary, end, eventually,
@@ -11,15 +9,6 @@ from conftest import (
 
 EVERY_RECORDS = 5
 SNAPSHOT_SECONDS = 60
-
-
-def gauge(cluster, number: int, name: str) -> int:
-    """A gauge of a node."""
-    command = cluster.node_command(number)
-    url = f"http://{command[command.index('--listen-ops') + 1]}/metrics"
-    with urllib.request.urlopen(url, timeout=10) as reply:
-        text = reply.read().decode()
-    return int(re.search(rf"^{name} (\d+)$", text, re.M)[1])
 
 
 def test_a_node_starts_from_its_snapshot_and_the_log_behind_it(cluster, monkeypatch):
@@ -32,7 +21,7 @@ def test_a_node_starts_from_its_snapshot_and_the_log_behind_it(cluster, monkeypa
         cluster.iam(1, prefix="~all").create_user(UserName=name)
     for number in cluster.numbers():
         eventually(
-            lambda number=number: gauge(cluster, number, "writ_snapshot_lsn") > EVERY_RECORDS,
+            lambda number=number: cluster.metric(number, "writ_snapshot_lsn") > EVERY_RECORDS,
             SNAPSHOT_SECONDS,
             f"a snapshot of node {number}",
         )
@@ -41,7 +30,7 @@ def test_a_node_starts_from_its_snapshot_and_the_log_behind_it(cluster, monkeypa
         cluster.kill(number)
     for number in cluster.numbers():
         cluster.restart(number)
-        assert gauge(cluster, number, "writ_snapshot_lsn") > EVERY_RECORDS
+        assert cluster.metric(number, "writ_snapshot_lsn") > EVERY_RECORDS
         users = {user["UserName"] for user in cluster.iam(number).list_users()["Users"]}
         assert users == {*names, "behind-the-snapshot"}
     cluster.iam(3, prefix="~all").create_user(UserName="after-the-restart")
@@ -58,7 +47,7 @@ def cut_short(cluster, numbers, upto: int, name: str) -> set[str]:
     """Creates users until the logs of some nodes do not reach back to a record."""
     made = set()
     for number in range(40 * EVERY_RECORDS):
-        if all(gauge(cluster, node, "writ_log_first") > upto for node in numbers):
+        if all(cluster.metric(node, "writ_log_first") > upto for node in numbers):
             return made
         user = f"{name}{number}"
         cluster.iam(numbers[0]).create_user(UserName=user)
@@ -73,7 +62,7 @@ def test_who_is_further_behind_than_the_logs_reach_gets_a_snapshot(cluster, monk
         cluster.kill(number)
         cluster.restart(number)
     cluster.iam(3, prefix="~all").create_user(UserName="before")
-    last = gauge(cluster, 3, "writ_log_last")
+    last = cluster.metric(3, "writ_log_last")
     before = users(cluster, 1)
     cluster.kill(3)
     made = cut_short(cluster, (1, 2), last, "meanwhile")
@@ -90,7 +79,7 @@ def test_who_is_further_behind_than_the_logs_reach_gets_a_snapshot(cluster, monk
 
 
 def test_a_node_joins_though_no_log_begins_at_the_beginning(cluster, tmp_path):
-    assert all(gauge(cluster, number, "writ_log_first") > 1 for number in (1, 2, 3))
+    assert all(cluster.metric(number, "writ_log_first") > 1 for number in (1, 2, 3))
     created = cluster.writ("token", "create", "--role", "replica")
     assert created.returncode == 0, created.stderr
     ports = [cluster.base_port + PORTS_PER_CLUSTER - 1 - at for at in range(3)]

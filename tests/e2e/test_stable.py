@@ -1,7 +1,5 @@
 """What every node has is agreed to be stable, and forgotten where only concurrency needed it."""
 
-import re
-import urllib.request
 
 from conftest import eventually, token_of
 
@@ -11,11 +9,7 @@ STABLE_SECONDS = 60
 
 def unstable(cluster, number) -> int:
     """The metric of transactions that are not agreed to be everywhere."""
-    command = cluster.node_command(number)
-    url = f"http://{command[command.index('--listen-ops') + 1]}/metrics"
-    with urllib.request.urlopen(url, timeout=10) as reply:
-        text = reply.read().decode()
-    return int(re.search(r"^writ_transactions_unstable (\d+)$", text, re.M)[1])
+    return cluster.metric(number, "writ_transactions_unstable")
 
 
 def all_stable(cluster, numbers):

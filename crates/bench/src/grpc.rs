@@ -69,6 +69,7 @@ impl Grpc {
             consistency_token: token,
             wait_ms: WAIT_MS,
             explain: false,
+            verdict_only: false,
         };
         self.authorization.check(check).await?;
         Ok(())

@@ -136,6 +136,9 @@ pub struct Check {
     /// Say why, and what would have to be otherwise; needs writ:GetExplanation.
     #[arg(long)]
     pub explain: bool,
+    /// Leave the statements out, which is the fastest answer.
+    #[arg(long, conflicts_with = "explain")]
+    pub verdict_only: bool,
     /// Whom to ask.
     #[command(flatten)]
     pub common: Common,

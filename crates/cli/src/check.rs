@@ -23,8 +23,8 @@ pub(crate) async fn run(
     environment: &Environment,
     output: &mut Output<'_>,
 ) -> Result<Exit, Error> {
-    let arguments::Check { principal, action, resource, context, token, explain, common } =
-        arguments;
+    let arguments::Check { principal, action, resource, context, token, .. } = arguments;
+    let arguments::Check { explain, verdict_only, common, .. } = arguments;
     let session = Session::new(environment)?;
     let connection = session.connect_any(&common, Prefer::Replicas).await?;
     let message = CheckRequest {
@@ -35,6 +35,7 @@ pub(crate) async fn run(
         consistency_token: token.unwrap_or_default(),
         wait_ms: 0,
         explain,
+        verdict_only,
     };
     let reply = AuthorizationClient::new(connection).check(request(message)).await;
     let (text, exit) = render(&reply.map_err(Error::Refused)?.into_inner());

@@ -7,11 +7,13 @@
 //!
 //! **Must not know:** who asks.
 
+use std::sync::Arc;
+
 use model::{AccountId, Arn, Credential, SessionName, Timestamp, UniqueId, UniqueIdKind, fold};
 use policy::{Context, Decision, Explanation, Layer, Layers, Request, Verdict, evaluate};
 
 use crate::{
-    Accounts, Caller, Error, Identity, Noun, Principal,
+    Accounts, Caller, Error, Identity, Noun, Prepared, Principal,
     authorize::{allowed, find_arn},
     effective::layers,
     principal::{ISSUED, MFA_PRESENT, insert_principal, insert_time, is_for_temporary},
@@ -56,7 +58,29 @@ pub fn check(
     now: Timestamp,
     request: &CheckRequest,
 ) -> Result<Decision, Error> {
-    ask(identity, accounts, now, request, |decision| decision, evaluate)
+    by_layers(identity, accounts, now, request, |decision| decision, evaluate)
+}
+
+/// The verdict of [`check`], by policies that `prepared` gives of the principal: those of this
+/// state, or earlier ones that still stand. Within the same number of steps this decides more.
+///
+/// # Errors
+/// As [`check`].
+pub fn verdict(
+    identity: &Identity,
+    accounts: &Accounts,
+    now: Timestamp,
+    request: &CheckRequest,
+    prepared: impl FnOnce(&Caller) -> Option<Arc<Prepared>>,
+) -> Result<Verdict, Error> {
+    let bare = |decision: Decision| decision.verdict;
+    ask(identity, accounts, now, request, bare, |Asked { caller, session }, request| {
+        let decided = prepared(caller)?.decide(request);
+        Some(match (decided, session) {
+            (Verdict::Allow, Some(_)) => Verdict::ImplicitDeny { layer: Layer::Session },
+            (decided, _) => decided,
+        })
+    })
 }
 
 /// [`check`], and why the answer is what it is.
@@ -69,11 +93,11 @@ pub fn explain(
     now: Timestamp,
     request: &CheckRequest,
 ) -> Result<Explanation, Error> {
-    ask(identity, accounts, now, request, Explanation::bare, policy::explain)
+    by_layers(identity, accounts, now, request, Explanation::bare, policy::explain)
 }
 
-/// What `decide` makes of a question, or `bare` of what no policy decides.
-fn ask<T>(
+/// What `decide` makes of the principal's policies as they are.
+fn by_layers<T>(
     identity: &Identity,
     accounts: &Accounts,
     now: Timestamp,
@@ -81,17 +105,34 @@ fn ask<T>(
     bare: fn(Decision) -> T,
     decide: fn(&Layers, &Request<'_>) -> T,
 ) -> Result<T, Error> {
+    ask(identity, accounts, now, request, bare, |Asked { caller, session }, request| {
+        let mut layers = layers(identity, caller)?;
+        // A layer without a source allows nothing.
+        layers.session = session.is_some().then(Vec::new);
+        Some(decide(&layers, request))
+    })
+}
+
+/// What `decide` makes of a question, or `bare` of what no policy decides: that which `decide`
+/// leaves is root's.
+fn ask<T>(
+    identity: &Identity,
+    accounts: &Accounts,
+    now: Timestamp,
+    request: &CheckRequest,
+    bare: fn(Decision) -> T,
+    decide: impl FnOnce(&Asked, &Request<'_>) -> Option<T>,
+) -> Result<T, Error> {
     let CheckRequest { principal, action, resource, context: given } = request;
-    let Asked { caller, session } = resolve(identity, accounts, principal)
+    let asked = resolve(identity, accounts, principal)
         .ok_or_else(|| Error::NoSuchEntity { noun: Noun::Principal, name: principal.clone() })?;
-    let context = context_of(identity, now, &caller, session.as_ref(), given);
-    if let Some(decision) = precluded(identity, &caller, &context, action) {
+    let Asked { caller, session } = &asked;
+    let context = context_of(identity, now, caller, session.as_ref(), given);
+    if let Some(decision) = precluded(identity, caller, &context, action) {
         return Ok(bare(decision));
     }
-    let Some(mut layers) = layers(identity, &caller) else { return Ok(bare(allowed())) };
-    // A layer without a source allows nothing.
-    layers.session = session.is_some().then(Vec::new);
-    Ok(decide(&layers, &Request { action, resource, context: &context }))
+    let decided = decide(&asked, &Request { action, resource, context: &context });
+    Ok(decided.unwrap_or_else(|| bare(allowed())))
 }
 
 /// The condition keys of a question about a principal.

@@ -235,6 +235,7 @@ impl Identity {
             changed.extend(upto.into_iter().flat_map(|entity| self.claims_of(entity).into_keys()));
         }
         for name in changed {
+            self.changes_mut().note_name(&name);
             self.look_again(&name);
             self.index_mut().touch(Touch::Name(name.account, name.kind, name.fold.into()));
         }
@@ -249,6 +250,7 @@ impl Identity {
             names.extend(self::names(entity, slot).into_iter().map(|(name, _)| name));
         }
         for name in names {
+            self.changes_mut().note_name(&name);
             self.look_again(&name);
             if self.names().decisions.contains_key(&name) {
                 self.index_mut().touch(Touch::Name(name.account, name.kind, name.fold.into()));
@@ -416,6 +418,18 @@ impl Identity {
                 }
             }
         })
+    }
+
+    /// The names that an entity may have, if [`Self::has_rival`] rests on who has them and what is
+    /// decided about them alone: each was given to it for good, or nobody else has it.
+    pub(crate) fn own_names(&self, entity: Entity) -> Option<Vec<NameKey>> {
+        entity.id.kind()?;
+        let names: Vec<NameKey> = self.claims_of(entity).into_keys().collect();
+        let is_own = |name: &NameKey| match self.names().decisions.get(name) {
+            Some(Decision { holder, lost: _ }) => holder.is_some_and(|h| h.id == entity.id),
+            None => self.named(name).iter().all(|other| *other == entity),
+        };
+        names.iter().all(is_own).then_some(names)
     }
 
     /// Whether a name is known to be another's than those that this state has.

@@ -41,6 +41,14 @@ impl PolicyRef {
         BY_ID.get(&entity.id).map_or(Self::Customer(entity), |policy| Self::Managed(policy))
     }
 
+    /// It, if it is of the account.
+    pub(crate) fn customer(self) -> Option<Entity> {
+        match self {
+            Self::Managed(_) => None,
+            Self::Customer(entity) => Some(entity),
+        }
+    }
+
     /// Its ARN.
     pub(crate) fn arn(&self, identity: &Identity) -> String {
         match self {

@@ -19,6 +19,7 @@ use wire::{
 
 use crate::{
     Names, Read,
+    changes::Changes,
     claims::{Renamed, Undecided},
     conflict::{ConflictEvent, Inbox},
     doubt::{Doubts, KeptError},
@@ -38,6 +39,15 @@ pub struct Identity {
     /// What the control plane has decided about names.
     names: Arc<Names>,
     undecided: Undecided,
+    changes: Changes,
+}
+
+/// What keeps up with each slot as it changes.
+struct Followers<'a> {
+    index: &'a mut Index,
+    undecided: &'a mut Undecided,
+    changes: &'a mut Changes,
+    renamed: &'a mut Renamed,
 }
 
 impl Identity {
@@ -81,6 +91,7 @@ impl Identity {
             index.forget_existences();
         }
         identity.index = index;
+        identity.changes = self.changes.renewed();
         identity.scan_names();
         let _all_are_news = identity.keep_up_inbox();
         let _news_too = identity.set_names(Arc::clone(&self.names));
@@ -96,10 +107,11 @@ impl Identity {
         let mut renamed = Renamed::default();
         let stale = self.doubts.learn(&self.state, &self.index, transaction);
         self.leave_out(&stale, &mut renamed);
-        let Self { state, index, undecided, .. } = self;
+        let Self { state, index, undecided, changes, .. } = self;
+        let mut followers = Followers { index, undecided, changes, renamed: &mut renamed };
         state.apply_observed(transaction, |moment, key, siblings| {
             if !stale.contains(key) {
-                change(index, undecided, &mut renamed, (moment, key, siblings));
+                followers.follow(moment, key, siblings);
             }
         })?;
         self.view_again(stale, &mut renamed);
@@ -113,22 +125,24 @@ impl Identity {
         keys: impl IntoIterator<Item = &'a Box<[u8]>>,
         renamed: &mut Renamed,
     ) {
-        let Self { state, doubts, index, inbox: _, names: _, undecided } = self;
+        let Self { state, doubts, index, inbox: _, names: _, undecided, changes } = self;
+        let mut followers = Followers { index, undecided, changes, renamed };
         for key in keys {
             let siblings = doubts.view(key).map_or_else(|| state.get(key), Vec::as_slice);
-            change(index, undecided, renamed, (Moment::Before, key, siblings));
+            followers.follow(Moment::Before, key, siblings);
         }
     }
 
     /// Makes the views of slots anew, which the index does not have at the moment.
     fn view_again(&mut self, stale: impl IntoIterator<Item = Box<[u8]>>, renamed: &mut Renamed) {
-        let Self { state, doubts, index, inbox: _, names: _, undecided } = self;
+        let Self { state, doubts, index, inbox: _, names: _, undecided, changes } = self;
+        let mut followers = Followers { index, undecided, changes, renamed };
         for key in stale {
             let siblings = state.get(&key);
             doubts.look_again(&key, siblings);
             let siblings = doubts.view(&key).map_or(siblings, Vec::as_slice);
             if !siblings.is_empty() {
-                change(index, undecided, renamed, (Moment::After, &key, siblings));
+                followers.follow(Moment::After, &key, siblings);
             }
         }
     }
@@ -144,12 +158,13 @@ impl Identity {
         let stale = self.doubts.settle(&self.state, &barrier.stable);
         self.leave_out(&stale, &mut renamed);
         self.view_again(stale, &mut renamed);
-        let Self { state, doubts, index, inbox: _, names: _, undecided } = self;
+        let Self { state, doubts, index, inbox: _, names: _, undecided, changes } = self;
+        let mut followers = Followers { index, undecided, changes, renamed: &mut renamed };
         let mut forgotten = Vec::new();
         let fate = |key: &[u8]| fate(key, doubts.view(key).is_some());
         state.collect(barrier, fate, |moment, key, siblings| {
             let siblings = doubts.view(key).map_or(siblings, Vec::as_slice);
-            change(index, undecided, &mut renamed, (moment, key, siblings));
+            followers.follow(moment, key, siblings);
             forgotten.push(Box::<[u8]>::from(key));
         });
         for key in forgotten {
@@ -224,6 +239,14 @@ impl Identity {
 
     pub(crate) fn index_mut(&mut self) -> &mut Index {
         &mut self.index
+    }
+
+    pub(crate) fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    pub(crate) fn changes_mut(&mut self) -> &mut Changes {
+        &mut self.changes
     }
 
     pub(crate) fn names(&self) -> &Arc<Names> {
@@ -341,17 +364,16 @@ impl Identity {
     }
 }
 
-/// Keeps what is derived up with a slot that is about to change, or has changed.
-fn change(
-    index: &mut Index,
-    undecided: &mut Undecided,
-    renamed: &mut Renamed,
-    (moment, key, siblings): (Moment, &[u8], &[Sibling<Meta>]),
-) {
-    renamed.look(undecided, moment, key, siblings);
-    match moment {
-        Moment::Before => index.remove(key, siblings),
-        Moment::After => index.add(key, siblings),
+impl Followers<'_> {
+    /// A slot is about to change, or has changed.
+    fn follow(&mut self, moment: Moment, key: &[u8], siblings: &[Sibling<Meta>]) {
+        let Self { index, undecided, changes, renamed } = self;
+        changes.note_slot(key);
+        renamed.look(undecided, moment, key, siblings);
+        match moment {
+            Moment::Before => index.remove(key, siblings),
+            Moment::After => index.add(key, siblings),
+        }
     }
 }
 

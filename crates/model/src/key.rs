@@ -73,6 +73,11 @@ impl Key {
         bytes
     }
 
+    /// What the encoded form of a key tells of its entity, if it is long enough to be one.
+    pub fn entity_part(bytes: &[u8]) -> Option<&[u8]> {
+        bytes.get(..Self::TAG_AT)
+    }
+
     /// What all keys of an account begin with.
     pub fn account_prefix(account: AccountId) -> [u8; Self::ID_AT] {
         account.number().to_be_bytes()
@@ -125,6 +130,8 @@ mod tests {
             let key = Key::new(account, id, 7, "größe");
             assert_eq!(Key::from_bytes(&key.to_bytes()), Ok(key.clone()));
             assert!(key.to_bytes().starts_with(&Key::field_prefix(account, id, 7)));
+            let entity = Key::entity_prefix(account, id);
+            assert_eq!(Key::entity_part(&key.to_bytes()), Some(&*entity));
         }
         assert_eq!(Key::from_bytes(&[0; 30]), Err(KeyError::Short(30)));
         assert_eq!(Key::from_bytes(&[0xff; 40]), Err(KeyError::Account));

@@ -5,7 +5,10 @@
 //!
 //! **Must not know:** who a document is attached to.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use model::{UniqueId, limits::POLICY_DOCUMENT_CHARS_MAX};
 
@@ -44,7 +47,7 @@ impl DocumentKind {
 }
 
 /// A policy document that was understood.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Document {
     text: String,
     kind: DocumentKind,
@@ -52,6 +55,14 @@ pub struct Document {
     statements: Vec<Statement>,
     /// Made of the statements when it is first asked for.
     block: OnceLock<Arc<Block>>,
+}
+
+/// What it is made of: all else follows from that, some of it when it is first asked for.
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { text, kind, id: _, statements: _, block: _ } = self;
+        f.debug_struct("Document").field("kind", kind).field("text", text).finish()
+    }
 }
 
 impl PartialEq for Document {

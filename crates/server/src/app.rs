@@ -22,6 +22,7 @@ use crate::{
     core::{Core, Stopping},
     home::Home,
     pki::KeyEncryptionKey,
+    prepared::PreparedPolicies,
     raft::{self, ControlPlane, Peers},
     random,
 };
@@ -36,6 +37,8 @@ pub struct App {
     pub home: Home,
     /// The key-encryption key, at writers.
     pub kek: Option<KeyEncryptionKey>,
+    /// Policies for checks.
+    pub prepared: PreparedPolicies,
 }
 
 impl App {

@@ -170,6 +170,20 @@ impl Default for Snapshots {
     }
 }
 
+/// How checks are answered.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Checks {
+    /// Policies of principals that were asked about are kept prepared, up to so many bytes.
+    pub prepared_bytes_max: u64,
+}
+
+impl Default for Checks {
+    fn default() -> Self {
+        Self { prepared_bytes_max: 128 << 20 }
+    }
+}
+
 /// What is logged, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -220,6 +234,8 @@ pub struct Config {
     pub cluster: Cluster,
     /// When the log is cut short.
     pub snapshots: Snapshots,
+    /// How checks are answered.
+    pub checks: Checks,
     /// Logging.
     pub log: Log,
     /// Tracing.
@@ -238,6 +254,7 @@ impl Default for Config {
             join: Join::default(),
             cluster: Cluster::default(),
             snapshots: Snapshots::default(),
+            checks: Checks::default(),
             log: Log::default(),
             otlp: Otlp::default(),
         }
@@ -305,6 +322,9 @@ pub struct Flags {
     /// Read all snapshots again, and check them, every so many seconds.
     #[arg(long, env = "WRIT_SNAPSHOT_CHECK_EVERY_S")]
     pub snapshot_check_every_s: Option<u64>,
+    /// Keep up to so many bytes of principals' policies prepared for checks.
+    #[arg(long, env = "WRIT_CHECKS_PREPARED_BYTES_MAX")]
+    pub checks_prepared_bytes_max: Option<u64>,
     /// Human or JSON log lines.
     #[arg(long, env = "WRIT_LOG_FORMAT")]
     pub log_format: Option<LogFormat>,
@@ -379,6 +399,7 @@ impl Config {
         set(&mut self.snapshots.every_bytes, flags.snapshot_every_bytes);
         set(&mut self.snapshots.log_bytes_max, flags.snapshot_log_bytes_max);
         set(&mut self.snapshots.check_every_s, flags.snapshot_check_every_s);
+        set(&mut self.checks.prepared_bytes_max, flags.checks_prepared_bytes_max);
         set(&mut self.log.format, flags.log_format);
         set(&mut self.log.filter, flags.log);
         self.otlp.endpoint = flags.otlp_endpoint.or(self.otlp.endpoint.take());
@@ -426,7 +447,7 @@ impl Config {
     /// The configuration as a file, every setting with its meaning.
     pub fn documented(&self) -> String {
         let Self { data_dir, kek_file, init, node, listen, advertise, join, .. } = self;
-        let Self { cluster, snapshots, log, otlp, .. } = self;
+        let Self { cluster, snapshots, checks, log, otlp, .. } = self;
         let mut page = Page::default();
         page.set("The node's own directory. WRIT_DATA_DIR", "data_dir", path(data_dir));
         let kek = kek_file.as_deref().map(path);
@@ -463,6 +484,9 @@ impl Config {
         page.set(doc, "log_bytes_max", number(*log_bytes_max));
         let doc = "Read them again every so many seconds. WRIT_SNAPSHOT_CHECK_EVERY_S";
         page.set(doc, "check_every_s", number(*check_every_s));
+        page.table("checks");
+        let doc = "Keep so many bytes of policies prepared. WRIT_CHECKS_PREPARED_BYTES_MAX";
+        page.set(doc, "prepared_bytes_max", number(checks.prepared_bytes_max));
         page.table("log");
         page.set("human or json. WRIT_LOG_FORMAT", "format", log.format.as_str());
         page.set("EnvFilter directives. WRIT_LOG", "filter", log.filter.as_str());

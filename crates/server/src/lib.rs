@@ -27,6 +27,7 @@ pub mod ops;
 pub mod panics;
 pub mod parts;
 pub mod pki;
+pub mod prepared;
 pub mod raft;
 pub mod random;
 pub mod recover;

@@ -87,6 +87,8 @@ pub struct Metrics {
     pub durations: Family<Operation, Histogram, fn() -> Histogram>,
     /// Answers to checks, by verdict.
     pub decisions: Family<Outcome, Counter>,
+    /// Policies of principals that checks used, by whether they were `kept` or `made` anew.
+    pub prepared: Family<Outcome, Counter>,
     /// Connections of a listener.
     pub connections: Family<Listener, Count>,
     /// Transactions a peer is not known to have.
@@ -168,6 +170,7 @@ impl Default for Metrics {
             requests: Family::default(),
             durations: Family::new_with_constructor(seconds),
             decisions: Family::default(),
+            prepared: Family::default(),
             connections: Family::default(),
             lag: Family::default(),
             connected: Family::default(),
@@ -215,6 +218,7 @@ impl Metrics {
         add(r, "requests", "Requests answered", &self.requests);
         add(r, "request_duration_seconds", "Time to answer", &self.durations);
         add(r, "authorization_decisions", "Checks answered", &self.decisions);
+        add(r, "prepared_policies", "Principals' policies used by checks", &self.prepared);
         add(r, "http_connections", "Open connections", &self.connections);
         add(r, "replication_lag", "Transactions a peer lacks", &self.lag);
         add(r, "replication_connected", "1: a stream is open", &self.connected);
@@ -298,6 +302,7 @@ mod tests {
         metrics.diverged.get_or_create(&peer).set(0);
         metrics.connections.get_or_create(&Listener { listener: "aws" }).set(1);
         metrics.decisions.get_or_create(&outcome).inc();
+        metrics.prepared.get_or_create(&outcome).inc();
         metrics.conflicts.get_or_create(&ConflictKind { kind: "attachment" }).set(1);
         metrics.waits.get_or_create(&outcome).inc();
         metrics

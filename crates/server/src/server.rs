@@ -48,6 +48,7 @@ use crate::{
     panics,
     parts::Parts,
     pki::KeyEncryptionKey,
+    prepared::PreparedPolicies,
     raft::{ControlPlane, Start, StartError, Timing},
     removal, scrub, snapshots, stability,
     stop::{self, Stop},
@@ -145,7 +146,8 @@ pub async fn run(config: Config) -> Result<(), ServerError> {
         home.save(&config.data_dir).map_err(BootstrapError::Home)?;
     }
     tracing::info!(node = home.node, cluster = home.cluster_id, "the node starts");
-    let app = Arc::new(App { core, control: Arc::clone(&control), home, kek });
+    let prepared = PreparedPolicies::new(config.checks.prepared_bytes_max, Arc::clone(&metrics));
+    let app = Arc::new(App { core, control: Arc::clone(&control), home, kek, prepared });
     let (stopper, stop) = stop::pair();
     let mut parts = Parts::default();
     spawn_parts(&mut parts, &app, &metrics, &config, listeners, store.handle(), &stop)?;

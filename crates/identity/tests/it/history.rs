@@ -15,11 +15,11 @@ use crdt::{Barrier, Dot, Hlc, NodeId, covers};
 use identity::{
     AccountInfo, Accounts, Caller, CheckRequest, Command, Conflict, ConflictEvent, ConflictId, Ctx,
     Error, Identity, KeyRing, LostName, NameProposal, NameVerdict, Names, NamesOf, Outcome, Page,
-    Principal, Query, Reply, RequestContext, Session, Whose,
+    Prepared, Principal, Query, Reply, RequestContext, Session, Whose,
     access_key::{AccessKey, Status},
     authenticate_key, check,
     conflict::{Choice, ConflictEntity, Resolve, Review, ReviewedWrite, Side, WayOut},
-    execute, open_session, query,
+    execute, open_session, query, verdict,
 };
 use model::{AccountId, Credential, Entropy, Timestamp, UniqueId, UniqueIdKind};
 use wire::{
@@ -39,6 +39,8 @@ pub(crate) struct Replica {
     /// What was told of conflicts and not asked for yet.
     events: Vec<ConflictEvent>,
     names: Arc<Names>,
+    /// Policies of whoever was asked about: while they stand they say what the state says.
+    prepared: BTreeMap<UniqueId, Arc<Prepared>>,
 }
 
 /// Two replicas and what clients know.
@@ -185,7 +187,7 @@ impl History {
     }
 
     fn may(
-        &self,
+        &mut self,
         node: usize,
         (principal, action, resource): (&str, &str, &str),
         context: Vec<(String, Vec<String>)>,
@@ -196,8 +198,20 @@ impl History {
             resource: resource.to_owned(),
             context,
         };
-        match check(&self.replicas[node].identity, &self.accounts, self.now(), &request) {
-            Ok(decision) => format!("{:?}", decision.verdict),
+        let now = self.now();
+        let Replica { identity, prepared, .. } = &mut self.replicas[node];
+        let of = |caller: &Caller| {
+            let id = caller.unique_id();
+            if !prepared.get(&id).is_some_and(|prepared| prepared.stands(identity)) {
+                prepared.insert(id, Arc::new(Prepared::new(identity, caller)?));
+            }
+            prepared.get(&id).cloned()
+        };
+        let verdict = verdict(identity, &self.accounts, now, &request, of);
+        let decided = check(identity, &self.accounts, now, &request);
+        assert_eq!(verdict, decided.map(|decision| decision.verdict), "{request:?}");
+        match verdict {
+            Ok(verdict) => format!("{verdict:?}"),
             Err(error) => format!("{error:?}"),
         }
     }

@@ -480,3 +480,29 @@ fn nothing_is_claimed_or_taken_for_given_up_before_a_majority_has_it() {
     assert_eq!(claims(&history, &safe), (0, 0));
     assert_eq!(claims(&history, &all), (1, 1));
 }
+
+#[test]
+fn what_was_prepared_falls_with_a_rival_of_a_group_and_with_what_is_decided_of_it() {
+    check(
+        "quiet root CreateUser bob
+        quiet root CreateGroup ops
+        quiet root PutGroupPolicy ops all allow:s3:*
+        quiet root AddUserToGroup ops bob
+        may arn:aws:iam::123456789012:user/bob s3:GetObject *
+        quiet b: root CreateGroup Ops
+        sync
+        may arn:aws:iam::123456789012:user/bob s3:GetObject *
+        decide
+        may arn:aws:iam::123456789012:user/bob s3:GetObject *",
+        expect![[r#"
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                Allow
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                ImplicitDeny { layer: Identity }
+            decide
+                3 claimed, 0 released
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                Allow
+        "#]],
+    );
+}

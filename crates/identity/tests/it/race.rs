@@ -17,6 +17,7 @@
 //! histories run first.
 
 mod answers;
+mod kept;
 mod plan;
 mod serial;
 mod world;
@@ -159,6 +160,18 @@ fn histories_that_once_widened_do_not() {
         assert_eq!(plan.to_string(), line);
         assert_eq!(failure(&world, &plan), None);
     }
+}
+
+#[test]
+fn policies_that_were_prepared_decide_as_the_state_does_while_they_stand() {
+    let world = World::new();
+    let mut sum = kept::Came::default();
+    for seed in 0..HISTORIES {
+        sum.add(kept::run(&world, &Plan::random(seed), seed as usize % 3));
+    }
+    // Most changes are of others' policies, and some are seen.
+    assert!(sum.stood > 2 * sum.fell, "{sum:?}");
+    assert!(sum.changed > HISTORIES / 2, "{sum:?}");
 }
 
 #[test]

@@ -7,8 +7,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use identity::CheckRequest;
-use model::Timestamp;
+use identity::{Accounts, Caller, CheckRequest, Identity};
 use node::Node;
 use policy::{Decision, Effect, MatchedStatement, SourceLabel, Verdict};
 use rpc::v1::authorization_server::Authorization;
@@ -19,7 +18,7 @@ use super::{
     Concern, Who, authorize_read, counted, explanation, not_reached, refused, stopping, too_long,
     who,
 };
-use crate::{api::REACH_WITHIN, app::App, clock, core::Seen, metrics};
+use crate::{api::REACH_WITHIN, app::App, clock, core::Seen, metrics, prepared::PreparedPolicies};
 
 /// Checks in one batch, at most.
 const CHECKS_MAX: usize = 1000;
@@ -99,6 +98,7 @@ impl Authorizations {
             consistency_token,
             wait_ms,
             explain,
+            verdict_only,
         } = check;
         if !consistency_token.is_empty() {
             let limit = match wait_ms {
@@ -109,13 +109,56 @@ impl Authorizations {
         }
         let context = context.into_iter().map(|entry| (entry.key, entry.values)).collect();
         let request = CheckRequest { principal, action, resource, context };
-        core.look(|node| decide(node, who, &request, explain, core.now())).map_err(stopping)
+        let told = match (explain, verdict_only) {
+            (true, _) => Told::Explanation,
+            (false, true) => Told::Verdict,
+            (false, false) => Told::Statements,
+        };
+        core.look(|node| self.decide_on(node, who, &request, told)).map_err(stopping)
     }
+
+    fn decide_on(
+        &self,
+        node: &Node,
+        who: &Who,
+        request: &CheckRequest,
+        told: Told,
+    ) -> Result<v1::CheckReply, Status> {
+        let (identity, accounts) = (node.identity(), node.accounts());
+        if let Who::Caller(caller, _) = who {
+            let account = identity::principal_account(identity, accounts, &request.principal);
+            if account.is_some_and(|account| account != caller.account) {
+                // Told as what does not exist: else a caller could find out who is in other
+                // accounts.
+                let name = request.principal.clone();
+                let missing =
+                    identity::Error::NoSuchEntity { noun: identity::Noun::Principal, name };
+                return Err(refused(&missing));
+            }
+        }
+        let decided = decide(identity, accounts, request, told, &self.app.prepared);
+        let reply = decided.map_err(|error| refused(&error))?;
+        // The staleness is by the clock of the node's inputs.
+        Ok(v1::CheckReply { staleness_ms: node.staleness_ms(self.app.core.now()), ..reply })
+    }
+}
+
+/// What a check's answer tells.
+#[derive(Clone, Copy)]
+enum Told {
+    Verdict,
+    Statements,
+    Explanation,
 }
 
 /// Refuses a check with a field that is over its limit; `of` names the check.
 fn check_limits(of: &str, check: &v1::CheckRequest) -> Result<(), Status> {
-    let v1::CheckRequest { principal, action, resource, context, .. } = check;
+    let v1::CheckRequest { principal, action, resource, context, explain, verdict_only, .. } =
+        check;
+    if *explain && *verdict_only {
+        let message = format!("`{of}explain` and `{of}verdict_only` exclude each other");
+        return Err(Status::invalid_argument(message));
+    }
     question_limits(of, principal, action, resource, context)
 }
 
@@ -160,40 +203,34 @@ fn batch_limits(checks: &[v1::CheckRequest]) -> Result<(), Status> {
     numbered.try_for_each(|(number, check)| check_limits(&format!("checks[{number}]."), check))
 }
 
-/// `now` is by the clock of the node's inputs; conditions see the wall clock.
+/// Decides by the wall clock.
 fn decide(
-    node: &Node,
-    who: &Who,
+    identity: &Identity,
+    accounts: &Accounts,
     request: &CheckRequest,
-    explain: bool,
-    now: Timestamp,
-) -> Result<v1::CheckReply, Status> {
-    let (identity, accounts) = (node.identity(), node.accounts());
-    if let Who::Caller(caller, _) = who {
-        let account = identity::principal_account(identity, accounts, &request.principal);
-        if account.is_some_and(|account| account != caller.account) {
-            // Told as what does not exist: else a caller could find out who is in other accounts.
-            let name = request.principal.clone();
-            let missing = identity::Error::NoSuchEntity { noun: identity::Noun::Principal, name };
-            return Err(refused(&missing));
+    told: Told,
+    prepared: &PreparedPolicies,
+) -> Result<v1::CheckReply, identity::Error> {
+    let now = clock::wall();
+    let (decision, explanation) = match told {
+        Told::Verdict => {
+            let of = |caller: &Caller| prepared.of(identity, caller);
+            let decided = identity::verdict(identity, accounts, now, request, of)?;
+            return Ok(v1::CheckReply { verdict: verdict(decided).into(), ..Default::default() });
         }
-    }
-    let (decision, explanation) = if explain {
-        let explained = identity::explain(identity, accounts, clock::wall(), request);
-        let explained = explained.map_err(|error| refused(&error))?;
-        let message = explanation::message(request, &explained);
-        (explained.decision, Some(message))
-    } else {
-        let decided = identity::check(identity, accounts, clock::wall(), request);
-        (decided.map_err(|error| refused(&error))?, None)
+        Told::Statements => (identity::check(identity, accounts, now, request)?, None),
+        Told::Explanation => {
+            let explained = identity::explain(identity, accounts, now, request)?;
+            let message = explanation::message(request, &explained);
+            (explained.decision, Some(message))
+        }
     };
     let Decision { verdict: decided, statements, grant: _ } = decision;
     Ok(v1::CheckReply {
         verdict: verdict(decided).into(),
         statements: statements.into_iter().map(statement).collect(),
-        consistency_token: String::new(),
-        staleness_ms: node.staleness_ms(now),
         explanation,
+        ..Default::default()
     })
 }
 

@@ -96,6 +96,10 @@ pub(crate) struct Race {
     /// Access keys and other credentials that were there before, by id.
     pub(crate) keys: Vec<String>,
     pub(crate) operations: Vec<Operation>,
+    /// The transactions, in the orders in which the nodes applied them.
+    pub(crate) logs: [Vec<Arc<Transaction>>; 3],
+    /// What is agreed at the end.
+    pub(crate) barrier: Barrier,
     pub(crate) merged: Identity,
     /// The same, without what was stable before the last exchange.
     pub(crate) collected: Identity,
@@ -105,8 +109,17 @@ pub(crate) struct Race {
 
 impl Race {
     /// The merge once it is decided who has the names that several gave, and who those are; `None`
-    /// if there are none. The first or the last that is listed has a name, as the history has it.
+    /// if there are none.
     pub(crate) fn decided(&self) -> Option<(Identity, BTreeSet<UniqueId>)> {
+        let (names, holders) = self.decisions()?;
+        let mut identity = self.merged.clone();
+        identity.set_names(names.into());
+        (!holders.is_empty()).then_some((identity, holders))
+    }
+
+    /// Who has each name, and those that have one which several gave. The first or the last that
+    /// is listed has a name, as the history has it.
+    pub(crate) fn decisions(&self) -> Option<(identity::Names, BTreeSet<UniqueId>)> {
         let safe = self.merged.state().vector();
         let proposal = self.merged.propose_names(Whose::Anybodys, safe)?;
         let mut live: BTreeMap<NameKey, Vec<Claim>> = BTreeMap::new();
@@ -122,9 +135,7 @@ impl Race {
             }
             names.decisions.insert(name, Decision { holder: Some(holder), lost });
         }
-        let mut identity = self.merged.clone();
-        identity.set_names(names.into());
-        (!holders.is_empty()).then_some((identity, holders))
+        Some((names, holders))
     }
 }
 
@@ -398,11 +409,13 @@ impl World {
             assert_eq!(a.identity.state().digest(), other.state().digest());
             assert_eq!(conflicts(&a.identity), conflicts(other), "read alike: {plan}");
         }
+        let logs = [a.log, b.log, c.log];
         let mut collected = b.identity;
         let cut = collected.state().vector().clone();
-        collected.collect(&Barrier { number: 1, stable, cut }).unwrap();
-        let keys = self.made_keys.clone();
-        Race { before, names, keys, operations, merged: a.identity, collected, last_writer }
+        let barrier = Barrier { number: 1, stable, cut };
+        collected.collect(&barrier).unwrap();
+        let (keys, merged) = (self.made_keys.clone(), a.identity);
+        Race { before, names, keys, operations, logs, barrier, merged, collected, last_writer }
     }
 }
 
