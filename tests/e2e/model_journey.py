@@ -200,6 +200,19 @@ def simulations(call, account):
                 "ContextKeyType": "string",
             }
         ],
+        "ResourcePolicy": json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": {
+                    "Effect": "Allow",
+                    "Principal": {"AWS": source},
+                    "Action": "s3:GetObject",
+                    "Resource": "*",
+                },
+            }
+        ),
+        "ResourceOwner": "arn:aws:iam::222222222222:root",
+        "CallerArn": source,
         "MaxItems": 1,
     }
     for action, named in (
@@ -209,6 +222,11 @@ def simulations(call, account):
         page = call(action, **named, **asked)
         result = page["EvaluationResults"][0]
         assert result["EvalDecision"] == "allowed", result
+        [specific] = result["ResourceSpecificResults"]
+        assert specific["EvalResourceDecision"] == "allowed", specific
+        assert specific["MissingContextValues"] == ["s3:delimiter"], specific
+        kinds = {matched["SourcePolicyType"] for matched in specific["MatchedStatements"]}
+        assert {"none", "resource"} <= kinds, specific
         page = call(action, **named, **asked, Marker=page["Marker"])
         result = page["EvaluationResults"][0]
         assert result["EvalDecision"] == "implicitDeny", result

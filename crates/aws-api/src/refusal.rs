@@ -6,7 +6,10 @@
 //!
 //! **Must not know:** what was asked for.
 
-use identity::{Denial, Error, KeyRefusal, Noun, Obstacle, Quota, password_policy::PasswordRule};
+use identity::{
+    Denial, Error, KeyRefusal, Noun, Obstacle, Quota, SimulationFault,
+    password_policy::PasswordRule,
+};
 
 use crate::{ApiError, Service};
 
@@ -26,12 +29,7 @@ pub fn error_of(error: &Error) -> ApiError {
         Error::InvalidAuthorizationMessage => {
             ApiError::invalid_authorization_message("Message is not valid")
         }
-        Error::ActionName { action } => {
-            ApiError::invalid_input(format!("Invalid action name: {action}"))
-        }
-        Error::SimulatedPolicy { name, problem } => {
-            ApiError::invalid_input(format!("Invalid policy {name}: {problem}"))
-        }
+        Error::Simulation(fault) => ApiError::invalid_input(simulation(fault)),
         Error::DuplicateTagKeys => ApiError::invalid_input(
             "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
         ),
@@ -86,6 +84,17 @@ pub fn error_of(error: &Error) -> ApiError {
 fn denied(Denial { text, encoded }: &Denial) -> ApiError {
     let encoded_message = encoded.as_deref().map(str::to_owned);
     ApiError { encoded_message, ..ApiError::access_denied(text) }
+}
+
+fn simulation(fault: &SimulationFault) -> String {
+    match fault {
+        SimulationFault::ActionName { action } => format!("Invalid action name: {action}"),
+        SimulationFault::NoCaller => {
+            "CallerArn is required with ResourcePolicy, unless PolicySourceArn is a user's"
+                .to_owned()
+        }
+        SimulationFault::Policy { name, problem } => format!("Invalid policy {name}: {problem}"),
+    }
 }
 
 fn key_refusal(refusal: KeyRefusal) -> ApiError {

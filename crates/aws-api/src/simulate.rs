@@ -1,8 +1,8 @@
 //! What policies would decide. AWS: `SimulateCustomPolicy`, `SimulatePrincipalPolicy`,
 //! `GetContextKeysForCustomPolicy`, `GetContextKeysForPrincipalPolicy`.
 //!
-//! **Invariants.** One result for each pair of action and resource. A resource policy, and a caller
-//! other than the principal, are refused as parameters: nothing here has a resource policy.
+//! **Invariants.** One result for each pair of action and resource, which says the same once more
+//! as the resource's own if it names one. `ResourceHandlingOption`, which is about EC2, is refused.
 //!
 //! **Must not know:** how a decision is made.
 
@@ -12,10 +12,10 @@ use identity::{
     Listing, Query,
     simulate::{
         KeysOfPolicies, KeysOfPrincipal, SimulatePrincipal, Simulated, SimulatedStatement,
-        Simulation,
+        Simulation, UserArn,
     },
 };
-use model::{Arn, Constraint};
+use model::{AccountId, Arn, Constraint};
 use policy::{Position, SourceLabel, Verdict};
 
 use crate::{
@@ -145,6 +145,24 @@ fn parse_source(text: &str) -> Result<Arn, ApiError> {
     text.parse().map_err(unclear)
 }
 
+/// AWS: only the ARN of a user.
+fn parse_caller(text: &str) -> Result<UserArn, ApiError> {
+    let user = text.parse().ok().and_then(UserArn::of);
+    let refusal = || ApiError::invalid_input(format!("CallerArn is not the ARN of a user: {text}"));
+    user.ok_or_else(refusal)
+}
+
+/// AWS: `arn:aws:iam::AWS-account-ID:root`.
+fn parse_owner(text: &str) -> Result<AccountId, ApiError> {
+    let account = text.parse().ok().and_then(|arn: Arn| {
+        let account = arn.account().parse().ok()?;
+        (arn == Arn::iam(account, "root")).then_some(account)
+    });
+    let refusal =
+        || ApiError::invalid_input(format!("ResourceOwner is not the ARN of an account: {text}"));
+    account.ok_or_else(refusal)
+}
+
 fn simulation(params: &mut Params<'_>, need: Policies) -> Result<Simulation, ApiError> {
     let policies = policies(params, need);
     let boundaries = documents(params, "PermissionsBoundaryPolicyInputList");
@@ -159,6 +177,9 @@ fn simulation(params: &mut Params<'_>, need: Policies) -> Result<Simulation, Api
         let values = values?.into_iter().map(|Text(value): ContextKeyValue| value);
         Ok(key?.map(|Text(key): ContextKeyName| (key, values.collect())))
     });
+    let caller = params.optional("CallerArn");
+    let resource_policy = params.optional("ResourcePolicy");
+    let owner = params.optional("ResourceOwner");
     let page = page(params);
     Ok(Simulation {
         actions: actions?.into_iter().map(|Text(text): ActionName| text).collect(),
@@ -166,6 +187,9 @@ fn simulation(params: &mut Params<'_>, need: Policies) -> Result<Simulation, Api
         policies: policies?,
         boundaries: boundaries?,
         context: context?.into_iter().flatten().collect(),
+        caller: caller?.map(|Text(text): ResourceName| parse_caller(&text)).transpose()?,
+        resource_policy: resource_policy?.map(|DocumentText(text)| text),
+        resource_owner: owner?.map(|Text(text): ResourceName| parse_owner(&text)).transpose()?,
         page: page?,
     })
 }
@@ -181,23 +205,45 @@ pub(crate) fn write_keys(xml: &mut Xml, keys: &[String]) {
 }
 
 fn write_result(xml: &mut Xml, result: &Simulated) {
-    let Simulated { action, resource, verdict, statements, missing, boundary_allows } = result;
+    let Simulated { action, resource, verdict, statements, missing, boundary_allows: _ } = result;
     xml.text("EvalActionName", action);
     xml.text("EvalResourceName", resource);
-    xml.text(
-        "EvalDecision",
-        match verdict {
-            Verdict::Allow => "allowed",
-            Verdict::ExplicitDeny { layer: _ } => "explicitDeny",
-            Verdict::ImplicitDeny { layer: _ } => "implicitDeny",
-        },
-    );
+    xml.text("EvalDecision", decision(*verdict));
+    xml.list("MatchedStatements", statements, write_statement);
+    // AWS: what a result for named resources misses is told with each of them.
+    let (here, there): (&[String], _) =
+        if resource == "*" { (missing, None) } else { (&[], Some(result)) };
+    xml.texts("MissingContextValues", here);
+    write_boundary(xml, result);
+    if let Some(result) = there {
+        xml.list("ResourceSpecificResults", &[result], |xml, result| write_specific(xml, result));
+    }
+}
+
+/// AWS: `ResourceSpecificResult`.
+fn write_specific(xml: &mut Xml, result: &Simulated) {
+    let Simulated { action: _, resource, verdict, statements, missing, boundary_allows: _ } =
+        result;
+    xml.text("EvalResourceName", resource);
+    xml.text("EvalResourceDecision", decision(*verdict));
     xml.list("MatchedStatements", statements, write_statement);
     xml.texts("MissingContextValues", missing);
-    if let Some(allows) = boundary_allows {
+    write_boundary(xml, result);
+}
+
+fn write_boundary(xml: &mut Xml, result: &Simulated) {
+    if let Some(allows) = result.boundary_allows {
         xml.element("PermissionsBoundaryDecisionDetail", |xml| {
             xml.text("AllowedByPermissionsBoundary", allows);
         });
+    }
+}
+
+fn decision(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Allow => "allowed",
+        Verdict::ExplicitDeny { layer: _ } => "explicitDeny",
+        Verdict::ImplicitDeny { layer: _ } => "implicitDeny",
     }
 }
 
@@ -210,9 +256,8 @@ fn write_statement(xml: &mut Xml, SimulatedStatement { label, position }: &Simul
         SourceLabel::Managed { arn } => (last(arn), "user-managed"),
         SourceLabel::Inline { owner_arn, name } => (name.clone(), owner_kind(owner_arn)),
         SourceLabel::Input { name } => (name.clone(), "none"),
-        SourceLabel::Session | SourceLabel::Trust | SourceLabel::Resource => {
-            (String::new(), "none")
-        }
+        SourceLabel::Resource => ("ResourcePolicy".to_owned(), "resource"),
+        SourceLabel::Session | SourceLabel::Trust => (String::new(), "none"),
     };
     xml.text("SourcePolicyId", id);
     xml.text("SourcePolicyType", kind);
@@ -264,7 +309,9 @@ mod tests {
            &ResourceArns.member.1=arn:aws:s3:::b&ContextEntries.member.1.ContextKeyName=aws:x\
            &ContextEntries.member.1.ContextKeyValues.member.1=a\
            &ContextEntries.member.1.ContextKeyValues.member.2=b\
-           &ContextEntries.member.1.ContextKeyType=stringList&MaxItems=1"
+           &ContextEntries.member.1.ContextKeyType=stringList&MaxItems=1\
+           &ResourcePolicy=%7B%7D&CallerArn=arn:aws:iam::123456789012:user/x/eve\
+           &ResourceOwner=arn:aws:iam::222222222222:root"
                 ),
                 "Action=GetContextKeysForCustomPolicy&PolicyInputList.member.1=%7B%7D",
                 &format!("Action=GetContextKeysForPrincipalPolicy&{SOURCE}"),
@@ -287,8 +334,12 @@ mod tests {
                 &with("&ContextEntries.member.1.ContextKeyType=text"),
                 &with("&ContextEntries.member.1.ContextKeyName=a:bc"),
                 &with("&ResourceArns.member.1="),
-                &with("&ResourcePolicy=%7B%7D"),
-                &with("&CallerArn=arn:aws:iam::123456789012:user/eve"),
+                &with("&ResourcePolicy="),
+                &with("&CallerArn=arn:aws:iam::123456789012:role/eve"),
+                &with("&CallerArn=eve"),
+                &with("&ResourceOwner=123456789012"),
+                &with("&ResourceOwner=arn:aws:iam::123456789012:user/eve"),
+                &with("&ResourceHandlingOption=EC2-VPC-EBS"),
             ],
             expect_file!["../testdata/simulate-refusals.txt"],
         );
@@ -311,6 +362,7 @@ mod tests {
             managed("arn:aws:iam::aws:policy/ReadOnlyAccess"),
             managed("arn:aws:iam::123456789012:policy/x/mine"),
             SourceLabel::Input { name: "PolicyInputList.1".to_owned() },
+            SourceLabel::Resource,
         ];
         let allowed = Simulated {
             action: "s3:GetObject".to_owned(),
@@ -329,8 +381,9 @@ mod tests {
         };
         let implicit = denied(Verdict::ImplicitDeny { layer: Layer::Boundary }, Some(false));
         let explicit = denied(Verdict::ExplicitDeny { layer: Layer::Identity }, None);
+        let named = Simulated { resource: "arn:aws:s3:::b".to_owned(), ..implicit.clone() };
         let results = Listing { items: vec![allowed, implicit], next: Some("1".to_owned()) };
-        let one = Listing { items: vec![explicit], next: None };
+        let one = Listing { items: vec![explicit, named], next: None };
         let keys = vec!["aws:x".to_owned(), "aws:y".to_owned()];
         check_replies(
             [

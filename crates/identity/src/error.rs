@@ -228,6 +228,28 @@ impl Quota {
     }
 }
 
+/// Why something cannot be simulated.
+#[derive(Clone, Debug, PartialEq, Eq, ThisError)]
+pub enum SimulationFault {
+    /// What is to be done is no `service:Action`.
+    #[error("`{action}` is no action")]
+    ActionName {
+        /// It.
+        action: String,
+    },
+    /// There is a policy of the resource, and nobody who could ask.
+    #[error("a policy of the resource needs a caller")]
+    NoCaller,
+    /// A policy is malformed.
+    #[error("{name}: malformed policy document: {problem}")]
+    Policy {
+        /// Which, such as `PolicyInputList.1`.
+        name: String,
+        /// What is wrong.
+        problem: policy::Problem,
+    },
+}
+
 /// What is wrong with a key or certificate that was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ThisError)]
 pub enum KeyRefusal {
@@ -348,20 +370,9 @@ pub enum Error {
     /// insensitive."
     #[error("duplicate tag keys")]
     DuplicateTagKeys,
-    /// AWS: `InvalidInput`: an action to simulate is no `service:Action`.
-    #[error("`{action}` is no action")]
-    ActionName {
-        /// The action.
-        action: String,
-    },
-    /// AWS: `InvalidInput`: a policy to simulate is malformed.
-    #[error("{name}: malformed policy document: {problem}")]
-    SimulatedPolicy {
-        /// Which, such as `PolicyInputList.1`.
-        name: String,
-        /// What is wrong.
-        problem: policy::Problem,
-    },
+    /// AWS: `InvalidInput`: what is to be simulated cannot be.
+    #[error(transparent)]
+    Simulation(SimulationFault),
     /// AWS: `ValidationError`, "Must specify userName when calling with non-User credentials".
     #[error("the caller is no user, and no user name is given")]
     MustSpecifyUserName,

@@ -80,7 +80,7 @@ pub use credential::{
 };
 pub use doubt::KeptError;
 pub use entity::{EntityName, ListByPath, PathPrefix, PolicyOwner, Rename};
-pub use error::{Denial, Error, KeyRefusal, Noun, Obstacle, Quota};
+pub use error::{Denial, Error, KeyRefusal, Noun, Obstacle, Quota, SimulationFault};
 pub use names::{Claim, Decision, NAME_BYTES_MAX, NAME_CLAIMS_MAX, NameKey, Names};
 pub use page::{Listing, Page};
 pub use password::Password;

@@ -9,14 +9,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use model::{Arn, Credential, UniqueIdKind};
+use model::{AccountId, Arn, Credential, Entropy, UniqueId, UniqueIdKind, UserName};
 use policy::{
-    Context, Decision, Document, DocumentKind, Layers, MatchedStatement, Position, Request, Source,
-    SourceLabel, Verdict, evaluate, evaluate_granted,
+    CallerSession, Context, Decision, Document, DocumentKind, Layers, MatchedStatement, Position,
+    Request, ResourceLayer, Source, SourceLabel, TrustCaller, Verdict, evaluate, evaluate_granted,
 };
 
 use crate::{
-    Caller, Ctx, Error, Identity, Listing, Noun, Page, Principal,
+    Caller, Ctx, Error, Identity, Listing, Noun, Page, Principal, SimulationFault,
     authorize::{demand, demand_entity, find_arn},
     check::{context_of, precluded, principal_of},
     effective::{group_layers, layers},
@@ -40,8 +40,48 @@ pub struct Simulation {
     pub boundaries: Vec<String>,
     /// Condition keys. Those that are derived from a principal are not taken from here.
     pub context: Vec<(String, Vec<String>)>,
+    /// A user who asks, as far as its ARN tells: it need not exist. `None`: the principal.
+    pub caller: Option<UserArn>,
+    /// The policy that every resource has.
+    pub resource_policy: Option<String>,
+    /// Whose the resources are whose ARN does not say; `None`: the caller's account's.
+    pub resource_owner: Option<AccountId>,
     /// Which part of the pairs of action and resource.
     pub page: Page,
+}
+
+/// The ARN of a user, whether there is one or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserArn {
+    account: AccountId,
+    arn: Arn,
+    name: UserName,
+}
+
+impl UserArn {
+    /// `None` if an ARN is not a user's.
+    pub fn of(arn: Arn) -> Option<Self> {
+        let account = arn.account().parse().ok()?;
+        let name = arn.resource().strip_prefix("user/")?.rsplit('/').next()?.parse().ok()?;
+        let of_iam = arn.partition() == "aws" && arn.service() == "iam" && arn.region().is_empty();
+        of_iam.then_some(Self { account, arn, name })
+    }
+
+    fn insert(&self, context: &mut Context) {
+        let Self { account, arn, name } = self;
+        context.insert("aws:PrincipalAccount", account.to_string());
+        context.insert("aws:PrincipalArn", arn.to_string());
+        context.insert("aws:PrincipalType", "User");
+        context.insert("aws:username", name.to_string());
+    }
+
+    /// As a resource's policy names it.
+    fn named(&self) -> TrustCaller {
+        let Self { account, arn, name: _ } = self;
+        // Nobody has this id, which is told to nobody.
+        let unique_id = UniqueId::generate(UniqueIdKind::User, &Entropy::new([0; 32]), "simulated");
+        TrustCaller { account: *account, arns: vec![arn.to_string()], unique_id }
+    }
 }
 
 /// AWS: `SimulatePrincipalPolicy`.
@@ -112,19 +152,56 @@ struct Scene {
     positions: BTreeMap<SourceLabel, Vec<(Position, Position)>>,
     /// How many statements one decision evaluates.
     statements: usize,
+    /// Whose the resources with a policy are whose ARN does not say.
+    owner: Option<AccountId>,
 }
 
 /// Reads documents that stand in a list of the call.
 fn inputs(list: &str, texts: &[String]) -> Result<Vec<Source>, Error> {
     let input = |(at, text): (usize, &String)| {
         let name = format!("{list}.{}", at + 1);
-        let document = Document::parse(text, DocumentKind::Identity).map_err(|error| {
-            Error::SimulatedPolicy { name: name.clone(), problem: error.problem }
-        })?;
+        let document = read(&name, text, DocumentKind::Identity)?;
         let label = SourceLabel::Input { name };
-        Ok(Source { label, certain: true, alternatives: vec![Arc::new(document)] })
+        Ok(Source { label, certain: true, alternatives: vec![document] })
     };
     texts.iter().enumerate().map(input).collect()
+}
+
+fn read(name: &str, text: &str, kind: DocumentKind) -> Result<Arc<Document>, Error> {
+    let refused = |error: policy::ParseError| {
+        let name = name.to_owned();
+        Error::Simulation(SimulationFault::Policy { name, problem: error.problem })
+    };
+    Document::parse(text, kind).map(Arc::new).map_err(refused)
+}
+
+/// The policy of the resources, as it is about who asks.
+fn resource_layer(
+    identity: &Identity,
+    subject: &Subject,
+    simulation: &Simulation,
+) -> Result<Option<ResourceLayer>, Error> {
+    let Some(text) = &simulation.resource_policy else { return Ok(None) };
+    let document = read("ResourcePolicy", text, DocumentKind::Resource)?;
+    let caller = match (&simulation.caller, subject) {
+        (Some(caller), _) => caller.named(),
+        (None, Subject::Principal(Caller { account, principal: Principal::User(id), .. })) => {
+            let arns = identity.arns(Entity { account: *account, id: *id });
+            let arns = arns.into_iter().map(|arn| arn.to_string()).collect();
+            TrustCaller { account: *account, arns, unique_id: *id }
+        }
+        (None, Subject::Nobody | Subject::Group(_) | Subject::Principal(_)) => {
+            return Err(Error::Simulation(SimulationFault::NoCaller));
+        }
+    };
+    // Whoever else it names is not who asks.
+    let is_caller = |arn: &str| caller.arns.iter().any(|own| own == arn);
+    let bindings = document.bind_principals(|arn| is_caller(arn).then_some(caller.unique_id));
+    let owner = simulation.resource_owner.unwrap_or(caller.account);
+    let label = SourceLabel::Resource;
+    let sources = vec![Source { label, certain: true, alternatives: vec![document] }];
+    let session = CallerSession::None;
+    Ok(Some(ResourceLayer { sources, bindings, caller, session, owner }))
 }
 
 /// The condition keys that policies name, by folded key.
@@ -144,8 +221,7 @@ fn scene(
     subject: Subject,
     simulation: &Simulation,
 ) -> Result<Scene, Error> {
-    let Simulation { actions, resources: _, policies, boundaries, context: given, page: _ } =
-        simulation;
+    let Simulation { actions, policies, boundaries, context: given, caller, .. } = simulation;
     let is_action = |action: &&String| {
         let named = action.split_once(':').is_some_and(|(service, name)| {
             !service.is_empty() && !name.is_empty() && !name.contains(':')
@@ -153,7 +229,7 @@ fn scene(
         !named || action.contains(['*', '?'])
     };
     if let Some(action) = actions.iter().find(is_action) {
-        return Err(Error::ActionName { action: action.clone() });
+        return Err(Error::Simulation(SimulationFault::ActionName { action: action.clone() }));
     }
     let own = inputs("PolicyInputList", policies)?;
     let limits = inputs("PermissionsBoundaryPolicyInputList", boundaries)?;
@@ -162,26 +238,31 @@ fn scene(
     if !limits.is_empty() {
         layers.boundary = Some(limits);
     }
-    let context = match &subject {
-        Subject::Principal(caller) => context_of(identity, ctx.now, caller, None, given),
-        Subject::Nobody | Subject::Group(_) => {
+    layers.resource = resource_layer(identity, &subject, simulation)?;
+    let context = match (&subject, caller) {
+        (Subject::Principal(caller), None) => context_of(identity, ctx.now, caller, None, given),
+        (Subject::Nobody | Subject::Group(_) | Subject::Principal(_), caller) => {
             let mut context = Context::new();
             insert_time(&mut context, ctx.now);
             for (key, values) in given {
                 context.insert_many(key, values.clone());
+            }
+            if let Some(caller) = caller {
+                caller.insert(&mut context);
             }
             context
         }
     };
     let missing = keys(&layers).into_values().filter(|key| context.get(key).is_none()).collect();
     let (positions, statements) = survey(&layers);
-    Ok(Scene { subject, layers, context, missing, positions, statements })
+    let owner = layers.resource.as_ref().map(|layer| layer.owner);
+    Ok(Scene { subject, layers, context, missing, positions, statements, owner })
 }
 
 /// Where the statements of each policy stand, and how many there are.
 fn survey(layers: &Layers) -> (BTreeMap<SourceLabel, Vec<(Position, Position)>>, usize) {
     let (mut positions, mut statements) = (BTreeMap::new(), 0);
-    for source in layers.identity.iter().chain(layers.boundary.iter().flatten()) {
+    for source in layers.sources() {
         let documents = source.alternatives.iter();
         statements += documents.map(|document| document.statements().len()).sum::<usize>();
         if let Some(shown) = source.alternatives.first() {
@@ -197,6 +278,11 @@ fn results_max(statements: usize) -> usize {
     (STATEMENTS_MAX / statements.max(1)).max(1)
 }
 
+/// The account that a resource's ARN names.
+fn account_of(resource: &str) -> Option<AccountId> {
+    resource.parse::<Arn>().ok()?.account().parse().ok()
+}
+
 fn subject_layers(identity: &Identity, subject: &Subject) -> Layers {
     match subject {
         Subject::Nobody => Layers::default(),
@@ -206,8 +292,11 @@ fn subject_layers(identity: &Identity, subject: &Subject) -> Layers {
 }
 
 impl Scene {
-    fn decide(&self, identity: &Identity, action: &str, resource: &str) -> Simulated {
-        let Self { subject, layers, context, missing, positions: _, statements: _ } = self;
+    fn decide(&mut self, identity: &Identity, action: &str, resource: &str) -> Simulated {
+        if let (Some(layer), Some(owner)) = (&mut self.layers.resource, self.owner) {
+            layer.owner = account_of(resource).unwrap_or(owner);
+        }
+        let Self { subject, layers, context, missing, .. } = &*self;
         let request = Request { action, resource, context };
         let precluded = match subject {
             Subject::Nobody | Subject::Group(_) => None,
@@ -235,9 +324,8 @@ impl Scene {
         SimulatedStatement { label, position }
     }
 
-    fn run(&self, identity: &Identity, simulation: &Simulation) -> Listing<Simulated> {
-        let Simulation { actions, resources, policies: _, boundaries: _, context: _, page } =
-            simulation;
+    fn run(mut self, identity: &Identity, simulation: &Simulation) -> Listing<Simulated> {
+        let Simulation { actions, resources, page, .. } = simulation;
         let all = ["*".to_owned()];
         let resources = if resources.is_empty() { &all } else { resources.as_slice() };
         let pairs = actions.iter().flat_map(|action| resources.iter().map(move |r| (action, r)));

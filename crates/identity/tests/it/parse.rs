@@ -425,6 +425,9 @@ fn simulation(a: &[&str]) -> si::Simulation {
         policies: one(2),
         boundaries: one(3),
         context: Vec::new(),
+        caller: None,
+        resource_policy: None,
+        resource_owner: None,
         page: page(),
     }
 }

@@ -1,11 +1,14 @@
 //! What a simulation says, and that it is what enforcement does.
 
+use std::fmt::Write as _;
+
 use expect_test::expect;
 use identity::{
-    Ctx, Listing, Page, Principal, Query, Reply, authorize,
-    simulate::{SimulatePrincipal, Simulated, Simulation},
+    Ctx, Error, Listing, Page, Principal, Query, Reply, SimulationFault, authorize,
+    simulate::{SimulatePrincipal, Simulated, Simulation, UserArn},
 };
 use model::{Arn, Entropy};
+use policy::Verdict;
 
 use crate::{
     history::{ACCOUNT, History, check_history},
@@ -44,11 +47,11 @@ fn a_simulation_says_which_statements_decide_and_what_the_boundary_allows() {
             root SimulateCustomPolicy - s3:GetObject allow:s3:*
                 SimulateCustomPolicy(Listing { items: [Simulated { action: "s3:GetObject", resource: "*", verdict: Allow, statements: [SimulatedStatement { label: Input { name: "PolicyInputList.1" }, position: Some((Position { line: 2, column: 13 }, Position { line: 2, column: 61 })) }], missing: [], boundary_allows: None }], next: None })
             root SimulateCustomPolicy - s3:GetObject bad
-                SimulatedPolicy { name: "PolicyInputList.1", problem: Json }
+                Simulation(Policy { name: "PolicyInputList.1", problem: Json })
             root SimulateCustomPolicy - s3 allow:s3:*
-                ActionName { action: "s3" }
+                Simulation(ActionName { action: "s3" })
             root SimulateCustomPolicy - s3:Get* allow:s3:*
-                ActionName { action: "s3:Get*" }
+                Simulation(ActionName { action: "s3:Get*" })
             root SimulatePrincipalPolicy user/absent s3:GetObject
                 NoSuchEntity { noun: Principal, name: "arn:aws:iam::123456789012:user/absent" }
             root SimulatePrincipalPolicy group/x/g s3:GetObject
@@ -114,6 +117,9 @@ fn question(actions: &[&str], resources: &[&str]) -> Simulation {
         policies: Vec::new(),
         boundaries: Vec::new(),
         context: Vec::new(),
+        caller: None,
+        resource_policy: None,
+        resource_owner: None,
         page: Page::default(),
     }
 }
@@ -228,5 +234,129 @@ fn given_policies_count_as_if_they_were_attached() {
             listing.items.into_iter().map(|item| item.verdict).collect::<Vec<_>>()
         };
         assert_eq!(verdicts(simulated), verdicts(attached), "{given}");
+    }
+}
+
+const BUCKET_POLICY: &str = r#"{"Version":"2012-10-17","Statement":[
+    {"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:user/bob"},
+     "Action":"s3:GetObject","Resource":"*"},
+    {"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:user/gone"},
+     "Action":"s3:GetAcl","Resource":"*"},
+    {"Effect":"Allow","Principal":{"AWS":"123456789012"},
+     "Action":["s3:PutObject","s3:ListBucket"],"Resource":"*"},
+    {"Effect":"Deny","Principal":"*","Action":"s3:DeleteObject","Resource":"*"}]}"#;
+
+/// What a policy of the resource makes of each question, one a line.
+#[test]
+fn a_resource_policy_grants_its_own_account_and_is_one_of_two_sides_for_others() {
+    let mut history = History::new();
+    history.run(
+        "root CreateUser bob
+        root PutUserPolicy bob in allow:s3:Put*
+        root CreateUser eve
+        root PutUserPolicy eve in allow:s3:*
+        root CreateRole ops trust:123456789012",
+    );
+    let actions = ["s3:GetObject", "s3:GetAcl", "s3:PutObject", "s3:ListBucket", "s3:DeleteObject"];
+    let named = |text: &str| UserArn::of(Arn::iam(ACCOUNT, text));
+    let mut said = String::new();
+    let mut ask = |what: &str, source: &str, caller: Option<UserArn>, owner: Option<&str>| {
+        let asked = Simulation {
+            caller,
+            resource_policy: Some(BUCKET_POLICY.to_owned()),
+            resource_owner: owner.map(|owner| owner.parse().unwrap()),
+            ..question(&actions, &["arn:aws:s3:::b/k"])
+        };
+        let results = simulate(&history, source, asked).items;
+        let letter = |item: &Simulated| match item.verdict {
+            Verdict::Allow => "allow",
+            Verdict::ExplicitDeny { .. } => "DENY",
+            Verdict::ImplicitDeny { .. } => "no",
+        };
+        let letters: Vec<&str> = results.iter().map(letter).collect();
+        writeln!(said, "{what}: {}", letters.join(" ")).unwrap();
+    };
+    ask("bob", "user/bob", None, None);
+    ask("eve", "user/eve", None, None);
+    ask("bob with eve's policies", "user/eve", named("user/bob"), None);
+    ask("eve with bob's policies", "user/bob", named("user/eve"), None);
+    ask("who does not exist", "user/bob", named("user/gone"), None);
+    ask("who has the name at another path", "user/bob", named("user/x/bob"), None);
+    ask("bob, with the role's policies", "role/ops", named("user/bob"), None);
+    ask("bob, at another account's", "user/bob", None, Some("222222222222"));
+    ask("eve, at another account's", "user/eve", None, Some("222222222222"));
+    expect![[r#"
+        bob: allow no allow no DENY
+        eve: allow allow allow allow DENY
+        bob with eve's policies: allow allow allow allow DENY
+        eve with bob's policies: no no allow no DENY
+        who does not exist: no allow allow no DENY
+        who has the name at another path: no no allow no DENY
+        bob, with the role's policies: allow no no no DENY
+        bob, at another account's: no no allow no DENY
+        eve, at another account's: no no allow allow DENY
+    "#]]
+    .assert_eq(&said);
+
+    let role = SimulatePrincipal {
+        source: Arn::iam(ACCOUNT, "role/ops"),
+        simulation: Simulation {
+            resource_policy: Some(BUCKET_POLICY.to_owned()),
+            ..question(&actions, &[])
+        },
+    };
+    let root = history.caller(0, "root");
+    let refused = history.query(0, &root, &Query::SimulatePrincipalPolicy(role));
+    assert_eq!(refused, Err(Error::Simulation(SimulationFault::NoCaller)));
+}
+
+#[test]
+fn a_resource_that_names_its_account_is_owned_by_it() {
+    let mut history = History::new();
+    history.run("root CreateUser bob\nroot PutUserPolicy bob in allow:sqs:*");
+    let resources = ["arn:aws:sqs:eu-1:123456789012:q", "arn:aws:sqs:eu-1:222222222222:q", "*"];
+    let asked = Simulation {
+        resource_policy: Some(
+            r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"sqs:Send","Resource":"*"}}"#
+                .to_owned(),
+        ),
+        resource_owner: Some("222222222222".parse().unwrap()),
+        ..question(&["sqs:Send", "sqs:Purge"], &resources)
+    };
+    let results = simulate(&history, "user/bob", asked).items;
+    let allowed: Vec<bool> = results.iter().map(|item| item.verdict == Verdict::Allow).collect();
+    // Of another account's, what its policy does not allow is refused; of its own, bob's do.
+    assert_eq!(allowed, [true, true, true, true, false, false]);
+}
+
+#[test]
+fn a_caller_is_known_by_its_arn_alone() {
+    let mut history = History::new();
+    history.run("root CreateUser bob\nroot CreateUser eve\nroot TagUser eve team=a");
+    let conditional = |key: &str, value: &str| {
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Action":"*","Resource":"*",
+            "Condition":{{"StringEquals":{{"{key}":"{value}"}}}}}}}}"#
+        )
+    };
+    for (key, value, allowed) in [
+        ("aws:username", "eve", true),
+        ("aws:username", "bob", false),
+        ("aws:PrincipalArn", "arn:aws:iam::123456789012:user/eve", true),
+        ("aws:PrincipalType", "User", true),
+        // Else whoever may simulate could find out any user's tags.
+        ("aws:PrincipalTag/team", "a", false),
+    ] {
+        let asked = Simulation {
+            caller: UserArn::of(Arn::iam(ACCOUNT, "user/eve")),
+            policies: vec![conditional(key, value)],
+            context: vec![("aws:username".to_owned(), vec!["bob".to_owned()])],
+            ..question(&["s3:GetObject"], &[])
+        };
+        let [result] = &simulate(&history, "user/bob", asked).items[..] else { panic!("{key}") };
+        assert_eq!(result.verdict == Verdict::Allow, allowed, "{key} {value}");
+    }
+    for none in ["role/eve", "user/", "user", "root", "group/eve", "user/a b"] {
+        assert_eq!(UserArn::of(Arn::iam(ACCOUNT, none)), None, "{none}");
     }
 }
