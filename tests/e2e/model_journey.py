@@ -43,6 +43,7 @@ def journey(call, refusal, account):
     service_credentials(call)
     server_certificates(call)
     oidc_providers(call, account)
+    saml_providers(call, account)
     tags(call, arn)
     account_calls(call)
     sts(call, refusal, account)
@@ -333,6 +334,17 @@ def oidc_providers(call, account):
     call("ListOpenIDConnectProviders")
     tag(call, "OpenIDConnectProvider", named)
     call("DeleteOpenIDConnectProvider", **named)
+
+
+def saml_providers(call, account):
+    """SAML providers; none stays."""
+    named = {"SAMLProviderArn": f"arn:aws:iam::{account}:saml-provider/walk"}
+    call("CreateSAMLProvider", Name="walk", SAMLMetadataDocument=text("metadata-1.xml"), Tags=TAGS)
+    call("UpdateSAMLProvider", **named, SAMLMetadataDocument=text("metadata-2.xml"))
+    call("GetSAMLProvider", **named)
+    call("ListSAMLProviders")
+    tag(call, "SAMLProvider", named)
+    call("DeleteSAMLProvider", **named)
 
 
 def passwords(call):

@@ -5,7 +5,7 @@ the tests of a module share a cluster.
 """
 
 from conftest import token_of
-from test_credentials import refusal
+from test_credentials import refusal, text
 
 
 def test_openid_connect_providers_of_an_account(cluster):
@@ -59,3 +59,52 @@ def test_wrong_openid_connect_providers_are_refused(cluster):
         "EntityAlreadyExists", 409, f"Provider with url {url} already exists.",
     )  # fmt: skip
     iam.delete_open_id_connect_provider(**named)
+
+
+def test_saml_providers_of_an_account(cluster):
+    iam = cluster.iam(1)
+    tags = [{"Key": "team", "Value": "a"}]
+    made = iam.create_saml_provider(
+        Name="idp", SAMLMetadataDocument=text("metadata-1.xml"), Tags=tags
+    )
+    arn = f"arn:aws:iam::{cluster.account_id}:saml-provider/idp"
+    assert (made["SAMLProviderArn"], made["Tags"]) == (arn, tags)
+    named = {"SAMLProviderArn": arn}
+    cluster.wait("--token", token_of(made))
+
+    elsewhere = cluster.iam(3)
+    got = elsewhere.get_saml_provider(**named)
+    assert got["SAMLMetadataDocument"] == text("metadata-1.xml")
+    assert (got["ValidUntil"].year, got["Tags"]) == (2090, tags)
+    updated = elsewhere.update_saml_provider(
+        **named, SAMLMetadataDocument=text("metadata-2.xml")
+    )
+    assert updated["SAMLProviderArn"] == arn
+    cluster.wait("--token", token_of(updated))
+    (listed,) = iam.list_saml_providers()["SAMLProviderList"]
+    assert (listed["Arn"], listed["ValidUntil"].year) == (arn, 2120)
+    iam.delete_saml_provider(**named)
+    assert refusal(iam.get_saml_provider, **named) == (
+        "NoSuchEntity", 404, f"Manifest not found for arn {arn}",
+    )  # fmt: skip
+
+
+def test_wrong_saml_providers_are_refused(cluster):
+    iam = cluster.iam(1)
+
+    def refused(metadata, **others):
+        metadata = {"Name": "wrong", "SAMLMetadataDocument": metadata}
+        return refusal(iam.create_saml_provider, **metadata, **others)
+
+    metadata = text("metadata-1.xml")
+    malformed = ("InvalidInput", 400, "Could not parse metadata")
+    assert refused("x" * 1000) == malformed
+    typed = metadata.replace("?>", '?><!DOCTYPE a [<!ENTITY b "c">]>', 1)
+    assert refused(typed) == malformed
+    assert refused(metadata + f"<!--{'x' * 131072}-->") == (
+        "LimitExceeded", 409, "Cannot exceed quota for SAMLMetadataDocumentSize: 131072",
+    )  # fmt: skip
+    key = text("certificate-1.key")
+    code, status, message = refused(metadata, AddPrivateKey=key, AssertionEncryptionMode="Allowed")
+    assert (code, status) == ("UnknownParameter", 400)
+    assert "PRIVATE" not in message

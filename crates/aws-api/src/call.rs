@@ -16,8 +16,8 @@ use crate::{
     form::{Form, Params, Violation},
     group, inline, instance_profile, login_profile, oidc_provider,
     pagination::{Marker, PageRequest},
-    password_policy, policy, role, server_certificate, service_credential, signing_certificate,
-    simulate, ssh_public_key, sts, tag, user,
+    password_policy, policy, role, saml_provider, server_certificate, service_credential,
+    signing_certificate, simulate, ssh_public_key, sts, tag, user,
     xml::{self, Xml},
 };
 
@@ -47,7 +47,7 @@ impl Action {
 
 /// All actions of a service.
 fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
-    const IAM: [&[Action]; 19] = [
+    const IAM: [&[Action]; 20] = [
         user::ACTIONS,
         group::ACTIONS,
         role::ACTIONS,
@@ -67,6 +67,7 @@ fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
         service_credential::ACTIONS,
         server_certificate::ACTIONS,
         oidc_provider::ACTIONS,
+        saml_provider::ACTIONS,
     ];
     const STS: [&[Action]; 1] = [sts::ACTIONS];
     let tables: &[&[Action]] = match service {
@@ -189,11 +190,16 @@ fn write(xml: &mut Xml, reply: &Reply) {
         }
         Reply::GetOpenIDConnectProvider(provider) => oidc_provider::write_got(xml, provider),
         Reply::ListOpenIDConnectProviders(arns) => oidc_provider::write_listed(xml, arns),
+        Reply::CreateSAMLProvider(provider) => saml_provider::write_created(xml, provider),
+        Reply::UpdateSAMLProvider(arn) => xml.text("SAMLProviderArn", arn),
+        Reply::GetSAMLProvider(provider) => saml_provider::write_got(xml, provider),
+        Reply::ListSAMLProviders(providers) => saml_provider::write_listed(xml, providers),
         Reply::ListUserTags(tags)
         | Reply::ListRoleTags(tags)
         | Reply::ListInstanceProfileTags(tags)
         | Reply::ListServerCertificateTags(tags)
         | Reply::ListOpenIDConnectProviderTags(tags)
+        | Reply::ListSAMLProviderTags(tags)
         | Reply::ListPolicyTags(tags) => tag::write_listed(xml, tags),
         Reply::ListAccountAliases(aliases) => account::write_aliases(xml, aliases),
         Reply::GetAccountSummary(summary) => account::write_summary(xml, summary),

@@ -26,6 +26,7 @@ mod policy;
 mod provider;
 mod refusal;
 mod role;
+mod saml_provider;
 mod server_certificate;
 mod service;
 mod service_credential;

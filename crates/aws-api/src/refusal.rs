@@ -48,6 +48,7 @@ pub fn error_of(error: &Error) -> ApiError {
         Error::NoExpiry { service } => ApiError::validation(format!(
             "CredentialAgeDays is not supported for the service {service}."
         )),
+        Error::MalformedMetadata => ApiError::invalid_input("Could not parse metadata"),
         Error::InvalidArn { arn } => ApiError::validation(format!("ARN {arn} is not valid.")),
         Error::DurationExceedsRoleMax { max_secs: _ } => ApiError::validation(
             "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
@@ -144,6 +145,7 @@ fn already_exists(noun: Noun, name: &str) -> String {
             return format!("The Server Certificate with name {name} already exists.");
         }
         Noun::OidcProvider => return format!("Provider with url https://{name} already exists."),
+        Noun::SamlProvider => return format!("A SAML provider called {name} already exists."),
         Noun::Policy | Noun::AttachablePolicy | Noun::BoundaryPolicy => {
             return format!(
                 "A policy called {name} already exists. Duplicate names are not allowed."
@@ -205,6 +207,7 @@ fn no_such(noun: Noun, name: &str) -> String {
             format!("The Server Certificate with name {name} cannot be found.")
         }
         Noun::OidcProvider => format!("OpenIDConnect Provider not found for arn {name}"),
+        Noun::SamlProvider => format!("Manifest not found for arn {name}"),
         Noun::Account => format!("The account with id {name} cannot be found."),
         Noun::Principal => format!("The principal {name} cannot be found."),
         Noun::Membership => format!("The user with name {name} is not in the group."),
@@ -273,6 +276,8 @@ fn over_quota(quota: Quota) -> ApiError {
                 "Thumbprint list must contain at most {max} entries."
             ));
         }
+        Quota::SamlProvidersPerAccount => "SAMLProvidersPerAccount",
+        Quota::SamlMetadataSize => "SAMLMetadataDocumentSize",
         Quota::RolesPerInstanceProfile => "InstanceSessionsPerInstanceProfile",
         Quota::PoliciesPerAccount => "PoliciesPerAccount",
         Quota::AliasesPerAccount => "AccountAliasesPerAccount",
@@ -324,7 +329,7 @@ mod tests {
         expected.assert_eq(&texts.join("\n"));
     }
 
-    const NOUNS: [Noun; 26] = [
+    const NOUNS: [Noun; 27] = [
         Noun::User,
         Noun::Group,
         Noun::Role,
@@ -351,6 +356,7 @@ mod tests {
         Noun::Service,
         Noun::ServerCertificate,
         Noun::OidcProvider,
+        Noun::SamlProvider,
     ];
 
     #[test]
@@ -384,7 +390,8 @@ mod tests {
                 NoSuchEntity (404): No such credential X exists
                 NoSuchEntity (404): No such service X is supported for Service Specific Credentials
                 NoSuchEntity (404): The Server Certificate with name X cannot be found.
-                NoSuchEntity (404): OpenIDConnect Provider not found for arn X"#]],
+                NoSuchEntity (404): OpenIDConnect Provider not found for arn X
+                NoSuchEntity (404): Manifest not found for arn X"#]],
         );
     }
 
@@ -401,6 +408,7 @@ mod tests {
             Noun::InstanceProfile,
             Noun::ServerCertificate,
             Noun::OidcProvider,
+            Noun::SamlProvider,
         ];
         check(
             nouns.map(exists),
@@ -413,7 +421,8 @@ mod tests {
                 EntityAlreadyExists (409): Login Profile for user X already exists.
                 EntityAlreadyExists (409): Instance Profile X already exists.
                 EntityAlreadyExists (409): The Server Certificate with name X already exists.
-                EntityAlreadyExists (409): Provider with url https://X already exists."#]],
+                EntityAlreadyExists (409): Provider with url https://X already exists.
+                EntityAlreadyExists (409): A SAML provider called X already exists."#]],
         );
     }
 
@@ -554,6 +563,7 @@ mod tests {
                 Error::WrongPassword,
                 Error::OnlyUsers,
                 Error::NoExpiry { service: "X".to_owned() },
+                Error::MalformedMetadata,
                 Error::InvalidArn { arn: "X".to_owned() },
                 Error::DurationExceedsRoleMax { max_secs: 3600 },
                 Error::DurationExceedsChainingMax,
@@ -579,6 +589,7 @@ mod tests {
                 AccessDenied (403): The old password was incorrect.
                 InvalidUserType (400): Only IAM Users can change their own password.
                 ValidationError (400): CredentialAgeDays is not supported for the service X.
+                InvalidInput (400): Could not parse metadata
                 ValidationError (400): ARN X is not valid.
                 ValidationError (400): The requested DurationSeconds exceeds the MaxSessionDuration set for this role.
                 ValidationError (400): The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining

@@ -99,6 +99,10 @@ pub(crate) const PRIVATE_KEY: Shape = PUBLIC_KEY_MATERIAL;
 /// AWS: `certificateChainType`. A request is shorter than that.
 pub(crate) const CERTIFICATE_CHAIN: Shape = Shape { max: 2_097_152, ..PUBLIC_KEY_MATERIAL };
 
+/// AWS: `SAMLMetadataDocumentType`. A request is shorter than that.
+pub(crate) const SAML_METADATA: Shape =
+    Shape { min: 1000, max: 10_000_000, pattern: "", accepts: |_| true };
+
 /// AWS: `policyDocumentType`.
 pub(crate) const POLICY_DOCUMENT: Shape = Shape {
     min: 1,

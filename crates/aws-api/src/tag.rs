@@ -32,6 +32,9 @@ pub(crate) const ACTIONS: &[Action] = &[
     Action::new("TagOpenIDConnectProvider", |p| {
         add(p, provider_arn).map(Command::TagOpenIDConnectProvider).map(Call::Command)
     }),
+    Action::new("TagSAMLProvider", |p| {
+        add(p, provider_arn).map(Command::TagSAMLProvider).map(Call::Command)
+    }),
     Action::new("UntagUser", |p| remove(p, owner).map(Command::UntagUser).map(Call::Command)),
     Action::new("UntagRole", |p| remove(p, owner).map(Command::UntagRole).map(Call::Command)),
     Action::new("UntagInstanceProfile", |p| {
@@ -46,6 +49,9 @@ pub(crate) const ACTIONS: &[Action] = &[
     Action::new("UntagOpenIDConnectProvider", |p| {
         remove(p, provider_arn).map(Command::UntagOpenIDConnectProvider).map(Call::Command)
     }),
+    Action::new("UntagSAMLProvider", |p| {
+        remove(p, provider_arn).map(Command::UntagSAMLProvider).map(Call::Command)
+    }),
     Action::new("ListUserTags", |p| list(p, owner).map(Query::ListUserTags).map(Call::Query)),
     Action::new("ListRoleTags", |p| list(p, owner).map(Query::ListRoleTags).map(Call::Query)),
     Action::new("ListInstanceProfileTags", |p| {
@@ -59,6 +65,9 @@ pub(crate) const ACTIONS: &[Action] = &[
     }),
     Action::new("ListOpenIDConnectProviderTags", |p| {
         list(p, provider_arn).map(Query::ListOpenIDConnectProviderTags).map(Call::Query)
+    }),
+    Action::new("ListSAMLProviderTags", |p| {
+        list(p, provider_arn).map(Query::ListSAMLProviderTags).map(Call::Query)
     }),
 ];
 

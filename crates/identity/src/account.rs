@@ -219,7 +219,7 @@ pub(crate) fn summary(
         ("PoliciesQuota", Quota::PoliciesPerAccount.max()),
         ("PolicySizeQuota", Quota::PolicySize.max()),
         ("PolicyVersionsInUse", versions),
-        ("Providers", count(UniqueIdKind::OidcProvider)),
+        ("Providers", count(UniqueIdKind::OidcProvider) + count(UniqueIdKind::SamlProvider)),
         ("RolePolicySizeQuota", Quota::RoleInlineSize.max()),
         ("Roles", count(UniqueIdKind::Role)),
         ("RolesQuota", Quota::RolesPerAccount.max()),
@@ -324,6 +324,7 @@ fn add_entity(identity: &Identity, details: &mut Details, entity: Entity) {
             | UniqueIdKind::InstanceProfile
             | UniqueIdKind::ServerCertificate
             | UniqueIdKind::OidcProvider
+            | UniqueIdKind::SamlProvider
             | UniqueIdKind::AccessKey
             | UniqueIdKind::SessionKey,
         )

@@ -239,6 +239,7 @@ pub(crate) fn list_entities(
             | UniqueIdKind::InstanceProfile
             | UniqueIdKind::ServerCertificate
             | UniqueIdKind::OidcProvider
+            | UniqueIdKind::SamlProvider
             | UniqueIdKind::AccessKey
             | UniqueIdKind::SessionKey => {}
         }

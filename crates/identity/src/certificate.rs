@@ -6,7 +6,7 @@
 
 use model::Timestamp;
 use sha2::{Digest, Sha256};
-use x509_cert::der::{DecodePem, Encode};
+use x509_cert::der::{Decode, DecodePem, Encode};
 
 /// A certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,11 @@ impl Certificate {
     /// Reads a PEM block `CERTIFICATE`.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         x509_cert::Certificate::from_pem(text.trim()).ok().map(Self)
+    }
+
+    /// Reads DER.
+    pub(crate) fn parse_der(bytes: &[u8]) -> Option<Self> {
+        x509_cert::Certificate::from_der(bytes).ok().map(Self)
     }
 
     /// Reads PEM blocks `CERTIFICATE`, one at least.

@@ -274,6 +274,7 @@ pub(crate) fn principal_of(id: UniqueId) -> Option<Principal> {
         | UniqueIdKind::InstanceProfile
         | UniqueIdKind::ServerCertificate
         | UniqueIdKind::OidcProvider
+        | UniqueIdKind::SamlProvider
         | UniqueIdKind::AccessKey
         | UniqueIdKind::SessionKey => None,
     }

@@ -214,7 +214,8 @@ fn is_named(kind: UniqueIdKind) -> bool {
         | UniqueIdKind::Policy
         | UniqueIdKind::InstanceProfile
         | UniqueIdKind::ServerCertificate
-        | UniqueIdKind::OidcProvider => true,
+        | UniqueIdKind::OidcProvider
+        | UniqueIdKind::SamlProvider => true,
         UniqueIdKind::Root | UniqueIdKind::AccessKey | UniqueIdKind::SessionKey => false,
     }
 }

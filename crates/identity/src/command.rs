@@ -14,8 +14,9 @@ use crate::{
     Ctx, Error, Identity, ListByPath, Listing, Rename, access_key, account, attachment,
     authorization_message, boundary, conflict, federated_user, group, inline, instance_profile,
     login_profile, oidc_provider, oidc_provider::OidcProviderArn, password_policy,
-    policy as managed, policy::PolicyArn, provider, role, server_certificate, service_credential,
-    signing_certificate, simulate, ssh_public_key, state::Writes, sts, tag, user,
+    policy as managed, policy::PolicyArn, provider, role, saml_provider,
+    saml_provider::SamlProviderArn, server_certificate, service_credential, signing_certificate,
+    simulate, ssh_public_key, state::Writes, sts, tag, user,
 };
 
 /// What a command comes to.
@@ -132,6 +133,10 @@ macro_rules! queries {
             UploadServerCertificate(server_certificate::ServerCertificate),
             /// AWS: `CreateOpenIDConnectProvider`.
             CreateOpenIDConnectProvider(oidc_provider::OidcProvider),
+            /// AWS: `CreateSAMLProvider`.
+            CreateSAMLProvider(saml_provider::SamlProvider),
+            /// AWS: `UpdateSAMLProvider`.
+            UpdateSAMLProvider(model::Arn),
             /// AWS: `CreatePolicy`.
             CreatePolicy(managed::Policy),
             /// AWS: `CreatePolicyVersion`.
@@ -250,6 +255,11 @@ commands! {
         => oidc_provider::remove_client;
     TagOpenIDConnectProvider(tag::AddTags<OidcProviderArn>) => provider::tag;
     UntagOpenIDConnectProvider(tag::RemoveTags<OidcProviderArn>) => provider::untag;
+    CreateSAMLProvider(saml_provider::CreateSamlProvider) => saml_provider::create;
+    UpdateSAMLProvider(saml_provider::UpdateSamlProvider) => saml_provider::update;
+    DeleteSAMLProvider(saml_provider::OneSamlProvider) => saml_provider::delete;
+    TagSAMLProvider(tag::AddTags<SamlProviderArn>) => provider::tag;
+    UntagSAMLProvider(tag::RemoveTags<SamlProviderArn>) => provider::untag;
     TagUser(tag::AddTags<UserName>) => tag::add;
     TagRole(tag::AddTags<RoleName>) => tag::add;
     TagInstanceProfile(tag::AddTags<InstanceProfileName>) => tag::add;
@@ -321,6 +331,12 @@ queries! {
     ListOpenIDConnectProviders(oidc_provider::ListOidcProviders) -> Vec<model::Arn>
         => oidc_provider::list;
     ListOpenIDConnectProviderTags(tag::ListTags<OidcProviderArn>) -> Listing<tag::Tag>
+        => provider::list_tags;
+    GetSAMLProvider(saml_provider::OneSamlProvider) -> saml_provider::SamlProvider
+        => saml_provider::get;
+    ListSAMLProviders(saml_provider::ListSamlProviders) -> Vec<saml_provider::SamlProvider>
+        => saml_provider::list;
+    ListSAMLProviderTags(tag::ListTags<SamlProviderArn>) -> Listing<tag::Tag>
         => provider::list_tags;
     ListUserTags(tag::ListTags<UserName>) -> Listing<tag::Tag> => tag::list;
     ListRoleTags(tag::ListTags<RoleName>) -> Listing<tag::Tag> => tag::list;

@@ -147,6 +147,7 @@ pub fn find_key(identity: &Identity, key_id: &str) -> Option<FoundKey> {
         | UniqueIdKind::InstanceProfile
         | UniqueIdKind::ServerCertificate
         | UniqueIdKind::OidcProvider
+        | UniqueIdKind::SamlProvider
         | UniqueIdKind::AccessKey
         | UniqueIdKind::SessionKey => return None,
     };
@@ -253,6 +254,7 @@ fn read_claims(claims: &v1::SessionClaims) -> Option<Caller> {
         | UniqueIdKind::InstanceProfile
         | UniqueIdKind::ServerCertificate
         | UniqueIdKind::OidcProvider
+        | UniqueIdKind::SamlProvider
         | UniqueIdKind::AccessKey
         | UniqueIdKind::SessionKey => return None,
     };

@@ -17,7 +17,7 @@ use std::{fmt, str::FromStr};
 
 use model::{
     AccountId, Arn, Constraint, GroupName, InstanceProfileName, OidcProviderName, Path, RoleName,
-    ServerCertificateName, Timestamp, UniqueId, UniqueIdKind, UserName, fold,
+    SamlProviderName, ServerCertificateName, Timestamp, UniqueId, UniqueIdKind, UserName, fold,
 };
 use wire::v1;
 
@@ -104,6 +104,12 @@ impl EntityName for OidcProviderName {
     const WORD: &'static str = "OpenIDConnectProvider";
 }
 
+impl EntityName for SamlProviderName {
+    const KIND: UniqueIdKind = UniqueIdKind::SamlProvider;
+    const NOUN: Noun = Noun::SamlProvider;
+    const WORD: &'static str = "SAMLProvider";
+}
+
 impl EntityName for InstanceProfileName {
     const KIND: UniqueIdKind = UniqueIdKind::InstanceProfile;
     const NOUN: Noun = Noun::InstanceProfile;
@@ -125,6 +131,7 @@ pub(crate) fn arn_word(kind: UniqueIdKind) -> &'static str {
         UniqueIdKind::InstanceProfile => "instance-profile",
         UniqueIdKind::ServerCertificate => "server-certificate",
         UniqueIdKind::OidcProvider => "oidc-provider",
+        UniqueIdKind::SamlProvider => "saml-provider",
         UniqueIdKind::Root => "root",
         UniqueIdKind::AccessKey | UniqueIdKind::SessionKey => "access-key",
     }

@@ -50,6 +50,8 @@ pub enum Noun {
     ServerCertificate,
     /// An OpenID Connect provider, by URL where it is made and by ARN elsewhere.
     OidcProvider,
+    /// A SAML provider, by name where it is made and by ARN elsewhere.
+    SamlProvider,
     /// A service-specific credential, by id.
     ServiceCredential,
     /// A service that has credentials of its own, by name.
@@ -86,6 +88,7 @@ impl std::fmt::Display for Noun {
             Self::SigningCertificate => "signing certificate",
             Self::ServerCertificate => "server certificate",
             Self::OidcProvider => "OpenID Connect provider",
+            Self::SamlProvider => "SAML provider",
             Self::ServiceCredential => "service-specific credential",
             Self::Service => "service",
             Self::PasswordPolicy => "password policy of account",
@@ -160,6 +163,10 @@ pub enum Quota {
     ClientIdsPerOidcProvider,
     /// Thumbprints of an OpenID Connect provider. AWS has a text of its own for it.
     ThumbprintsPerOidcProvider,
+    /// SAML providers of an account.
+    SamlProvidersPerAccount,
+    /// Bytes of a SAML provider's metadata document.
+    SamlMetadataSize,
     /// Customer managed policies of an account.
     PoliciesPerAccount,
     /// Characters of a managed policy, white space not counted.
@@ -207,6 +214,8 @@ impl Quota {
             Self::OidcProvidersPerAccount => l::OIDC_PROVIDERS_PER_ACCOUNT_MAX,
             Self::ClientIdsPerOidcProvider => l::CLIENT_IDS_PER_OIDC_PROVIDER_MAX,
             Self::ThumbprintsPerOidcProvider => l::THUMBPRINTS_PER_OIDC_PROVIDER_MAX,
+            Self::SamlProvidersPerAccount => l::SAML_PROVIDERS_PER_ACCOUNT_MAX,
+            Self::SamlMetadataSize => l::SAML_METADATA_BYTES_MAX,
             Self::RolesPerInstanceProfile => l::ROLES_PER_INSTANCE_PROFILE_MAX,
             Self::PoliciesPerAccount => l::POLICIES_PER_ACCOUNT_MAX,
             Self::PolicySize => l::MANAGED_POLICY_CHARS_MAX,
@@ -397,6 +406,9 @@ pub enum Error {
         /// The service.
         service: String,
     },
+    /// AWS: `InvalidInput`, "Could not parse metadata".
+    #[error("the SAML metadata are malformed, or of no identity provider")]
+    MalformedMetadata,
     /// AWS: `ValidationError`, "ARN … is not valid."
     #[error("ARN `{arn}` names nothing that the call takes")]
     InvalidArn {

@@ -28,6 +28,7 @@
 //! | 44 | certificate | server certificate | | shown, no more |
 //! | 60 | client id | OIDC provider | the client id | not one of its clients |
 //! | 61 | thumbprints | OIDC provider | | every side must have the certificate |
+//! | 62 | metadata | SAML provider | | vouches for nobody |
 //!
 //! Entities are users, groups, roles, instance profiles, server certificates, identity providers
 //! and managed policies.
@@ -97,6 +98,7 @@ pub(crate) const SERVICE_CREDENTIAL: Field<v1::ServiceCredential> = Field::new(4
 pub(crate) const SERVER_CERTIFICATE: Field<v1::ServerCertificate> = Field::new(44);
 pub(crate) const OIDC_CLIENT_ID: Field<v1::Edge> = Field::new(60);
 pub(crate) const OIDC_THUMBPRINTS: Field<v1::Thumbprints> = Field::new(61);
+pub(crate) const SAML_METADATA: Field<v1::SamlMetadata> = Field::new(62);
 /// Of an SSH public key, a signing certificate or a service-specific credential.
 pub(crate) const CREDENTIAL_STATUS: Field<v1::Text> = Field::new(43);
 
@@ -136,6 +138,7 @@ mod tests {
             SERVER_CERTIFICATE.tag(),
         ];
         assert!(credentials.into_iter().eq(40..=44));
-        assert!([OIDC_CLIENT_ID.tag(), OIDC_THUMBPRINTS.tag()].into_iter().eq(60..=61));
+        let providers = [OIDC_CLIENT_ID.tag(), OIDC_THUMBPRINTS.tag(), SAML_METADATA.tag()];
+        assert!(providers.into_iter().eq(60..=62));
     }
 }

@@ -51,6 +51,8 @@ pub mod provider;
 mod read;
 pub mod role;
 mod rsa_public_key;
+mod saml_metadata;
+pub mod saml_provider;
 pub mod server_certificate;
 pub mod service_credential;
 pub mod signing_certificate;

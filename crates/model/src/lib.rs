@@ -26,7 +26,8 @@ pub use entropy::Entropy;
 pub use key::{Field, Key, KeyError};
 pub use name::{
     AccountAlias, GroupName, InstanceProfileName, OidcProviderName, Path, PolicyName, PolicyPath,
-    RoleName, ServerCertificateName, SessionName, TagKey, TagValue, UserName, fold,
+    RoleName, SamlProviderName, ServerCertificateName, SessionName, TagKey, TagValue, UserName,
+    fold,
 };
 pub use secret::Secret;
 pub use timestamp::Timestamp;

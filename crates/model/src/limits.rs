@@ -32,6 +32,11 @@ pub const OIDC_PROVIDERS_PER_ACCOUNT_MAX: usize = 100;
 pub const CLIENT_IDS_PER_OIDC_PROVIDER_MAX: usize = 100;
 /// Thumbprints of one OpenID Connect provider.
 pub const THUMBPRINTS_PER_OIDC_PROVIDER_MAX: usize = 5;
+/// SAML providers of one account.
+pub const SAML_PROVIDERS_PER_ACCOUNT_MAX: usize = 100;
+/// Bytes of a SAML provider's metadata document. AWS takes 10 000 000 characters; a transaction
+/// here is at most 1 MiB, and every node keeps every document in memory.
+pub const SAML_METADATA_BYTES_MAX: usize = 131_072;
 /// Roles of one instance profile.
 pub const ROLES_PER_INSTANCE_PROFILE_MAX: usize = 1;
 /// Customer managed policies of one account.

@@ -166,6 +166,11 @@ text_types! {
     /// What an OpenID Connect provider is called: its URL without `https://`, at most 247
     /// characters, without user, query and fragment.
     OidcProviderName: check_oidc_provider;
+    /// A SAML provider's name: 1–128 of `[\w._-]`.
+    SamlProviderName: |text| {
+        length(text, 1, 128)?;
+        pattern(text, r"[\w._-]+", |c| c.is_ascii_alphanumeric() || "._-".contains(c))
+    };
     /// A managed or inline policy's name: 1–128 of `[\w+=,.@-]`.
     PolicyName: |text| check_name(text, 128);
     /// The path of a user, group or role: `/` or `/…/`, at most 512 printable ASCII characters.
@@ -210,6 +215,8 @@ mod tests {
         let refusals = ["", "a..b", "a:0", "a:65536", "a:+1", "u@a", "a/../b", "a?b", "a#b", "a/$"];
         refused::<OidcProviderName>(&refusals);
         refused::<OidcProviderName>(&[&format!("a/{}", "b".repeat(246))]);
+        assert!("a".repeat(128).parse::<SamlProviderName>().is_ok());
+        refused::<SamlProviderName>(&["", &"a".repeat(129), "a+b"]);
         let path = |n: usize| format!("/{}/", "p".repeat(n - 2));
         assert!(path(512).parse::<Path>().is_ok());
         refused::<Path>(&[&path(513)]);

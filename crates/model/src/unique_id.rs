@@ -24,6 +24,8 @@ pub enum UniqueIdKind {
     ServerCertificate,
     /// An OpenID Connect provider, `AOPA`. AWS has no ids of providers.
     OidcProvider,
+    /// A SAML provider, `ASPA`.
+    SamlProvider,
     /// A long-term access key, `AKIA`.
     AccessKey,
     /// A temporary access key, `ASIA`.
@@ -42,6 +44,7 @@ impl UniqueIdKind {
             Self::InstanceProfile => "AIPA",
             Self::ServerCertificate => "ASCA",
             Self::OidcProvider => "AOPA",
+            Self::SamlProvider => "ASPA",
             Self::AccessKey => "AKIA",
             Self::SessionKey => "ASIA",
         }
@@ -58,7 +61,8 @@ impl UniqueIdKind {
             | Self::Policy
             | Self::InstanceProfile
             | Self::ServerCertificate
-            | Self::OidcProvider => 17,
+            | Self::OidcProvider
+            | Self::SamlProvider => 17,
         }
     }
 }
@@ -132,11 +136,12 @@ impl UniqueId {
     /// The kind, or `None` for one that this version does not know.
     pub fn kind(&self) -> Option<UniqueIdKind> {
         use UniqueIdKind::{
-            AccessKey, Group, InstanceProfile, OidcProvider, Policy, Role, Root, ServerCertificate,
-            SessionKey, User,
+            AccessKey, Group, InstanceProfile, OidcProvider, Policy, Role, Root, SamlProvider,
+            ServerCertificate, SessionKey, User,
         };
         let entities = [Root, User, Group, Role, Policy, InstanceProfile, ServerCertificate];
-        let mut kinds = entities.into_iter().chain([OidcProvider, AccessKey, SessionKey]);
+        let mut kinds =
+            entities.into_iter().chain([OidcProvider, SamlProvider, AccessKey, SessionKey]);
         kinds.find(|kind| self.as_str().starts_with(kind.prefix()))
     }
 

@@ -193,7 +193,8 @@ fn exists(identity: &Identity, entity: Entity) -> bool {
             | UniqueIdKind::Policy
             | UniqueIdKind::InstanceProfile
             | UniqueIdKind::ServerCertificate
-            | UniqueIdKind::OidcProvider,
+            | UniqueIdKind::OidcProvider
+            | UniqueIdKind::SamlProvider,
         ) => identity.read(&HEAD, entity).is_possible(),
     }
 }
@@ -219,6 +220,7 @@ pub(super) fn over_limit(identity: &Identity, owner: Entity) -> Vec<Key> {
             | UniqueIdKind::InstanceProfile
             | UniqueIdKind::ServerCertificate
             | UniqueIdKind::OidcProvider
+            | UniqueIdKind::SamlProvider
             | UniqueIdKind::AccessKey
             | UniqueIdKind::SessionKey,
         )

@@ -119,6 +119,7 @@ pub(super) fn ways_out(identity: &Identity, subject: &Subject) -> Vec<WayOut> {
                 own(&["UpdateServerCertificate", "DeleteServerCertificate"])
             }
             UniqueIdKind::OidcProvider => own(&["DeleteOpenIDConnectProvider"]),
+            UniqueIdKind::SamlProvider => own(&["DeleteSAMLProvider"]),
             UniqueIdKind::Root | UniqueIdKind::AccessKey | UniqueIdKind::SessionKey => Vec::new(),
         },
         Subject::Limit(_, id) => match id.kind() {
@@ -137,6 +138,7 @@ pub(super) fn entity(identity: &Identity, entity: Entity) -> ConflictEntity {
         Some(UniqueIdKind::InstanceProfile) => "instance profile",
         Some(UniqueIdKind::ServerCertificate) => "server certificate",
         Some(UniqueIdKind::OidcProvider) => "OpenID Connect provider",
+        Some(UniqueIdKind::SamlProvider) => "SAML provider",
         Some(UniqueIdKind::Root) => {
             let name = entity.account.to_string();
             let arn = format!("arn:aws:iam::{name}:root");
@@ -205,6 +207,7 @@ pub(super) fn field(identity: &Identity, slot: &Slot<'_>) -> String {
         ConflictKind::ServerCertificate => "certificate".to_owned(),
         ConflictKind::OidcClientId => format!("client id `{}`", cut(slot.qualifier())),
         ConflictKind::OidcThumbprints => "thumbprints".to_owned(),
+        ConflictKind::SamlMetadata => "metadata".to_owned(),
         ConflictKind::CredentialStatus => format!("status of {}", cut(slot.qualifier())),
         ConflictKind::Rivals
         | ConflictKind::Quarantined
@@ -320,6 +323,7 @@ fn unreadable() -> String {
 fn words(identity: &Identity, slot: &Slot<'_>, bytes: &[u8]) -> Option<String> {
     let text = || v1::Text::decode(bytes).ok().map(|text| text.text);
     let made = |ms| format!("made at {}", Timestamp::from_ms(ms));
+    let valid_until = |ms| format!("valid until {}", Timestamp::from_ms(ms));
     Some(match slot.kind {
         ConflictKind::Existence => made(v1::Head::decode(bytes).ok()?.created_ms),
         ConflictKind::Name
@@ -359,9 +363,9 @@ fn words(identity: &Identity, slot: &Slot<'_>, bytes: &[u8]) -> Option<String> {
             format!("{name} for {service}")
         }
         ConflictKind::ServerCertificate => {
-            let expires = v1::ServerCertificate::decode(bytes).ok()?.expires_ms;
-            format!("valid until {}", Timestamp::from_ms(expires))
+            valid_until(v1::ServerCertificate::decode(bytes).ok()?.expires_ms)
         }
+        ConflictKind::SamlMetadata => valid_until(v1::SamlMetadata::decode(bytes).ok()?.expires_ms),
         ConflictKind::Boundary => {
             let id: UniqueId = text()?.parse().ok()?;
             PolicyRef::of(Entity { account: slot.entity.account, id }).arn(identity)
@@ -420,6 +424,7 @@ fn withheld(kind: ConflictKind, of: Option<UniqueIdKind>) -> &'static str {
         }
         ConflictKind::ServerCertificate => "nothing",
         ConflictKind::OidcClientId => "sessions for tokens of this client",
+        ConflictKind::SamlMetadata => "sessions for its assertions",
         ConflictKind::OidcThumbprints => "keys from hosts whose certificates not every side has",
         ConflictKind::OverLimit => "making more of them",
         ConflictKind::Unknown => "whatever a newer version says",

@@ -167,7 +167,9 @@ fn call(identity: &Identity, slot: &Slot<'_>, value: Option<&[u8]>) -> Option<Co
         ConflictKind::InstanceProfileRole => {
             owner.profile_role(&identity.face(slot.target()?), value.is_some())
         }
-        ConflictKind::OidcClientId | ConflictKind::OidcThumbprints => owner.provider(slot, value),
+        ConflictKind::OidcClientId | ConflictKind::OidcThumbprints | ConflictKind::SamlMetadata => {
+            owner.provider(slot, value)
+        }
         ConflictKind::AccessKey
         | ConflictKind::AccessKeyStatus
         | ConflictKind::SshPublicKey
@@ -264,6 +266,7 @@ macro_rules! by_kind {
             | UniqueIdKind::InstanceProfile
             | UniqueIdKind::ServerCertificate
             | UniqueIdKind::OidcProvider
+            | UniqueIdKind::SamlProvider
             | UniqueIdKind::AccessKey
             | UniqueIdKind::SessionKey => None,
         }
@@ -314,7 +317,7 @@ impl Owner {
                 let one = server_certificate::OneServerCertificate { name: self.name() };
                 Some(Command::DeleteServerCertificate(one))
             }
-            UniqueIdKind::OidcProvider => self.delete_provider(),
+            UniqueIdKind::OidcProvider | UniqueIdKind::SamlProvider => self.delete_provider(),
             UniqueIdKind::Root | UniqueIdKind::AccessKey | UniqueIdKind::SessionKey => None,
         }
     }
@@ -525,6 +528,7 @@ fn named(identity: &Identity, slot: &Slot<'_>) -> (Noun, String) {
         Some(UniqueIdKind::InstanceProfile) => (Noun::InstanceProfile, face.name),
         Some(UniqueIdKind::ServerCertificate) => (Noun::ServerCertificate, face.name),
         Some(UniqueIdKind::OidcProvider) => (Noun::OidcProvider, face.arn.to_string()),
+        Some(UniqueIdKind::SamlProvider) => (Noun::SamlProvider, face.arn.to_string()),
         Some(UniqueIdKind::AccessKey | UniqueIdKind::SessionKey) => {
             (Noun::AccessKey, slot.entity.id.to_string())
         }

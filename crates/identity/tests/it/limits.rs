@@ -43,6 +43,9 @@ fn counts_are_limited() {
         let thumbprints = vec!["0".repeat(40); n].join(",");
         format!("root UpdateOpenIDConnectProviderThumbprint idp.example.com {thumbprints}")
     });
+    check_limit(Quota::SamlProvidersPerAccount, "", |n| {
+        format!("root CreateSAMLProvider idp{n} metadata-1.xml")
+    });
     check_limit(Quota::VersionsPerPolicy, "", |n| match n {
         1 => "root CreatePolicy P allow:s3:*".to_owned(),
         _ => "root CreatePolicyVersion P allow:s3:*".to_owned(),

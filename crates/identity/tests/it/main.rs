@@ -25,6 +25,7 @@ mod parse_providers;
 mod passwords;
 mod race;
 mod races;
+mod saml_providers;
 mod server_certificates;
 mod service_credentials;
 mod sessions;

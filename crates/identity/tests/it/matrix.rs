@@ -26,6 +26,7 @@ const SETUP: &str = "root CreateUser nobody
     root CreateInstanceProfile full
     root AddRoleToInstanceProfile full role
     root CreateOpenIDConnectProvider idp.example.com a
+    root CreateSAMLProvider idp metadata-1.xml
     root CreateAccessKey
     root CreateAccessKey admin
     root CreateAccessKey reader";
@@ -94,6 +95,15 @@ const CALLS: &str = "GetCallerIdentity
     ListOpenIDConnectProviderTags idp.example.com
     UntagOpenIDConnectProvider idp.example.com a
     DeleteOpenIDConnectProvider idp.example.com
+    CreateSAMLProvider new metadata-1.xml
+    CreateSAMLProvider new metadata-1.xml team=a
+    GetSAMLProvider absent
+    ListSAMLProviders
+    UpdateSAMLProvider idp metadata-1.xml
+    TagSAMLProvider idp a=b
+    ListSAMLProviderTags idp
+    UntagSAMLProvider idp a
+    DeleteSAMLProvider idp
     CreatePolicy new allow:s3:*
     GetPolicy P
     GetPolicy aws/ReadOnlyAccess

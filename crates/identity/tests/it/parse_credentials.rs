@@ -9,7 +9,7 @@ use identity::{
 use crate::parse::{made_id, name, optional_user, page, tags};
 
 /// A file of `testdata/`; what is none is taken as it is.
-fn file(text: &str) -> String {
+pub(crate) fn file(text: &str) -> String {
     let path = format!("{}/testdata/{text}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(path).unwrap_or_else(|_| text.to_owned())
 }

@@ -5,16 +5,22 @@ use identity::{
     Command, EntityName, Query,
     oidc_provider::{self as op, OidcProviderArn},
     provider::ProviderArn,
+    saml_provider::{self as sp, SamlProviderArn},
     tag as t,
 };
 
 use crate::{
     history::ACCOUNT,
     parse::{name, page, tags},
+    parse_credentials::file,
 };
 
 fn oidc(text: &str) -> OidcProviderArn {
     arn("oidc-provider", text)
+}
+
+fn saml(text: &str) -> SamlProviderArn {
+    arn("saml-provider", text)
 }
 
 /// What has colons is an ARN already.
@@ -60,6 +66,22 @@ pub(crate) fn command(action: &str, a: &[&str]) -> Option<Command> {
             owner: oidc(a[0]),
             keys: vec![name(a[1])],
         }),
+        "CreateSAMLProvider" => C::CreateSAMLProvider(sp::CreateSamlProvider {
+            name: name(a[0]),
+            metadata: file(a[1]),
+            tags: tags(&a[2..]),
+        }),
+        "UpdateSAMLProvider" => C::UpdateSAMLProvider(sp::UpdateSamlProvider {
+            arn: saml(a[0]),
+            metadata: Some(file(a[1])),
+        }),
+        "DeleteSAMLProvider" => C::DeleteSAMLProvider(sp::OneSamlProvider { arn: saml(a[0]) }),
+        "TagSAMLProvider" => {
+            C::TagSAMLProvider(t::AddTags { owner: saml(a[0]), tags: tags(&a[1..]) })
+        }
+        "UntagSAMLProvider" => {
+            C::UntagSAMLProvider(t::RemoveTags { owner: saml(a[0]), keys: vec![name(a[1])] })
+        }
         _ => return None,
     })
 }
@@ -73,6 +95,11 @@ pub(crate) fn query(action: &str, a: &[&str]) -> Option<Query> {
         "ListOpenIDConnectProviders" => Q::ListOpenIDConnectProviders(op::ListOidcProviders),
         "ListOpenIDConnectProviderTags" => {
             Q::ListOpenIDConnectProviderTags(t::ListTags { owner: oidc(a[0]), page: page() })
+        }
+        "GetSAMLProvider" => Q::GetSAMLProvider(sp::OneSamlProvider { arn: saml(a[0]) }),
+        "ListSAMLProviders" => Q::ListSAMLProviders(sp::ListSamlProviders),
+        "ListSAMLProviderTags" => {
+            Q::ListSAMLProviderTags(t::ListTags { owner: saml(a[0]), page: page() })
         }
         _ => return None,
     })

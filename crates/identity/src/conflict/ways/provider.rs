@@ -10,12 +10,13 @@ use crate::{
     Command, EntityName,
     oidc_provider::{self, OidcProviderArn},
     provider::ProviderArn,
+    saml_provider::{OneSamlProvider, UpdateSamlProvider},
     tag::{AddTags, RemoveTags, Tag},
 };
 
 impl Owner {
     pub(super) fn is_provider(&self) -> bool {
-        self.kind == UniqueIdKind::OidcProvider
+        matches!(self.kind, UniqueIdKind::OidcProvider | UniqueIdKind::SamlProvider)
     }
 
     fn provider_arn<N: EntityName>(&self) -> Option<ProviderArn<N>> {
@@ -24,6 +25,11 @@ impl Owner {
 
     /// The call that writes a value of a provider's field.
     pub(super) fn provider(&self, slot: &Slot<'_>, value: Option<&[u8]>) -> Option<Command> {
+        if slot.kind == ConflictKind::SamlMetadata {
+            let v1::SamlMetadata { text, expires_ms: _ } = decode(value)?;
+            let update = UpdateSamlProvider { arn: self.provider_arn()?, metadata: Some(text) };
+            return Some(Command::UpdateSAMLProvider(update));
+        }
         let arn: OidcProviderArn = self.provider_arn()?;
         if slot.kind == ConflictKind::OidcClientId {
             let client_id = slot.qualifier().parse().ok()?;
@@ -40,16 +46,28 @@ impl Owner {
     }
 
     pub(super) fn delete_provider(&self) -> Option<Command> {
+        if self.kind == UniqueIdKind::SamlProvider {
+            let one = OneSamlProvider { arn: self.provider_arn()? };
+            return Some(Command::DeleteSAMLProvider(one));
+        }
         let one = oidc_provider::OneOidcProvider { arn: self.provider_arn()? };
         Some(Command::DeleteOpenIDConnectProvider(one))
     }
 
     pub(super) fn tag_provider(&self, tags: Vec<Tag>) -> Option<Command> {
+        if self.kind == UniqueIdKind::SamlProvider {
+            let owner = self.provider_arn()?;
+            return Some(Command::TagSAMLProvider(AddTags { owner, tags }));
+        }
         let owner = self.provider_arn()?;
         Some(Command::TagOpenIDConnectProvider(AddTags { owner, tags }))
     }
 
     pub(super) fn untag_provider(&self, keys: Vec<TagKey>) -> Option<Command> {
+        if self.kind == UniqueIdKind::SamlProvider {
+            let owner = self.provider_arn()?;
+            return Some(Command::UntagSAMLProvider(RemoveTags { owner, keys }));
+        }
         let owner = self.provider_arn()?;
         Some(Command::UntagOpenIDConnectProvider(RemoveTags { owner, keys }))
     }
