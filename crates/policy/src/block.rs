@@ -145,7 +145,10 @@ impl Test {
         match self {
             Self::Goes(tail) => tail.matches(text, scope),
             Self::Any(matchers) => any(matchers),
-            Self::AllBut(matchers) => any(matchers).not(),
+            Self::AllBut(matchers) => {
+                let open = || matchers.iter().any(|one| one.leaves_open(text, scope));
+                any(matchers).not().unless(open)
+            }
         }
     }
 }

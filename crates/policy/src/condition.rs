@@ -132,7 +132,10 @@ impl Condition {
         };
         let mut truths = values.iter().map(|value| {
             let matched = matches(value);
-            if self.negated { matched.not() } else { matched }
+            if !self.negated {
+                return matched;
+            }
+            matched.not().unless(|| self.test.is_unresolved(scope))
         });
         match self.quantifier {
             Quantifier::One if values.len() > 1 => Truth::Unknown,
@@ -201,6 +204,21 @@ impl Prepared {
 }
 
 impl Test {
+    /// Whether one of the policy's values has a variable without a value.
+    fn is_unresolved(&self, scope: Scope<'_>) -> bool {
+        match self {
+            Self::Text(patterns) | Self::Arn(patterns) => {
+                patterns.iter().any(|pattern| pattern.is_unresolved(scope))
+            }
+            Self::Binary(_)
+            | Self::Bool(_)
+            | Self::Ip(_)
+            | Self::Number(_, _)
+            | Self::Date(_, _)
+            | Self::Null(_) => false,
+        }
+    }
+
     /// Whether one of the policy's values matches the request's.
     fn matches(&self, value: &str, scope: Scope<'_>) -> Truth {
         fn any<T>(read: Option<T>, accepts: impl Fn(T) -> bool) -> Truth {

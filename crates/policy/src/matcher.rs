@@ -38,6 +38,16 @@ impl Matcher {
         (self.literal, self.tail)
     }
 
+    /// As [`Pattern::leaves_open`].
+    pub(crate) fn leaves_open(&self, text: &str, scope: Scope<'_>) -> bool {
+        match &self.tail {
+            Tail::Nothing | Tail::Anything | Tail::Stars(_) => false,
+            Tail::Pattern(pattern) => {
+                text.starts_with(&*self.literal) && pattern.is_unresolved(scope)
+            }
+        }
+    }
+
     /// Whether `text` matches, folded by the caller if the pattern ignores case.
     pub(crate) fn matches(&self, text: &str, scope: Scope<'_>) -> Truth {
         if !scope.budget.spend(1 + self.literal.len()) {

@@ -173,6 +173,22 @@ impl Pattern {
         }
     }
 
+    /// Whether it has a variable without a value. Such a pattern matches nothing; but what is said
+    /// of all that it does not match is said of nobody knows what.
+    pub(crate) fn is_unresolved(&self, scope: Scope<'_>) -> bool {
+        let Body::Template(pieces) = &self.body else { return false };
+        let unresolved = |piece: &Piece| match piece {
+            Piece::Token(_) | Piece::Variable { key: _, default: Some(_) } => false,
+            Piece::Variable { key, default: None } => scope.context.get_folded(key).is_none(),
+        };
+        !scope.budget.spend(pieces.len()) || pieces.iter().any(unresolved)
+    }
+
+    /// Whether it has a variable without a value, some value of which might make `text` match.
+    pub(crate) fn leaves_open(&self, text: &str, scope: Scope<'_>) -> bool {
+        self.is_unresolved(scope) && self.may_begin(text, scope.budget)
+    }
+
     /// Whether `text` begins with what stands before the first wildcard or variable of a template.
     fn may_begin(&self, text: &str, budget: &Budget) -> bool {
         let Body::Template(pieces) = &self.body else { return true };

@@ -168,9 +168,10 @@ impl ResourceLayer {
     /// How far a principal that is the caller is granted what a statement allows.
     fn grant(&self, principal: &Principal) -> Grant {
         match names(principal, &self.bindings, &self.caller).1 {
-            TrustGrant::Account if *principal == Principal::Anyone => Grant::Whole,
-            TrustGrant::Account => Grant::Account,
-            TrustGrant::Direct => match (principal, self.session) {
+            TrustGrant::Account if *principal != Principal::Anyone => Grant::Account,
+            // AWS does not say how far a session goes by what anyone may do: no further than by
+            // what its principal may do.
+            TrustGrant::Account | TrustGrant::Direct => match (principal, self.session) {
                 (Principal::Session(_), _) | (_, CallerSession::None) => Grant::Whole,
                 // The grant is its principal's, from which the session has what it was given.
                 (_, CallerSession::Temporary) => Grant::Principal,

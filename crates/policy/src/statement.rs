@@ -100,7 +100,11 @@ impl Statement {
         let resource = match &self.resources {
             Resources::All => Truth::True,
             Resources::Any(patterns) => any(patterns, request.resource),
-            Resources::AllBut(patterns) => any(patterns, request.resource).not(),
+            Resources::AllBut(patterns) => {
+                let resource = request.resource;
+                let open = || patterns.iter().any(|one| one.leaves_open(resource, scope));
+                any(patterns, resource).not().unless(open)
+            }
         };
         action.and(resource)
     }

@@ -14,6 +14,11 @@ pub(crate) enum Truth {
 }
 
 impl Truth {
+    /// Unknown in place of what is true, if something makes that doubtful.
+    pub(crate) fn unless(self, doubtful: impl FnOnce() -> bool) -> Self {
+        if self == Self::True && doubtful() { Self::Unknown } else { self }
+    }
+
     pub(crate) fn and(self, other: Self) -> Self {
         self.min(other)
     }

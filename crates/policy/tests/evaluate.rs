@@ -248,7 +248,7 @@ fn contested_keys_and_variables() {
             false   {"StringEquals":{"aws:PrincipalTag/team":"x","aws:username":"eve"}}
             true    {"StringEquals":{"aws:username":"${aws:UserName}"}}
             false   {"StringEquals":{"aws:username":"${t:none}"}}
-            true    {"StringNotEquals":{"aws:username":"${t:none}"}}
+            unknown {"StringNotEquals":{"aws:username":"${t:none}"}}
             true    {"StringEquals":{"aws:username":"${t:none, 'Bob'}"}}
             true    {"StringLike":{"t:star":"${*}"}}
             false   {"StringLike":{"aws:username":"${*}"}}
@@ -304,7 +304,7 @@ fn statements_match_actions_without_case_and_resources_whole() {
 fn negated_elements_match_everything_else() {
     check(
         &[r#"{"Sid":"N","Effect":"Allow","NotAction":["iam:*","s3:Delete*"],"NotResource":
-              ["arn:aws:s3:::secret/*","arn:aws:s3:::${t:none}/*"]}"#],
+              ["arn:aws:s3:::secret/*","arn:aws:s3:::b/${t:none}/*"]}"#],
         &[
             "s3:GetObject arn:aws:s3:::b/k",
             "IAM:GetUser arn:aws:iam::1:user/x",
@@ -313,7 +313,7 @@ fn negated_elements_match_everything_else() {
             "s3:GetObject arn:aws:s3:::secret",
         ],
         expect![[r#"
-            s3:GetObject arn:aws:s3:::b/k: Allow Allow N
+            s3:GetObject arn:aws:s3:::b/k: ImplicitDeny { layer: Identity }
             IAM:GetUser arn:aws:iam::1:user/x: ImplicitDeny { layer: Identity }
             s3:DeleteObject arn:aws:s3:::b/k: ImplicitDeny { layer: Identity }
             s3:GetObject arn:aws:s3:::secret/k: ImplicitDeny { layer: Identity }
@@ -482,7 +482,7 @@ fn a_resources_policy_grants_as_it_names_the_caller() {
     expect![[r#"
         "*"
           user: alone yes, with identity yes, in an empty boundary yes, across accounts Identity, with identity yes, and boundary Boundary
-          session: alone yes, with identity yes, in an empty boundary yes, across accounts Identity, with identity yes, and boundary Boundary
+          session: alone yes, with identity yes, in an empty boundary Boundary, across accounts Identity, with identity yes, and boundary Boundary
         {"AWS":"111111111111"}
           user: alone Identity, with identity yes, in an empty boundary Boundary, across accounts Identity, with identity yes, and boundary Boundary
           session: alone Identity, with identity yes, in an empty boundary Boundary, across accounts Identity, with identity yes, and boundary Boundary
