@@ -6,6 +6,7 @@ Must not know: what the answers must look like.
 import json
 
 from conftest import ROOT
+from totp import Device
 
 STATEMENT = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
 POLICY = json.dumps({"Version": "2012-10-17", "Statement": STATEMENT})
@@ -44,10 +45,11 @@ def journey(call, refusal, account):
     server_certificates(call)
     oidc_providers(call, account)
     saml_providers(call, account)
-    tags(call, arn)
+    mfa_devices(call)
+    tags(call, arn, account)
     account_calls(call)
     sts(call, refusal, account)
-    deletions(call, arn)
+    deletions(call, arn, account)
 
 
 def users(call):
@@ -347,6 +349,25 @@ def saml_providers(call, account):
     call("DeleteSAMLProvider", **named)
 
 
+def mfa_devices(call):
+    """MFA devices: `walked` stays to the end."""
+    tagged = {"Path": "/walk/", "Tags": TAGS}
+    for name, others in (("walked", {}), ("other", tagged)):
+        made = call("CreateVirtualMFADevice", VirtualMFADeviceName=name, **others)
+        device = Device(made["VirtualMFADevice"])
+        named = {"UserName": "walked", "SerialNumber": device.serial}
+        call("EnableMFADevice", **named, **device.two_codes())
+        call("ResyncMFADevice", **named, **device.two_codes())
+    call("GetMFADevice", SerialNumber=device.serial, UserName="walked")
+    page = call("ListMFADevices", UserName="walked", MaxItems=1)
+    call("ListMFADevices", UserName="walked", Marker=page["Marker"])
+    page = call("ListVirtualMFADevices", MaxItems=1)
+    call("ListVirtualMFADevices", AssignmentStatus="Any", Marker=page["Marker"])
+    for device in call("ListMFADevices", UserName="walked")["MFADevices"]:
+        call("DeactivateMFADevice", UserName="walked", SerialNumber=device["SerialNumber"])
+    call("DeleteVirtualMFADevice", SerialNumber=named["SerialNumber"])
+
+
 def passwords(call):
     """The account's password policy and a user's password; neither stays."""
     call(
@@ -373,13 +394,14 @@ def passwords(call):
     call("DeleteAccountPasswordPolicy")
 
 
-def tags(call, arn):
+def tags(call, arn, account):
     """Tags of what has a name or an ARN."""
     for kind, named in (
         ("User", {"UserName": "walked"}),
         ("Role", {"RoleName": "walked"}),
         ("InstanceProfile", {"InstanceProfileName": "walked"}),
         ("ServerCertificate", {"ServerCertificateName": "walked"}),
+        ("MFADevice", {"SerialNumber": f"arn:aws:iam::{account}:mfa/walked"}),
         ("Policy", {"PolicyArn": arn}),
     ):
         tag(call, kind, named)
@@ -441,7 +463,7 @@ def sts(call, refusal, account):
     call("DeleteAccessKey", UserName="other", AccessKeyId=key["AccessKeyId"])
 
 
-def deletions(call, arn):
+def deletions(call, arn, account):
     """Takes apart what stayed."""
     for kind in ("User", "Group", "Role"):
         named = {f"{kind}Name": "walked"}
@@ -456,6 +478,7 @@ def deletions(call, arn):
     call("RemoveRoleFromInstanceProfile", InstanceProfileName="walked", RoleName="walked")
     call("DeleteInstanceProfile", InstanceProfileName="walked")
     call("DeleteServerCertificate", ServerCertificateName="walked")
+    call("DeleteVirtualMFADevice", SerialNumber=f"arn:aws:iam::{account}:mfa/walked")
     for user in ("walked", "other"):
         call("DeleteUser", UserName=user)
     for role in ("walked", "other"):

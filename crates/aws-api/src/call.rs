@@ -14,7 +14,7 @@ use model::Constraint;
 use crate::{
     ApiError, Service, access_key, account, attachment, boundary,
     form::{Form, Params, Violation},
-    group, inline, instance_profile, login_profile, oidc_provider,
+    group, inline, instance_profile, login_profile, mfa_device, oidc_provider,
     pagination::{Marker, PageRequest},
     password_policy, policy, role, saml_provider, server_certificate, service_credential,
     signing_certificate, simulate, ssh_public_key, sts, tag, user,
@@ -47,7 +47,7 @@ impl Action {
 
 /// All actions of a service.
 fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
-    const IAM: [&[Action]; 20] = [
+    const IAM: [&[Action]; 21] = [
         user::ACTIONS,
         group::ACTIONS,
         role::ACTIONS,
@@ -68,6 +68,7 @@ fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
         server_certificate::ACTIONS,
         oidc_provider::ACTIONS,
         saml_provider::ACTIONS,
+        mfa_device::ACTIONS,
     ];
     const STS: [&[Action]; 1] = [sts::ACTIONS];
     let tables: &[&[Action]] = match service {
@@ -194,12 +195,17 @@ fn write(xml: &mut Xml, reply: &Reply) {
         Reply::UpdateSAMLProvider(arn) => xml.text("SAMLProviderArn", arn),
         Reply::GetSAMLProvider(provider) => saml_provider::write_got(xml, provider),
         Reply::ListSAMLProviders(providers) => saml_provider::write_listed(xml, providers),
+        Reply::CreateVirtualMFADevice(new) => mfa_device::write_new(xml, new),
+        Reply::GetMFADevice(device) => mfa_device::write(xml, device),
+        Reply::ListMFADevices(devices) => mfa_device::write_listed(xml, devices),
+        Reply::ListVirtualMFADevices(devices) => mfa_device::write_virtual(xml, devices),
         Reply::ListUserTags(tags)
         | Reply::ListRoleTags(tags)
         | Reply::ListInstanceProfileTags(tags)
         | Reply::ListServerCertificateTags(tags)
         | Reply::ListOpenIDConnectProviderTags(tags)
         | Reply::ListSAMLProviderTags(tags)
+        | Reply::ListMFADeviceTags(tags)
         | Reply::ListPolicyTags(tags) => tag::write_listed(xml, tags),
         Reply::ListAccountAliases(aliases) => account::write_aliases(xml, aliases),
         Reply::GetAccountSummary(summary) => account::write_summary(xml, summary),

@@ -18,6 +18,7 @@ mod group;
 mod inline;
 mod instance_profile;
 mod login_profile;
+mod mfa_device;
 mod oidc_provider;
 pub mod pagination;
 mod password_policy;

@@ -7,7 +7,7 @@
 //! **Must not know:** what was asked for.
 
 use identity::{
-    Denial, Error, KeyRefusal, Noun, Obstacle, Quota, SimulationFault,
+    Denial, Error, KeyRefusal, MfaRefusal, Noun, Obstacle, Quota, SimulationFault,
     password_policy::PasswordRule,
 };
 
@@ -40,6 +40,7 @@ pub fn error_of(error: &Error) -> ApiError {
         Error::PasswordPolicyViolation { rule } => {
             ApiError::password_policy_violation(password_lacks(*rule))
         }
+        Error::Mfa(refusal) => mfa_refusal(*refusal),
         Error::WrongPassword => ApiError::access_denied("The old password was incorrect."),
         Error::OnlyUsers => {
             ApiError::invalid_user_type("Only IAM Users can change their own password.")
@@ -98,6 +99,21 @@ fn simulation(fault: &SimulationFault) -> String {
     }
 }
 
+fn mfa_refusal(refusal: MfaRefusal) -> ApiError {
+    match refusal {
+        MfaRefusal::TwoCodes => {
+            ApiError::invalid_authentication_code("Authentication code for device is not valid.")
+        }
+        MfaRefusal::Device => ApiError::access_denied(
+            "MultiFactorAuthentication failed, unable to validate MFA code. Please verify your MFA \
+             serial number is valid and associated with this user.",
+        ),
+        MfaRefusal::Code => ApiError::access_denied(
+            "MultiFactorAuthentication failed with invalid MFA one time pass code.",
+        ),
+    }
+}
+
 fn key_refusal(refusal: KeyRefusal) -> ApiError {
     match refusal {
         KeyRefusal::InvalidPublicKey => ApiError::invalid_public_key(
@@ -146,6 +162,10 @@ fn already_exists(noun: Noun, name: &str) -> String {
         }
         Noun::OidcProvider => return format!("Provider with url https://{name} already exists."),
         Noun::SamlProvider => return format!("A SAML provider called {name} already exists."),
+        Noun::MfaDevice => {
+            return "MFADevice entity at the same path and name already exists.".to_owned();
+        }
+        Noun::MfaDeviceInUse => return format!("MFADevice {name} is already in use."),
         Noun::Policy | Noun::AttachablePolicy | Noun::BoundaryPolicy => {
             return format!(
                 "A policy called {name} already exists. Duplicate names are not allowed."
@@ -165,6 +185,7 @@ fn already_exists(noun: Noun, name: &str) -> String {
         | Noun::SigningCertificate
         | Noun::ServiceCredential
         | Noun::Service
+        | Noun::MfaDeviceOfUser
         | Noun::Account
         | Noun::Principal
         | Noun::Membership => return format!("The {noun} {name} already exists."),
@@ -208,6 +229,10 @@ fn no_such(noun: Noun, name: &str) -> String {
         }
         Noun::OidcProvider => format!("OpenIDConnect Provider not found for arn {name}"),
         Noun::SamlProvider => format!("Manifest not found for arn {name}"),
+        Noun::MfaDevice | Noun::MfaDeviceInUse => {
+            format!("VirtualMFADevice with serial number {name} doesn't exist.")
+        }
+        Noun::MfaDeviceOfUser => format!("MFADevice {name} is not enabled for the user."),
         Noun::Account => format!("The account with id {name} cannot be found."),
         Noun::Principal => format!("The principal {name} cannot be found."),
         Noun::Membership => format!("The user with name {name} is not in the group."),
@@ -238,6 +263,8 @@ fn in_the_way(obstacle: Obstacle) -> &'static str {
         Obstacle::AttachedPolicies => "Cannot delete entity, must detach all policies first.",
         Obstacle::InlinePolicies => "Cannot delete entity, must delete policies first.",
         Obstacle::LoginProfile => "Cannot delete entity, must delete login profile first.",
+        Obstacle::MfaDevices => "Cannot delete entity, must delete MFA device first.",
+        Obstacle::EnabledMfaDevice => "MFA VirtualDevice in use. Must deactivate first.",
         Obstacle::SigningCertificates => "Cannot delete entity, must delete certificates first.",
         Obstacle::ReferencedObjects => {
             "Cannot delete entity, must remove referenced objects first."
@@ -284,6 +311,8 @@ fn over_quota(quota: Quota) -> ApiError {
         Quota::SshPublicKeysPerUser => "SSHPublicKeysPerUser",
         Quota::SigningCertificatesPerUser => "CertificatesPerUser",
         Quota::ServiceCredentialsPerUser => "ServiceSpecificCredentialsPerUser",
+        Quota::MfaDevicesPerUser => "MFADevicesPerUser",
+        Quota::MfaDevicesPerAccount => "VirtualMFADevicesPerAccount",
         Quota::PolicySize => "PolicySize",
         Quota::TrustPolicySize => "ACLSizePerRole",
         Quota::TagsPerEntity => {
@@ -329,7 +358,7 @@ mod tests {
         expected.assert_eq(&texts.join("\n"));
     }
 
-    const NOUNS: [Noun; 27] = [
+    const NOUNS: [Noun; 30] = [
         Noun::User,
         Noun::Group,
         Noun::Role,
@@ -357,6 +386,9 @@ mod tests {
         Noun::ServerCertificate,
         Noun::OidcProvider,
         Noun::SamlProvider,
+        Noun::MfaDevice,
+        Noun::MfaDeviceInUse,
+        Noun::MfaDeviceOfUser,
     ];
 
     #[test]
@@ -391,7 +423,10 @@ mod tests {
                 NoSuchEntity (404): No such service X is supported for Service Specific Credentials
                 NoSuchEntity (404): The Server Certificate with name X cannot be found.
                 NoSuchEntity (404): OpenIDConnect Provider not found for arn X
-                NoSuchEntity (404): Manifest not found for arn X"#]],
+                NoSuchEntity (404): Manifest not found for arn X
+                NoSuchEntity (404): VirtualMFADevice with serial number X doesn't exist.
+                NoSuchEntity (404): VirtualMFADevice with serial number X doesn't exist.
+                NoSuchEntity (404): MFADevice X is not enabled for the user."#]],
         );
     }
 
@@ -409,6 +444,8 @@ mod tests {
             Noun::ServerCertificate,
             Noun::OidcProvider,
             Noun::SamlProvider,
+            Noun::MfaDevice,
+            Noun::MfaDeviceInUse,
         ];
         check(
             nouns.map(exists),
@@ -422,7 +459,9 @@ mod tests {
                 EntityAlreadyExists (409): Instance Profile X already exists.
                 EntityAlreadyExists (409): The Server Certificate with name X already exists.
                 EntityAlreadyExists (409): Provider with url https://X already exists.
-                EntityAlreadyExists (409): A SAML provider called X already exists."#]],
+                EntityAlreadyExists (409): A SAML provider called X already exists.
+                EntityAlreadyExists (409): MFADevice entity at the same path and name already exists.
+                EntityAlreadyExists (409): MFADevice X is already in use."#]],
         );
     }
 
@@ -440,6 +479,8 @@ mod tests {
             Obstacle::DefaultVersion,
             Obstacle::ReferencedObjects,
             Obstacle::SigningCertificates,
+            Obstacle::MfaDevices,
+            Obstacle::EnabledMfaDevice,
         ];
         check(
             obstacles.map(|obstacle| Error::DeleteConflict { obstacle }),
@@ -454,7 +495,9 @@ mod tests {
                 DeleteConflict (409): This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy.
                 DeleteConflict (409): Cannot delete the default version of a policy.
                 DeleteConflict (409): Cannot delete entity, must remove referenced objects first.
-                DeleteConflict (409): Cannot delete entity, must delete certificates first."#]],
+                DeleteConflict (409): Cannot delete entity, must delete certificates first.
+                DeleteConflict (409): Cannot delete entity, must delete MFA device first.
+                DeleteConflict (409): MFA VirtualDevice in use. Must deactivate first."#]],
         );
     }
 
@@ -482,6 +525,8 @@ mod tests {
             Quota::SessionPolicySize,
             Quota::SessionPolicyArns,
             Quota::AliasesPerAccount,
+            Quota::MfaDevicesPerUser,
+            Quota::MfaDevicesPerAccount,
         ];
         check(
             quotas.map(|quota| Error::LimitExceeded { quota }),
@@ -506,7 +551,9 @@ mod tests {
                 LimitExceeded (409): Cannot exceed quota for ACLSizePerRole: 2048
                 PackedPolicyTooLarge (400): The session policies together exceed 2048 characters, please use smaller policies.
                 ValidationError (400): A session takes at most 10 managed policies.
-                LimitExceeded (409): Cannot exceed quota for AccountAliasesPerAccount: 1"#]],
+                LimitExceeded (409): Cannot exceed quota for AccountAliasesPerAccount: 1
+                LimitExceeded (409): Cannot exceed quota for MFADevicesPerUser: 8
+                LimitExceeded (409): Cannot exceed quota for VirtualMFADevicesPerAccount: 5000"#]],
         );
     }
 
@@ -564,6 +611,9 @@ mod tests {
                 Error::OnlyUsers,
                 Error::NoExpiry { service: "X".to_owned() },
                 Error::MalformedMetadata,
+                Error::Mfa(MfaRefusal::TwoCodes),
+                Error::Mfa(MfaRefusal::Device),
+                Error::Mfa(MfaRefusal::Code),
                 Error::InvalidArn { arn: "X".to_owned() },
                 Error::DurationExceedsRoleMax { max_secs: 3600 },
                 Error::DurationExceedsChainingMax,
@@ -590,6 +640,9 @@ mod tests {
                 InvalidUserType (400): Only IAM Users can change their own password.
                 ValidationError (400): CredentialAgeDays is not supported for the service X.
                 InvalidInput (400): Could not parse metadata
+                InvalidAuthenticationCode (403): Authentication code for device is not valid.
+                AccessDenied (403): MultiFactorAuthentication failed, unable to validate MFA code. Please verify your MFA serial number is valid and associated with this user.
+                AccessDenied (403): MultiFactorAuthentication failed with invalid MFA one time pass code.
                 ValidationError (400): ARN X is not valid.
                 ValidationError (400): The requested DurationSeconds exceeds the MaxSessionDuration set for this role.
                 ValidationError (400): The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining

@@ -103,6 +103,27 @@ pub(crate) const CERTIFICATE_CHAIN: Shape = Shape { max: 2_097_152, ..PUBLIC_KEY
 pub(crate) const SAML_METADATA: Shape =
     Shape { min: 1000, max: 10_000_000, pattern: "", accepts: |_| true };
 
+/// AWS: `serialNumberType`.
+pub(crate) const SERIAL_NUMBER: Shape = Shape {
+    min: 9,
+    max: SERIAL_NUMBER_CHARS_MAX,
+    pattern: r"[\w+=/:,.@-]+",
+    accepts: |c| is_word(c) || "+=/:,.@-".contains(c),
+};
+
+/// The longest serial number.
+pub(crate) const SERIAL_NUMBER_CHARS_MAX: usize = 256;
+
+/// AWS: STS's `serialNumberType`.
+pub(crate) const STS_SERIAL_NUMBER: Shape = Shape { pattern: r"[\w+=/:,.@-]*", ..SERIAL_NUMBER };
+
+/// AWS: `authenticationCodeType`.
+pub(crate) const AUTHENTICATION_CODE: Shape =
+    Shape { min: 6, max: 6, pattern: r"[\d]+", accepts: |c| c.is_ascii_digit() };
+
+/// AWS: STS's `tokenCodeType`.
+pub(crate) const TOKEN_CODE: Shape = Shape { pattern: r"[\d]*", ..AUTHENTICATION_CODE };
+
 /// AWS: `policyDocumentType`.
 pub(crate) const POLICY_DOCUMENT: Shape = Shape {
     min: 1,

@@ -2,7 +2,7 @@
 //! `GetAccessKeyInfo`, `DecodeAuthorizationMessage`.
 //!
 //! **Invariants.** Secrets are written in the answers that hand them out, and nowhere else.
-//! Parameters that would narrow a session in a way that is not supported (MFA, transitive tags,
+//! Parameters that would narrow a session in a way that is not supported (transitive tags,
 //! provided contexts) are refused, never ignored.
 //!
 //! **Must not know:** how sessions are sealed.
@@ -10,23 +10,24 @@
 use std::collections::BTreeSet;
 
 use identity::{
-    Query,
+    Command, Query, WithCode,
     authorization_message::DecodeAuthorizationMessage,
     federated_user::{FederatedUser, GetFederationToken},
+    mfa_device::SerialNumber,
     sts::{
         AssumeRole, AssumedRole, CallerIdentity, Credentials, Duration, GetAccessKeyInfo,
         GetCallerIdentity, GetSessionToken,
     },
     tag::Tag,
 };
-use model::{Arn, limits::ATTACHED_POLICIES_MAX};
+use model::{Arn, Secret, limits::ATTACHED_POLICIES_MAX};
 
 use crate::{
     ApiError,
     call::{Action, Call},
     form::{Params, Violation},
     policy::{arn_text, optional_document, parse_arn},
-    shape::{ENCODED_MESSAGE, SESSION_POLICY, STS_ACCESS_KEY_ID},
+    shape::{ENCODED_MESSAGE, SESSION_POLICY, STS_ACCESS_KEY_ID, STS_SERIAL_NUMBER, TOKEN_CODE},
     tag,
     xml::Xml,
 };
@@ -67,8 +68,9 @@ fn assume_role(mut params: Params<'_>) -> Result<Call, ApiError> {
     let tags = tag::read(&mut params);
     let external_id = params.optional("ExternalId");
     let source_identity = params.optional("SourceIdentity");
+    let code = read_code(&mut params);
     params.finish()?;
-    Ok(Call::Query(Query::AssumeRole(AssumeRole {
+    let call = AssumeRole {
         role_arn: role(&role_arn?)?,
         session_name: session_name?,
         duration: duration?,
@@ -77,7 +79,37 @@ fn assume_role(mut params: Params<'_>) -> Result<Call, ApiError> {
         tags: distinct(tags?)?,
         external_id: external_id?,
         source_identity: source_identity?,
-    })))
+    };
+    Ok(match code?.in_both()? {
+        None => Call::Query(Query::AssumeRole(call)),
+        Some((serial, code)) => Call::Command(Command::AssumeRole(WithCode { call, serial, code })),
+    })
+}
+
+/// The parameters of a second factor, as far as they are there.
+struct Code {
+    serial: Option<String>,
+    code: Option<Secret<String>>,
+}
+
+fn read_code(params: &mut Params<'_>) -> Result<Code, Violation> {
+    let serial = params.optional_shape("SerialNumber", &STS_SERIAL_NUMBER);
+    let code = params.optional_secret("TokenCode", &TOKEN_CODE);
+    Ok(Code { serial: serial?, code: code? })
+}
+
+impl Code {
+    /// Both parameters, or none.
+    fn in_both(self) -> Result<Option<(SerialNumber, Secret<String>)>, ApiError> {
+        match (self.serial, self.code) {
+            (None, None) => Ok(None),
+            (Some(serial), Some(code)) => Ok(Some((SerialNumber(serial), code))),
+            (Some(_), None) | (None, Some(_)) => Err(ApiError::access_denied(
+                "MultiFactorAuthentication failed, must provide both MFA serial number and one \
+                 time pass code.",
+            )),
+        }
+    }
 }
 
 fn role(text: &str) -> Result<Arn, ApiError> {
@@ -98,8 +130,15 @@ fn distinct(tags: Vec<Tag>) -> Result<Vec<Tag>, ApiError> {
 
 fn session_token(mut params: Params<'_>) -> Result<Call, ApiError> {
     let duration = duration(&mut params);
+    let code = read_code(&mut params);
     params.finish()?;
-    Ok(Call::Query(Query::GetSessionToken(GetSessionToken { duration: duration? })))
+    let call = GetSessionToken { duration: duration? };
+    Ok(match code?.in_both()? {
+        None => Call::Query(Query::GetSessionToken(call)),
+        Some((serial, code)) => {
+            Call::Command(Command::GetSessionToken(WithCode { call, serial, code }))
+        }
+    })
 }
 
 fn federation_token(mut params: Params<'_>) -> Result<Call, ApiError> {
@@ -166,7 +205,7 @@ pub(crate) fn write_credentials(xml: &mut Xml, credentials: &Credentials) {
 mod tests {
     use expect_test::expect_file;
     use identity::Reply;
-    use model::{Secret, Timestamp};
+    use model::Timestamp;
 
     use super::*;
     use crate::call::testing::{check_calls, check_replies};
@@ -183,6 +222,10 @@ mod tests {
            &Tags.member.1.Key=a&Tags.member.1.Value=b",
                 "Action=GetSessionToken",
                 "Action=GetSessionToken&DurationSeconds=129600",
+                "Action=GetSessionToken&SerialNumber=arn:aws:iam::123456789012:mfa/bob\
+           &TokenCode=123456",
+                "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=ci\
+           &SerialNumber=arn:aws:iam::123456789012:mfa/bob&TokenCode=123456",
                 "Action=GetFederationToken&Name=bo",
                 "Action=GetFederationToken&Name=web&DurationSeconds=900&Policy=%7B%7D\
            &PolicyArns.member.1.arn=arn:aws:iam::aws:policy/Read\
@@ -207,7 +250,7 @@ mod tests {
                 "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=ci\
            &Tags.member.1.Key=a&Tags.member.1.Value=b&Tags.member.2.Key=A&Tags.member.2.Value=b",
                 "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=ci\
-           &SerialNumber=arn:aws:iam::123456789012:mfa/bob&TokenCode=123456",
+           &SerialNumber=arn:aws:iam::123456789012:mfa/bob&TokenCode=12345",
                 "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/deploy&RoleSessionName=ci\
            &TransitiveTagKeys.member.1=a",
                 "Action=GetSessionToken&DurationSeconds=899",

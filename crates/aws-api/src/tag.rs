@@ -14,6 +14,7 @@ use crate::{
     ApiError,
     call::{Action, Call, listing, owner, page},
     form::{Params, Violation},
+    mfa_device::serial_number,
     policy::policy_arn,
     provider::provider_arn,
     xml::Xml,
@@ -27,6 +28,9 @@ pub(crate) const ACTIONS: &[Action] = &[
     }),
     Action::new("TagServerCertificate", |p| {
         add(p, owner).map(Command::TagServerCertificate).map(Call::Command)
+    }),
+    Action::new("TagMFADevice", |p| {
+        add(p, serial_number).map(Command::TagMFADevice).map(Call::Command)
     }),
     Action::new("TagPolicy", |p| add(p, policy_arn).map(Command::TagPolicy).map(Call::Command)),
     Action::new("TagOpenIDConnectProvider", |p| {
@@ -42,6 +46,9 @@ pub(crate) const ACTIONS: &[Action] = &[
     }),
     Action::new("UntagServerCertificate", |p| {
         remove(p, owner).map(Command::UntagServerCertificate).map(Call::Command)
+    }),
+    Action::new("UntagMFADevice", |p| {
+        remove(p, serial_number).map(Command::UntagMFADevice).map(Call::Command)
     }),
     Action::new("UntagPolicy", |p| {
         remove(p, policy_arn).map(Command::UntagPolicy).map(Call::Command)
@@ -59,6 +66,9 @@ pub(crate) const ACTIONS: &[Action] = &[
     }),
     Action::new("ListServerCertificateTags", |p| {
         list(p, owner).map(Query::ListServerCertificateTags).map(Call::Query)
+    }),
+    Action::new("ListMFADeviceTags", |p| {
+        list(p, serial_number).map(Query::ListMFADeviceTags).map(Call::Query)
     }),
     Action::new("ListPolicyTags", |p| {
         list(p, policy_arn).map(Query::ListPolicyTags).map(Call::Query)
@@ -151,6 +161,11 @@ mod tests {
                 "Action=TagRole&RoleName=deploy&Tags.member.1.Key=a&Tags.member.1.Value=",
                 "Action=TagInstanceProfile&InstanceProfileName=web\
            &Tags.member.1.Key=a&Tags.member.1.Value=b",
+                "Action=TagMFADevice&SerialNumber=arn:aws:iam::123456789012:mfa/phone\
+           &Tags.member.1.Key=a&Tags.member.1.Value=b",
+                "Action=UntagMFADevice&SerialNumber=arn:aws:iam::123456789012:mfa/phone\
+           &TagKeys.member.1=a",
+                "Action=ListMFADeviceTags&SerialNumber=arn:aws:iam::123456789012:mfa/phone",
                 "Action=UntagInstanceProfile&InstanceProfileName=web&TagKeys.member.1=a",
                 "Action=ListInstanceProfileTags&InstanceProfileName=web",
                 "Action=TagPolicy&PolicyArn=arn:aws:iam::123456789012:policy/read\

@@ -71,12 +71,20 @@ pub(crate) fn write_created(xml: &mut Xml, user: &User) {
 pub(crate) fn write_got(xml: &mut Xml, got: &GotUser) {
     match got {
         GotUser::User(user) => write_created(xml, user),
-        GotUser::Root { arn, created } => xml.element("User", |xml| {
+        GotUser::Root { .. } => write_listed_got(xml, got),
+    }
+}
+
+/// A user in the answer to `ListVirtualMFADevices`, without its boundary and tags.
+pub(crate) fn write_listed_got(xml: &mut Xml, got: &GotUser) {
+    xml.element("User", |xml| match got {
+        GotUser::User(user) => write(xml, user),
+        GotUser::Root { arn, created } => {
             xml.text("UserId", arn.account());
             xml.text("Arn", arn);
             xml.text("CreateDate", created);
-        }),
-    }
+        }
+    });
 }
 
 /// The answer to `ListUsers`.

@@ -20,6 +20,7 @@ use crate::{
     group::{self, Group},
     inline,
     instance_profile::{self, InstanceProfile},
+    mfa_device,
     policy::{self as managed, Policy, PolicyVersion, managed_id},
     role::{self, Role},
     signing_certificate,
@@ -193,6 +194,10 @@ pub(crate) fn summary(
     let root = model::UniqueId::root(account);
     let root_keys = identity.index().sources(account, root).count();
     let root_certificates = signing_certificate::count(identity, Entity { account, id: root });
+    let root = Entity { account, id: root };
+    let root_has_mfa = mfa_device::of(identity, root)
+        .any(|device| mfa_device::enabled_for(identity, device) == Some(root.id));
+    let (devices, devices_in_use) = mfa_device::counts(identity, account);
     let versions = identity
         .all(account, UniqueIdKind::Policy)
         .map(|(_, policy)| identity.read_all(&POLICY_VERSION, policy).len())
@@ -200,7 +205,7 @@ pub(crate) fn summary(
     Ok(BTreeMap::from([
         ("AccessKeysPerUserQuota", Quota::AccessKeysPerUser.max()),
         ("AccountAccessKeysPresent", usize::from(root_keys > 0)),
-        ("AccountMFAEnabled", 0),
+        ("AccountMFAEnabled", usize::from(root_has_mfa)),
         ("AccountPasswordPresent", 0),
         ("AccountSigningCertificatesPresent", usize::from(root_certificates > 0)),
         ("AssumeRolePolicySizeQuota", Quota::TrustPolicySize.max()),
@@ -213,8 +218,8 @@ pub(crate) fn summary(
         ("GroupsQuota", Quota::GroupsPerAccount.max()),
         ("InstanceProfiles", count(UniqueIdKind::InstanceProfile)),
         ("InstanceProfilesQuota", Quota::InstanceProfilesPerAccount.max()),
-        ("MFADevices", 0),
-        ("MFADevicesInUse", 0),
+        ("MFADevices", devices),
+        ("MFADevicesInUse", devices_in_use),
         ("Policies", count(UniqueIdKind::Policy)),
         ("PoliciesQuota", Quota::PoliciesPerAccount.max()),
         ("PolicySizeQuota", Quota::PolicySize.max()),
@@ -325,6 +330,7 @@ fn add_entity(identity: &Identity, details: &mut Details, entity: Entity) {
             | UniqueIdKind::ServerCertificate
             | UniqueIdKind::OidcProvider
             | UniqueIdKind::SamlProvider
+            | UniqueIdKind::MfaDevice
             | UniqueIdKind::AccessKey
             | UniqueIdKind::SessionKey,
         )

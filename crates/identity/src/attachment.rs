@@ -240,6 +240,7 @@ pub(crate) fn list_entities(
             | UniqueIdKind::ServerCertificate
             | UniqueIdKind::OidcProvider
             | UniqueIdKind::SamlProvider
+            | UniqueIdKind::MfaDevice
             | UniqueIdKind::AccessKey
             | UniqueIdKind::SessionKey => {}
         }

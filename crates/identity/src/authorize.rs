@@ -47,7 +47,7 @@ pub(crate) fn demand(
     extra: &Extra,
 ) -> Result<(), Error> {
     ctx.caller.check_can_act(identity)?;
-    ctx.caller.check_may_call(action)?;
+    ctx.caller.check_may_call(identity, action)?;
     let decision = decide(identity, ctx, action, resource, extra);
     if decision.is_allowed() {
         Ok(())
@@ -98,7 +98,7 @@ pub(crate) fn context(identity: &Identity, ctx: &Ctx<'_>, extra: &Extra) -> Cont
             ContextValue::Unknown => context.insert_unknown(key),
         }
     }
-    insert_principal(&mut context, identity, ctx.caller);
+    insert_principal(&mut context, identity, ctx.caller, ctx.now);
     context
 }
 

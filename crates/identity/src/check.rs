@@ -10,13 +10,16 @@
 use std::sync::Arc;
 
 use model::{AccountId, Arn, Credential, SessionName, Timestamp, UniqueId, UniqueIdKind, fold};
-use policy::{Context, Decision, Explanation, Layer, Layers, Request, Verdict, evaluate};
+use policy::{
+    Context, ContextValue, Decision, Explanation, Layer, Layers, Request, Verdict, evaluate,
+};
 
 use crate::{
     Accounts, Caller, Error, Identity, Noun, Prepared, Principal,
     authorize::{allowed, find_arn},
     effective::layers,
-    principal::{ISSUED, MFA_PRESENT, insert_principal, insert_time, is_for_temporary},
+    principal::{ISSUED, insert_principal, insert_time, is_for_proven, is_for_temporary},
+    second_factor::{self, Presence},
 };
 
 /// A question.
@@ -37,7 +40,7 @@ pub struct CheckRequest {
 ///
 /// A **user** or **root** is asked about as one that signs with a long-term key, unless the
 /// question gives `aws:TokenIssueTime`: then as a session of `GetSessionToken`, which calls nothing
-/// of IAM.
+/// of IAM unless the question says `aws:MultiFactorAuthPresent`.
 ///
 /// A **role** acts in sessions only. Asked about by the role's ARN or unique id, the answer is what
 /// a session may do that has neither session policies nor session tags. When the session was issued
@@ -150,11 +153,11 @@ pub(crate) fn context_of(
             context.insert_many(key, values.clone());
         }
     }
-    insert_principal(&mut context, identity, caller);
+    insert_principal(&mut context, identity, caller, now);
     match caller.principal {
-        Principal::Role(id) => insert_session(&mut context, id, session),
+        Principal::Role(id) => insert_session(&mut context, id, session, now),
         Principal::Root | Principal::User(_) if context.get(ISSUED).is_some() => {
-            insert_mfa(&mut context);
+            second_factor::insert(&mut context, Presence::Absent, now);
         }
         Principal::Root | Principal::User(_) => {}
     }
@@ -176,7 +179,12 @@ pub(crate) fn precluded(
         Principal::Root | Principal::User(_) => context.get(ISSUED).is_some(),
         Principal::Role(_) => false,
     };
-    (temporary && !is_for_temporary(action)).then(|| implicit(Layer::Session))
+    let proven = match context.get(second_factor::PRESENT) {
+        Some(ContextValue::Known(values)) => *values == ["true"],
+        Some(ContextValue::Unknown) | None => false,
+    };
+    let may = if proven { is_for_proven(action) } else { is_for_temporary(action) };
+    (temporary && !may).then(|| implicit(Layer::Session))
 }
 
 fn implicit(layer: Layer) -> Decision {
@@ -184,15 +192,13 @@ fn implicit(layer: Layer) -> Decision {
     Decision { verdict, statements: Vec::new(), grant: None }
 }
 
-/// Sessions are made without a second factor, unless the question knows better.
-fn insert_mfa(context: &mut Context) {
-    if context.get(MFA_PRESENT).is_none() {
-        context.insert(MFA_PRESENT, "false");
-    }
-}
-
 /// The condition keys of a role's session, as far as a question tells them.
-fn insert_session(context: &mut Context, role: UniqueId, session: Option<&SessionName>) {
+fn insert_session(
+    context: &mut Context,
+    role: UniqueId,
+    session: Option<&SessionName>,
+    now: Timestamp,
+) {
     let mut unless_given = vec![ISSUED];
     match session {
         Some(session) => {
@@ -202,7 +208,8 @@ fn insert_session(context: &mut Context, role: UniqueId, session: Option<&Sessio
         }
         None => context.insert_unknown("aws:userid"),
     }
-    insert_mfa(context);
+    // Sessions are made without a second factor, unless the question knows better.
+    second_factor::insert(context, Presence::Absent, now);
     for key in unless_given {
         if context.get(key).is_none() {
             context.insert_unknown(key);
@@ -275,6 +282,7 @@ pub(crate) fn principal_of(id: UniqueId) -> Option<Principal> {
         | UniqueIdKind::ServerCertificate
         | UniqueIdKind::OidcProvider
         | UniqueIdKind::SamlProvider
+        | UniqueIdKind::MfaDevice
         | UniqueIdKind::AccessKey
         | UniqueIdKind::SessionKey => None,
     }

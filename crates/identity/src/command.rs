@@ -13,10 +13,11 @@ use model::{
 use crate::{
     Ctx, Error, Identity, ListByPath, Listing, Rename, access_key, account, attachment,
     authorization_message, boundary, conflict, federated_user, group, inline, instance_profile,
-    login_profile, oidc_provider, oidc_provider::OidcProviderArn, password_policy,
-    policy as managed, policy::PolicyArn, provider, role, saml_provider,
-    saml_provider::SamlProviderArn, server_certificate, service_credential, signing_certificate,
-    simulate, ssh_public_key, state::Writes, sts, tag, user,
+    login_profile, mfa_device as mfa, oidc_provider, oidc_provider::OidcProviderArn,
+    password_policy, policy as managed, policy::PolicyArn, provider, role, saml_provider,
+    saml_provider::SamlProviderArn, second_factor::WithCode, server_certificate,
+    service_credential, signing_certificate, simulate, ssh_public_key, state::Writes, sts, tag,
+    user,
 };
 
 /// What a command comes to.
@@ -65,7 +66,7 @@ pub enum ControlChange {
 
 macro_rules! commands {
     ($($name:ident($parameters:ty) => $run:path;)*) => {
-        /// A writing action of IAM, or of Writ's own.
+        /// A writing action of IAM, one of STS that uses up a code, or one of Writ's own.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum Command {
             $(
@@ -98,7 +99,7 @@ macro_rules! commands {
 
 macro_rules! queries {
     ($($name:ident($parameters:ty) -> $reply:ty => $run:path;)*) => {
-        /// A reading action of IAM, or an action of STS: those write nothing.
+        /// A reading action of IAM, or an action of STS that brings no code: those write nothing.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum Query {
             $(
@@ -137,6 +138,8 @@ macro_rules! queries {
             CreateSAMLProvider(saml_provider::SamlProvider),
             /// AWS: `UpdateSAMLProvider`.
             UpdateSAMLProvider(model::Arn),
+            /// AWS: `CreateVirtualMFADevice`.
+            CreateVirtualMFADevice(mfa::NewVirtualMfaDevice),
             /// AWS: `CreatePolicy`.
             CreatePolicy(managed::Policy),
             /// AWS: `CreatePolicyVersion`.
@@ -260,18 +263,27 @@ commands! {
     DeleteSAMLProvider(saml_provider::OneSamlProvider) => saml_provider::delete;
     TagSAMLProvider(tag::AddTags<SamlProviderArn>) => provider::tag;
     UntagSAMLProvider(tag::RemoveTags<SamlProviderArn>) => provider::untag;
+    CreateVirtualMFADevice(mfa::CreateVirtualMfaDevice) => mfa::create;
+    EnableMFADevice(mfa::TwoCodes) => mfa::enable;
+    ResyncMFADevice(mfa::TwoCodes) => mfa::resync;
+    DeactivateMFADevice(mfa::OwnMfaDevice) => mfa::deactivate;
+    DeleteVirtualMFADevice(mfa::DeleteVirtualMfaDevice) => mfa::delete;
     TagUser(tag::AddTags<UserName>) => tag::add;
     TagRole(tag::AddTags<RoleName>) => tag::add;
     TagInstanceProfile(tag::AddTags<InstanceProfileName>) => tag::add;
     TagServerCertificate(tag::AddTags<ServerCertificateName>) => tag::add;
+    TagMFADevice(tag::AddTags<mfa::SerialNumber>) => mfa::tag;
     TagPolicy(tag::AddTags<PolicyArn>) => tag::add_to_policy;
     UntagUser(tag::RemoveTags<UserName>) => tag::remove;
     UntagRole(tag::RemoveTags<RoleName>) => tag::remove;
     UntagInstanceProfile(tag::RemoveTags<InstanceProfileName>) => tag::remove;
     UntagServerCertificate(tag::RemoveTags<ServerCertificateName>) => tag::remove;
+    UntagMFADevice(tag::RemoveTags<mfa::SerialNumber>) => mfa::untag;
     UntagPolicy(tag::RemoveTags<PolicyArn>) => tag::remove_from_policy;
     CreateAccountAlias(account::Alias) => account::create_alias;
     DeleteAccountAlias(account::Alias) => account::delete_alias;
+    AssumeRole(WithCode<sts::AssumeRole>) => sts::assume_role_with_code;
+    GetSessionToken(WithCode<sts::GetSessionToken>) => sts::session_token_with_code;
     ResolveConflict(conflict::Resolve) => conflict::resolve;
 }
 
@@ -338,11 +350,16 @@ queries! {
         => saml_provider::list;
     ListSAMLProviderTags(tag::ListTags<SamlProviderArn>) -> Listing<tag::Tag>
         => provider::list_tags;
+    GetMFADevice(mfa::OwnMfaDevice) -> mfa::MfaDevice => mfa::get;
+    ListMFADevices(mfa::ListMfaDevices) -> Listing<mfa::MfaDevice> => mfa::list;
+    ListVirtualMFADevices(mfa::ListVirtualMfaDevices) -> Listing<mfa::VirtualMfaDevice>
+        => mfa::list_virtual;
     ListUserTags(tag::ListTags<UserName>) -> Listing<tag::Tag> => tag::list;
     ListRoleTags(tag::ListTags<RoleName>) -> Listing<tag::Tag> => tag::list;
     ListInstanceProfileTags(tag::ListTags<InstanceProfileName>) -> Listing<tag::Tag> => tag::list;
     ListServerCertificateTags(tag::ListTags<ServerCertificateName>) -> Listing<tag::Tag>
         => tag::list;
+    ListMFADeviceTags(tag::ListTags<mfa::SerialNumber>) -> Listing<tag::Tag> => mfa::list_tags;
     ListPolicyTags(tag::ListTags<PolicyArn>) -> Listing<tag::Tag> => tag::list_of_policy;
     ListAccountAliases(account::ListAliases) -> Listing<AccountAlias> => account::list_aliases;
     GetAccountSummary(account::GetSummary) -> account::Summary => account::summary;

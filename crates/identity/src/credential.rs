@@ -24,6 +24,7 @@ use crate::{
     entity::Entity,
     field::{ACCESS_KEY, ACCESS_KEY_STATUS},
     index::deny_all,
+    second_factor::SecondFactor,
     tag::Tag,
 };
 
@@ -148,6 +149,7 @@ pub fn find_key(identity: &Identity, key_id: &str) -> Option<FoundKey> {
         | UniqueIdKind::ServerCertificate
         | UniqueIdKind::OidcProvider
         | UniqueIdKind::SamlProvider
+        | UniqueIdKind::MfaDevice
         | UniqueIdKind::AccessKey
         | UniqueIdKind::SessionKey => return None,
     };
@@ -255,6 +257,7 @@ fn read_claims(claims: &v1::SessionClaims) -> Option<Caller> {
         | UniqueIdKind::ServerCertificate
         | UniqueIdKind::OidcProvider
         | UniqueIdKind::SamlProvider
+        | UniqueIdKind::MfaDevice
         | UniqueIdKind::AccessKey
         | UniqueIdKind::SessionKey => return None,
     };
@@ -281,6 +284,10 @@ fn read_claims(claims: &v1::SessionClaims) -> Option<Caller> {
         Principal::Role(_) if claims.parent_key.is_empty() => None,
         Principal::Role(_) => return None,
     };
+    let second_factor = match &claims.mfa {
+        Some(claim) => Some(SecondFactor::from_claim(claim)?),
+        None => None,
+    };
     let session = Session {
         name: claims.session_name.clone(),
         policies: claims.policies.iter().map(parse).collect(),
@@ -290,6 +297,7 @@ fn read_claims(claims: &v1::SessionClaims) -> Option<Caller> {
         issued,
         expires: Timestamp::from_ms(claims.expires_ms),
         source_identity: claims.source_identity.clone(),
+        second_factor,
     };
     let key = claims.access_key_id.parse().ok()?;
     let credential = Credential::Session { key, issued };

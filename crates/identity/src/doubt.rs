@@ -1,10 +1,11 @@
 //! Doubted writes: those whose author's right to make them was changed by something concurrent.
 //!
 //! A call is authorized where it is made. A concurrent change of what its author's right rests on —
-//! the access key, the user or role, its policies and groups and what they say — could have come
-//! first, and the call been refused. So the call is *doubted*: what it wrote and what it overwrote
-//! both stand (`crdt::Past`), until somebody whose write is not doubted settles it. Who relied on
-//! what a doubted call gave, without having heard of the doubt, is doubted with it.
+//! the access key, the MFA device of a session, the user or role, its policies and groups and what
+//! they say — could have come first, and the call been refused. So the call is *doubted*: what it
+//! wrote and what it overwrote both stand (`crdt::Past`), until somebody whose write is not doubted
+//! settles it. Who relied on what a doubted call gave, without having heard of the doubt, is
+//! doubted with it.
 //!
 //! **Invariants.** Who is doubted depends on the transactions that were applied, not on their
 //! order. A change that only gives doubts nobody. What is settled is forgotten once no transaction
@@ -36,7 +37,7 @@ use crate::{
     access_key::Status,
     field::{
         ACCESS_KEY, ACCESS_KEY_STATUS, ATTACHMENT, BOUNDARY, DEFAULT_VERSION, HEAD, INLINE_POLICY,
-        MEMBERSHIP, NAME, PATH, POLICY_VERSION, TAG,
+        MEMBERSHIP, MFA_OWNER, NAME, PATH, POLICY_VERSION, TAG,
     },
     index::Index,
 };
@@ -196,9 +197,9 @@ impl Doubts {
         let Some(Key { account, .. }) = key else { return Vec::new() };
         let mut rests = match credential {
             Credential::AccessKey(key) => vec![*key],
-            // A session of a user ends with the access key that it was made with, which the token
-            // alone names.
-            Credential::Session { .. } => self.keys_of(state, index, (account, *principal), deps),
+            // A session of a user ends with the access key that it was made with, and has its
+            // second factor of an MFA device, which the token alone names.
+            Credential::Session { .. } => self.held_by(state, index, (account, *principal), deps),
             Credential::Certificate(_) => Vec::new(),
             Credential::Node(_) => return Vec::new(),
         };
@@ -231,26 +232,41 @@ impl Doubts {
         rests
     }
 
-    /// The access keys that an owner had for who had applied just `deps`.
-    fn keys_of(
+    /// The access keys and MFA devices that an owner had for who had applied just `deps`.
+    fn held_by(
         &self,
         state: &State<Meta>,
         index: &Index,
         (account, owner): (AccountId, UniqueId),
         deps: &VersionVector,
     ) -> Vec<UniqueId> {
-        let is_key = |id: &UniqueId| id.kind() == Some(UniqueIdKind::AccessKey);
-        // One that was deleted meanwhile is no source any more.
-        let keys = index.sources(account, owner).chain(self.changing.keys().map(|(id, _)| *id));
-        let is_owners = |id: &UniqueId| {
-            let key = ACCESS_KEY.key(account, *id);
-            self.past.seen(&key, state.get(&key), deps).any(|sibling| {
-                let value = sibling.value.as_deref();
-                let key = value.and_then(|value| v1::AccessKey::decode(value).ok());
-                key.is_some_and(|key| key.owner == owner.as_str())
-            })
+        // What was taken from the owner meanwhile is not in the index any more.
+        let changed = self.changing.keys().map(|(id, _)| *id);
+        let held = index.sources(account, owner).chain(index.devices(account, owner));
+        let owner_in = |id: &UniqueId, value: &[u8]| match id.kind()? {
+            UniqueIdKind::AccessKey => Some(v1::AccessKey::decode(value).ok()?.owner),
+            UniqueIdKind::MfaDevice => Some(v1::Text::decode(value).ok()?.text),
+            UniqueIdKind::Root
+            | UniqueIdKind::User
+            | UniqueIdKind::Group
+            | UniqueIdKind::Role
+            | UniqueIdKind::Policy
+            | UniqueIdKind::InstanceProfile
+            | UniqueIdKind::ServerCertificate
+            | UniqueIdKind::OidcProvider
+            | UniqueIdKind::SamlProvider
+            | UniqueIdKind::SessionKey => None,
         };
-        keys.filter(is_key).filter(is_owners).collect()
+        let is_owners = |id: &UniqueId| {
+            let key = match id.kind() {
+                Some(UniqueIdKind::MfaDevice) => MFA_OWNER.key(account, *id),
+                _ => ACCESS_KEY.key(account, *id),
+            };
+            let seen = self.past.seen(&key, state.get(&key), deps);
+            seen.filter_map(|sibling| owner_in(id, sibling.value.as_deref()?))
+                .any(|text| text == owner.as_str())
+        };
+        held.chain(changed).filter(is_owners).collect()
     }
 
     /// Who doubts a transaction whose right rests on these; and on whose gifts it relies.
@@ -400,6 +416,7 @@ fn change(key: &[u8], value: Option<&[u8]>, found: Found) -> Option<(UniqueId, C
         DEFAULT_VERSION.tag(),
         ACCESS_KEY.tag(),
         ACCESS_KEY_STATUS.tag(),
+        MFA_OWNER.tag(),
     ];
     if !rested_on.contains(&field.tag) {
         return None;
@@ -416,7 +433,7 @@ fn change(key: &[u8], value: Option<&[u8]>, found: Found) -> Option<(UniqueId, C
 /// Whether a value only gives: whoever had a right before has it after.
 fn gives(tag: u16, value: &[u8], found: Found) -> bool {
     let is_new = found == Found::Nothing;
-    if tag == HEAD.tag() || tag == ACCESS_KEY.tag() {
+    if [HEAD.tag(), ACCESS_KEY.tag(), MFA_OWNER.tag()].contains(&tag) {
         return is_new;
     }
     if tag == ACCESS_KEY_STATUS.tag() {

@@ -132,6 +132,7 @@ pub(crate) fn arn_word(kind: UniqueIdKind) -> &'static str {
         UniqueIdKind::ServerCertificate => "server-certificate",
         UniqueIdKind::OidcProvider => "oidc-provider",
         UniqueIdKind::SamlProvider => "saml-provider",
+        UniqueIdKind::MfaDevice => "mfa",
         UniqueIdKind::Root => "root",
         UniqueIdKind::AccessKey | UniqueIdKind::SessionKey => "access-key",
     }

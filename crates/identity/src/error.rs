@@ -56,6 +56,12 @@ pub enum Noun {
     ServiceCredential,
     /// A service that has credentials of its own, by name.
     Service,
+    /// An MFA device, by serial number.
+    MfaDevice,
+    /// An MFA device that is enabled for somebody, by serial number.
+    MfaDeviceInUse,
+    /// An MFA device that is not enabled for the user that is named, by serial number.
+    MfaDeviceOfUser,
     /// An account's password policy, by the account's id.
     PasswordPolicy,
     /// An account, by id.
@@ -91,6 +97,9 @@ impl std::fmt::Display for Noun {
             Self::SamlProvider => "SAML provider",
             Self::ServiceCredential => "service-specific credential",
             Self::Service => "service",
+            Self::MfaDevice => "MFA device",
+            Self::MfaDeviceInUse => "enabled MFA device",
+            Self::MfaDeviceOfUser => "MFA device of the user",
             Self::PasswordPolicy => "password policy of account",
             Self::Account => "account",
             Self::AccountAlias => "account alias",
@@ -111,6 +120,8 @@ pub enum Obstacle {
     AccessKeys,
     /// "must delete login profile first".
     LoginProfile,
+    /// "must delete MFA device first".
+    MfaDevices,
     /// "must delete certificates first".
     SigningCertificates,
     /// "must remove referenced objects first": SSH public keys, service-specific credentials.
@@ -119,6 +130,8 @@ pub enum Obstacle {
     Memberships,
     /// "must remove roles from instance profile first".
     InstanceProfiles,
+    /// "MFA VirtualDevice in use. Must deactivate first."
+    EnabledMfaDevice,
     /// "Cannot delete a policy attached to entities."
     Attachments,
     /// "This policy has more than one version. Before you delete a policy, you must delete the
@@ -191,6 +204,10 @@ pub enum Quota {
     SigningCertificatesPerUser,
     /// Service-specific credentials of a user for one service.
     ServiceCredentialsPerUser,
+    /// MFA devices that are enabled for a user or the root user.
+    MfaDevicesPerUser,
+    /// Virtual MFA devices of an account.
+    MfaDevicesPerAccount,
 }
 
 impl Quota {
@@ -228,6 +245,8 @@ impl Quota {
             Self::SshPublicKeysPerUser => l::SSH_PUBLIC_KEYS_PER_USER_MAX,
             Self::SigningCertificatesPerUser => l::SIGNING_CERTIFICATES_PER_USER_MAX,
             Self::ServiceCredentialsPerUser => l::SERVICE_CREDENTIALS_PER_USER_MAX,
+            Self::MfaDevicesPerUser => l::MFA_DEVICES_PER_USER_MAX,
+            Self::MfaDevicesPerAccount => l::MFA_DEVICES_PER_ACCOUNT_MAX,
         }
     }
 
@@ -292,6 +311,20 @@ pub enum KeyRefusal {
     /// AWS: `KeyPairMismatch`.
     #[error("the private key is another certificate's")]
     KeyPairMismatch,
+}
+
+/// Why a code of an MFA device is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ThisError)]
+pub enum MfaRefusal {
+    /// AWS: `InvalidAuthenticationCode`: codes are not those of two steps in a row, or were used.
+    #[error("the authentication codes are not valid")]
+    TwoCodes,
+    /// AWS: `AccessDenied`: a session's MFA device is none of the caller's.
+    #[error("the MFA device is not enabled for the caller")]
+    Device,
+    /// AWS: `AccessDenied`: a code for a session is wrong, or was used.
+    #[error("the MFA code is not valid")]
+    Code,
 }
 
 /// What a caller that is denied is told.
@@ -391,6 +424,9 @@ pub enum Error {
         /// What it lacks.
         rule: PasswordRule,
     },
+    /// A code of an MFA device is refused; each [`MfaRefusal`] has a text of AWS's.
+    #[error("{0}")]
+    Mfa(MfaRefusal),
     /// AWS: `AccessDenied`: the old password is another.
     #[error("the old password is wrong")]
     WrongPassword,

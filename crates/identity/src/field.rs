@@ -26,11 +26,15 @@
 //! | 42 | service-specific credential | user | its id | does not authenticate |
 //! | 43 | credential's status | user, root user | the credential's id | does not authenticate |
 //! | 44 | certificate | server certificate | | shown, no more |
+//! | 50 | seed | MFA device | | no code is right |
+//! | 51 | for whom it is enabled | MFA device | | for nobody; sessions may have their factor |
+//! | 52 | counter | MFA device | | that of the greatest step |
 //! | 60 | client id | OIDC provider | the client id | not one of its clients |
 //! | 61 | thumbprints | OIDC provider | | every side must have the certificate |
 //! | 62 | metadata | SAML provider | | vouches for nobody |
 //!
-//! Entities are users, groups, roles, instance profiles, server certificates, identity providers
+//! Entities are users, groups, roles, instance profiles, server certificates, virtual MFA devices,
+//! identity providers
 //! and managed policies.
 //! Of a contested document every side must allow and any may deny; if one side is a removal, only
 //! its denies count.
@@ -101,6 +105,10 @@ pub(crate) const OIDC_THUMBPRINTS: Field<v1::Thumbprints> = Field::new(61);
 pub(crate) const SAML_METADATA: Field<v1::SamlMetadata> = Field::new(62);
 /// Of an SSH public key, a signing certificate or a service-specific credential.
 pub(crate) const CREDENTIAL_STATUS: Field<v1::Text> = Field::new(43);
+pub(crate) const MFA_SEED: Field<v1::MfaSeed> = Field::new(50);
+/// The unique id of the user, or of the root user.
+pub(crate) const MFA_OWNER: Field<v1::Text> = Field::new(51);
+pub(crate) const MFA_COUNTER: Field<v1::MfaCounter> = Field::new(52);
 
 #[cfg(test)]
 mod tests {
@@ -140,5 +148,6 @@ mod tests {
         assert!(credentials.into_iter().eq(40..=44));
         let providers = [OIDC_CLIENT_ID.tag(), OIDC_THUMBPRINTS.tag(), SAML_METADATA.tag()];
         assert!(providers.into_iter().eq(60..=62));
+        assert!([MFA_SEED.tag(), MFA_OWNER.tag(), MFA_COUNTER.tag()].into_iter().eq(50..=52));
     }
 }

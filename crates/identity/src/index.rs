@@ -24,7 +24,7 @@ use crate::{
     entity::Entity,
     field::{
         ACCESS_KEY, ATTACHMENT, BOUNDARY, HEAD, INLINE_POLICY, INSTANCE_PROFILE_ROLE, MEMBERSHIP,
-        NAME, POLICY_VERSION, TRUST_POLICY, USED_PASSWORD,
+        MFA_COUNTER, MFA_OWNER, NAME, POLICY_VERSION, TRUST_POLICY, USED_PASSWORD,
     },
     read::read,
     small_set::SmallSet,
@@ -50,6 +50,8 @@ pub(crate) struct Index {
     sources: BTreeMap<(AccountId, UniqueId), SmallSet<UniqueId>>,
     /// Policy to the users and roles that it may limit.
     bounded: BTreeMap<(AccountId, UniqueId), SmallSet<UniqueId>>,
+    /// User or root user to the MFA devices that may be enabled for it.
+    devices: BTreeMap<(AccountId, UniqueId), SmallSet<UniqueId>>,
     accounts: BTreeMap<UniqueId, SmallSet<AccountId>>,
     documents: BTreeMap<Box<[u8]>, Sides>,
     /// The slots whose sides differ.
@@ -77,6 +79,7 @@ enum Entry {
     Head(AccountId, UniqueIdKind, UniqueId),
     Source { account: AccountId, target: UniqueId, source: UniqueId },
     Bounded { account: AccountId, policy: UniqueId, owner: UniqueId },
+    Device { account: AccountId, owner: UniqueId, device: UniqueId },
     Account(UniqueId, AccountId),
 }
 
@@ -104,6 +107,9 @@ impl Index {
                 }
                 Entry::Bounded { account, policy, owner } => {
                     self.bounded.entry((account, policy)).or_default().insert(owner);
+                }
+                Entry::Device { account, owner, device } => {
+                    self.devices.entry((account, owner)).or_default().insert(device);
                 }
                 Entry::Account(id, account) => {
                     self.accounts.entry(id).or_default().insert(account);
@@ -150,6 +156,9 @@ impl Index {
                 }
                 Entry::Bounded { account, policy, owner } => {
                     take(&mut self.bounded, (account, policy), &owner);
+                }
+                Entry::Device { account, owner, device } => {
+                    take(&mut self.devices, (account, owner), &device);
                 }
                 Entry::Account(id, account) => take(&mut self.accounts, id, &account),
             }
@@ -271,6 +280,15 @@ impl Index {
         self.bounded.get(&(account, policy)).into_iter().flat_map(SmallSet::iter).copied()
     }
 
+    /// The MFA devices that may be enabled for a user or the root user.
+    pub(crate) fn devices(
+        &self,
+        account: AccountId,
+        owner: UniqueId,
+    ) -> impl Iterator<Item = UniqueId> {
+        self.devices.get(&(account, owner)).into_iter().flat_map(SmallSet::iter).copied()
+    }
+
     /// The account of an entity or access key; the least if peers gave it several.
     pub(crate) fn account_of(&self, id: UniqueId) -> Option<AccountId> {
         self.accounts.get(&id)?.iter().next().copied()
@@ -294,9 +312,9 @@ pub(crate) fn differ(siblings: &[Sibling<Meta>]) -> bool {
 }
 
 /// Whether people should know that the sides of a slot differ. A password that was used was used,
-/// whoever forgot it meanwhile.
+/// whoever forgot it meanwhile, and so was a code.
 fn is_contested(key: &Key, siblings: &[Sibling<Meta>]) -> bool {
-    key.field.tag != USED_PASSWORD.tag() && differ(siblings)
+    ![USED_PASSWORD.tag(), MFA_COUNTER.tag()].contains(&key.field.tag) && differ(siblings)
 }
 
 fn take<K: Ord, V: Ord>(map: &mut BTreeMap<K, SmallSet<V>>, key: K, value: &V) {
@@ -334,6 +352,13 @@ fn entries(key: &Key, siblings: &[Sibling<Meta>]) -> Vec<Entry> {
             .may()
             .filter_map(|text| text.text.parse().ok())
             .map(|policy| Entry::Bounded { account, policy, owner: id })
+            .collect();
+    }
+    if tag == MFA_OWNER.tag() {
+        return read::<v1::Text, _>(siblings)
+            .may()
+            .filter_map(|text| text.text.parse().ok())
+            .map(|owner| Entry::Device { account, owner, device: id })
             .collect();
     }
     if tag == HEAD.tag() && kind != UniqueIdKind::AccessKey && possible {

@@ -284,7 +284,7 @@ fn permit_change(identity: &Identity, ctx: &Ctx<'_>) -> Result<Entity, Error> {
     const ACTION: &str = "iam:ChangePassword";
     let Principal::User(id) = ctx.caller.principal else { return Err(Error::OnlyUsers) };
     ctx.caller.check_can_act(identity)?;
-    ctx.caller.check_may_call(ACTION)?;
+    ctx.caller.check_may_call(identity, ACTION)?;
     let user = Entity { account: ctx.caller.account, id };
     let let_users = Rules::of(identity, user.account).let_users_change();
     let extra = resource_tags(identity, user);

@@ -16,6 +16,7 @@ use crate::{
     credential::find_key,
     entity::Entity,
     field::{NAME, TAG},
+    second_factor::{self, Presence, SecondFactor, presence},
     tag::Tag,
 };
 
@@ -51,6 +52,8 @@ pub struct Session {
     pub expires: Timestamp,
     /// Who started the chain of sessions, as it said itself; empty if it did not.
     pub source_identity: String,
+    /// The second factor that it was made with.
+    pub second_factor: Option<SecondFactor>,
 }
 
 /// An authenticated caller.
@@ -201,18 +204,23 @@ impl Caller {
 
     /// Refuses what a session of `GetSessionToken` or `GetFederationToken` cannot do, whatever
     /// policies say. AWS: "Permissions for GetSessionToken": nothing of IAM unless it was made with
-    /// MFA, of which there is none yet, and of STS only `AssumeRole` and `GetCallerIdentity`.
-    /// "Permissions for GetFederationToken": not `AssumeRole` either.
-    pub(crate) fn check_may_call(&self, action: &str) -> Result<(), Error> {
-        let temporary = match self.principal {
-            Principal::Root | Principal::User(_) => self.session.is_some(),
-            Principal::Role(_) => false,
+    /// MFA, and of STS only `AssumeRole` and `GetCallerIdentity`. "Permissions for
+    /// GetFederationToken": not `AssumeRole` either.
+    pub(crate) fn check_may_call(&self, identity: &Identity, action: &str) -> Result<(), Error> {
+        let session = match self.principal {
+            Principal::Root | Principal::User(_) => self.session.as_ref(),
+            Principal::Role(_) => None,
         };
-        let (may, maker) = match self.federated_name() {
-            Some(_) => (is_for_federated(action), "GetFederationToken"),
-            None => (is_for_temporary(action), "GetSessionToken"),
+        let Some(session) = session else { return Ok(()) };
+        let factor = presence(identity, session.second_factor.as_ref());
+        let (may, maker) = match (self.federated_name(), factor) {
+            (Some(_), _) => (is_for_federated(action), "GetFederationToken"),
+            (None, Presence::Present(_)) => (is_for_proven(action), "GetSessionToken"),
+            (None, Presence::Absent | Presence::Unknown) => {
+                (is_for_temporary(action), "GetSessionToken")
+            }
         };
-        if temporary && !may {
+        if !may {
             let message = format!("Cannot call {action} with session credentials of {maker}");
             return Err(Error::AccessDenied { message: message.into() });
         }
@@ -228,6 +236,11 @@ pub(crate) fn federated_user_arn(account: AccountId, name: &str) -> Arn {
 /// Whether a federated user can do an action, as far as policies let it.
 fn is_for_federated(action: &str) -> bool {
     is_for_temporary(action) && fold(action) != "sts:assumerole"
+}
+
+/// Whether a session of `GetSessionToken` that has a second factor can do an action.
+pub(crate) fn is_for_proven(action: &str) -> bool {
+    is_for_temporary(action) || fold(action).starts_with("iam:")
 }
 
 /// Whether a session of `GetSessionToken` can do an action, as far as policies let it.
@@ -262,18 +275,19 @@ pub(crate) fn request_context(request: &RequestContext, now: Timestamp) -> Conte
 /// When a session was issued; the key is there for sessions only.
 pub(crate) const ISSUED: &str = "aws:TokenIssueTime";
 
-/// Whether a session was made with a second factor; there are none yet. AWS: the key is there for
-/// sessions only, and `false` for one that was made without, so that a deny of `false` applies.
-pub(crate) const MFA_PRESENT: &str = "aws:MultiFactorAuthPresent";
-
 /// The context keys of the time.
 pub(crate) fn insert_time(context: &mut Context, now: Timestamp) {
     context.insert("aws:CurrentTime", now.to_string());
     context.insert("aws:EpochTime", now.secs().to_string());
 }
 
-/// The context keys of the caller.
-pub(crate) fn insert_principal(context: &mut Context, identity: &Identity, caller: &Caller) {
+/// The context keys of the caller. Those of a second factor that the call itself brought stand.
+pub(crate) fn insert_principal(
+    context: &mut Context,
+    identity: &Identity,
+    caller: &Caller,
+    now: Timestamp,
+) {
     context.insert("aws:PrincipalAccount", caller.account.to_string());
     context.insert("aws:userid", caller.user_id());
     let kind = match (caller.federated_name(), caller.principal) {
@@ -300,9 +314,11 @@ pub(crate) fn insert_principal(context: &mut Context, identity: &Identity, calle
         }
     }
     if let Some(session) = &caller.session {
-        let Session { issued, tags, source_identity, name: _, expires: _, .. } = session;
+        let Session { issued, tags, source_identity, second_factor, name: _, expires: _, .. } =
+            session;
         context.insert(ISSUED, issued.to_string());
-        context.insert(MFA_PRESENT, "false");
+        let factor = presence(identity, second_factor.as_ref());
+        second_factor::insert(context, factor, now);
         if !source_identity.is_empty() {
             context.insert("aws:SourceIdentity", source_identity);
         }

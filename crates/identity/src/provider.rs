@@ -98,7 +98,7 @@ pub(crate) fn tag<N: EntityName>(
 ) -> Result<Outcome, Error> {
     owner.demand(identity, ctx, &format!("iam:Tag{}", N::WORD), request_tags(tags))?;
     let account = ctx.caller.account;
-    tag::add_writes(identity, account, owner.must_find(identity, account)?, tags)
+    tag::add_writes(identity, owner.must_find(identity, account)?, tags)
 }
 
 pub(crate) fn untag<N: EntityName>(
@@ -109,7 +109,7 @@ pub(crate) fn untag<N: EntityName>(
     let extra = tag_keys(keys.iter().map(ToString::to_string));
     owner.demand(identity, ctx, &format!("iam:Untag{}", N::WORD), extra)?;
     let account = ctx.caller.account;
-    Ok(tag::remove_writes(account, owner.may_find(identity, account)?, keys))
+    Ok(tag::remove_writes(owner.may_find(identity, account)?, keys))
 }
 
 pub(crate) fn list_tags<N: EntityName>(

@@ -139,7 +139,7 @@ pub struct SimulatedStatement {
 enum Subject {
     Nobody,
     Group(Entity),
-    Principal(Caller),
+    Principal(Box<Caller>),
 }
 
 /// All that decides, once for all actions.
@@ -183,14 +183,18 @@ fn resource_layer(
 ) -> Result<Option<ResourceLayer>, Error> {
     let Some(text) = &simulation.resource_policy else { return Ok(None) };
     let document = read("ResourcePolicy", text, DocumentKind::Resource)?;
+    let subject = match subject {
+        Subject::Principal(caller) => Some((caller.account, caller.principal)),
+        Subject::Nobody | Subject::Group(_) => None,
+    };
     let caller = match (&simulation.caller, subject) {
         (Some(caller), _) => caller.named(),
-        (None, Subject::Principal(Caller { account, principal: Principal::User(id), .. })) => {
-            let arns = identity.arns(Entity { account: *account, id: *id });
+        (None, Some((account, Principal::User(id)))) => {
+            let arns = identity.arns(Entity { account, id });
             let arns = arns.into_iter().map(|arn| arn.to_string()).collect();
-            TrustCaller { account: *account, arns, unique_id: *id }
+            TrustCaller { account, arns, unique_id: id }
         }
-        (None, Subject::Nobody | Subject::Group(_) | Subject::Principal(_)) => {
+        (None, Some((_, Principal::Root | Principal::Role(_))) | None) => {
             return Err(Error::Simulation(SimulationFault::NoCaller));
         }
     };
@@ -400,7 +404,8 @@ fn find_subject(
         credential: Credential::Node(0),
         session: None,
     };
-    Ok(principal_of(entity.id).map_or(Subject::Group(entity), |p| Subject::Principal(caller(p))))
+    Ok(principal_of(entity.id)
+        .map_or(Subject::Group(entity), |p| Subject::Principal(Box::new(caller(p)))))
 }
 
 fn find_source(identity: &Identity, source: &Arn) -> Option<Entity> {

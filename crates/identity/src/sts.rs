@@ -1,11 +1,11 @@
 //! Sessions. AWS STS: `GetCallerIdentity`, `AssumeRole`, `GetSessionToken`; and whose keys are,
 //! `GetAccessKeyInfo`.
 //!
-//! **Invariants.** A session is in its token alone: any node that has the data key opens it,
-//! nothing is written. What a role session may do is what both the role's policies and the
-//! session's allow. A session dies with its principal, and one of `GetSessionToken` is usable only
-//! while the access key is that asked for it. Whether a role exists shows only to those
-//! whom it trusts.
+//! **Invariants.** A session is in its token alone: any node that has the data key opens it, and
+//! nothing is written but which code of an MFA device was used for it. What a role session may do
+//! is what both the role's policies and the session's allow. A session dies with its principal, and
+//! one of `GetSessionToken` is usable only while the access key is that asked for it. Whether a
+//! role exists shows only to those whom it trusts.
 //!
 //! **Must not know:** how requests are signed.
 
@@ -21,7 +21,7 @@ use policy::{
 use wire::v1;
 
 use crate::{
-    Ctx, Error, Identity, Noun, Principal, Quota,
+    Ctx, Error, Identity, Noun, Outcome, Principal, Quota, Reply,
     authorize::{Extra, context, decide, demand, denied, find_arn, request_tags, resource_tags},
     credential::{find_key, fresh_secret, seal_claims},
     effective::layers,
@@ -29,6 +29,7 @@ use crate::{
     field::TRUST_POLICY,
     policy::PolicyArn,
     role::max_session_duration,
+    second_factor::{self, SecondFactor, WithCode},
     tag::{self, Tag},
 };
 
@@ -176,9 +177,31 @@ pub(crate) fn caller_identity(
 pub(crate) fn session_token(
     identity: &Identity,
     ctx: &Ctx<'_>,
-    GetSessionToken { duration }: &GetSessionToken,
+    query: &GetSessionToken,
 ) -> Result<Credentials, Error> {
     ctx.caller.check_can_act(identity)?;
+    token(ctx, query, v1::SessionClaims::default())
+}
+
+/// The same with a second factor.
+pub(crate) fn session_token_with_code(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    command: &WithCode<GetSessionToken>,
+) -> Result<Outcome, Error> {
+    ctx.caller.check_can_act(identity)?;
+    let (factor, writes) = SecondFactor::take(identity, ctx, command)?;
+    let claims = v1::SessionClaims { mfa: Some(factor.to_claim()), ..Default::default() };
+    let credentials = token(ctx, &command.call, claims)?;
+    Ok(Outcome::written(writes, Reply::GetSessionToken(credentials)))
+}
+
+/// A session for long-term credentials, whose claims have what is proven besides.
+fn token(
+    ctx: &Ctx<'_>,
+    GetSessionToken { duration }: &GetSessionToken,
+    proven: v1::SessionClaims,
+) -> Result<Credentials, Error> {
     let Credential::AccessKey(parent) = ctx.caller.credential else {
         let message = "Cannot call GetSessionToken with session credentials".to_owned();
         return Err(Error::AccessDenied { message: message.into() });
@@ -187,7 +210,7 @@ pub(crate) fn session_token(
     let claims = v1::SessionClaims {
         principal: ctx.caller.unique_id().to_string(),
         parent_key: parent.to_string(),
-        ..v1::SessionClaims::default()
+        ..proven
     };
     issue(ctx, ctx.caller.account, secs, claims)
 }
@@ -253,13 +276,41 @@ pub(crate) fn assume_role(
     ctx: &Ctx<'_>,
     query: &AssumeRole,
 ) -> Result<AssumedRole, Error> {
+    check_may_assume(identity, ctx)?;
+    assume(identity, ctx, query, &Extra::new(), v1::SessionClaims::default())
+}
+
+/// The same with a second factor, which the trust policy may ask for.
+pub(crate) fn assume_role_with_code(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    command: &WithCode<AssumeRole>,
+) -> Result<Outcome, Error> {
+    check_may_assume(identity, ctx)?;
+    let (factor, writes) = SecondFactor::take(identity, ctx, command)?;
+    let claims = v1::SessionClaims { mfa: Some(factor.to_claim()), ..Default::default() };
+    let assumed = assume(identity, ctx, &command.call, &second_factor::just_given(), claims)?;
+    Ok(Outcome::written(writes, Reply::AssumeRole(assumed)))
+}
+
+fn check_may_assume(identity: &Identity, ctx: &Ctx<'_>) -> Result<(), Error> {
     ctx.caller.check_can_act(identity)?;
     if ctx.caller.principal == Principal::Root {
         let message = "Roles may not be assumed by root accounts.".to_owned();
         return Err(Error::AccessDenied { message: message.into() });
     }
-    ctx.caller.check_may_call("sts:AssumeRole")?;
-    let role = permit(identity, ctx, query)?;
+    ctx.caller.check_may_call(identity, "sts:AssumeRole")
+}
+
+/// A role's session, whose claims have what is proven besides; conditions see it as `factor`.
+fn assume(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    query: &AssumeRole,
+    factor: &Extra,
+    proven: v1::SessionClaims,
+) -> Result<AssumedRole, Error> {
+    let role = permit(identity, ctx, query, factor)?;
     tag::check(&query.tags)?;
     let secs = duration(identity, ctx, query, role)?;
     let policy_chars = check_session_policy(query.policy.as_deref())?;
@@ -276,7 +327,7 @@ pub(crate) fn assume_role(
         tags: session_tags(&query.tags),
         source_identity: source_identity.clone().unwrap_or_default(),
         assumed_by: ctx.caller.arn(identity).to_string(),
-        ..v1::SessionClaims::default()
+        ..proven
     };
     Ok(AssumedRole {
         credentials: issue(ctx, role.account, secs, claims)?,
@@ -342,7 +393,12 @@ fn source_identity(ctx: &Ctx<'_>, query: &AssumeRole) -> Option<String> {
 
 /// Lets the caller assume the role, tag the session and set its source identity, or refuses in a
 /// way that does not tell whether the role exists.
-fn permit(identity: &Identity, ctx: &Ctx<'_>, query: &AssumeRole) -> Result<Entity, Error> {
+fn permit(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    query: &AssumeRole,
+    factor: &Extra,
+) -> Result<Entity, Error> {
     let resource = query.role_arn.as_str();
     let role = find_arn(identity, &query.role_arn)
         .filter(|(entity, session)| {
@@ -368,7 +424,8 @@ fn permit(identity: &Identity, ctx: &Ctx<'_>, query: &AssumeRole) -> Result<Enti
         let asked = ("sts:SetSourceIdentity", resource);
         return Err(denied(identity, ctx, &untrusted(), asked, &Extra::new()));
     }
-    let told = told(query, source);
+    let mut told = told(query, source);
+    told.extend(factor.iter().cloned());
     for action in actions {
         permit_action(identity, ctx, (action, resource), role, &told)?;
     }

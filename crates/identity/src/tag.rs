@@ -92,7 +92,6 @@ pub(crate) fn keyed(identity: &Identity, entity: Entity) -> Vec<(String, Tag)> {
 
 pub(crate) fn add_writes(
     identity: &Identity,
-    account: AccountId,
     entity: Entity,
     tags: &[Tag],
 ) -> Result<Outcome, Error> {
@@ -101,14 +100,14 @@ pub(crate) fn add_writes(
         identity.read_all(&TAG, entity).into_iter().map(|(fold, _)| fold).collect();
     keys.extend(tags.iter().map(|tag| tag.key.fold().into()));
     Quota::TagsPerEntity.allow(keys.len())?;
-    let mut writes = Writes::new(account);
+    let mut writes = Writes::new(entity.account);
     put(&mut writes, entity.id, tags);
     writes.reassert_head(identity, entity.id);
     Ok(Outcome::written(writes, Reply::Done))
 }
 
-pub(crate) fn remove_writes(account: AccountId, entity: Entity, keys: &[TagKey]) -> Outcome {
-    let mut writes = Writes::new(account);
+pub(crate) fn remove_writes(entity: Entity, keys: &[TagKey]) -> Outcome {
+    let mut writes = Writes::new(entity.account);
     for key in keys {
         writes.remove_of(&TAG, entity.id, &key.fold());
     }
@@ -124,7 +123,7 @@ pub(crate) fn add<N: EntityName>(
     let action = format!("iam:Tag{}", N::WORD);
     demand_named(identity, ctx, &action, owner, request_tags(tags))?;
     let entity = identity.must_find(ctx.caller.account, owner)?;
-    add_writes(identity, ctx.caller.account, entity, tags)
+    add_writes(identity, entity, tags)
 }
 
 /// `UntagUser`, `UntagRole`, `UntagInstanceProfile`.
@@ -137,7 +136,7 @@ pub(crate) fn remove<N: EntityName>(
     let extra = tag_keys(keys.iter().map(ToString::to_string));
     demand_named(identity, ctx, &action, owner, extra)?;
     let entity = identity.may_find(ctx.caller.account, owner)?;
-    Ok(remove_writes(ctx.caller.account, entity, keys))
+    Ok(remove_writes(entity, keys))
 }
 
 /// `ListUserTags`, `ListRoleTags`, `ListInstanceProfileTags`.
@@ -163,7 +162,7 @@ pub(crate) fn add_to_policy(
     demand(identity, ctx, "iam:TagPolicy", owner.as_str(), &extra)?;
     let entity = changeable(identity, ctx, "iam:TagPolicy", owner)?;
     identity.must_be_meant(entity, Noun::Policy, owner.as_str())?;
-    add_writes(identity, ctx.caller.account, entity, tags)
+    add_writes(identity, entity, tags)
 }
 
 /// `UntagPolicy`.
@@ -176,7 +175,7 @@ pub(crate) fn remove_from_policy(
     extra.extend(owner.tags(identity, ctx.caller.account));
     demand(identity, ctx, "iam:UntagPolicy", owner.as_str(), &extra)?;
     let entity = changeable(identity, ctx, "iam:UntagPolicy", owner)?;
-    Ok(remove_writes(ctx.caller.account, entity, keys))
+    Ok(remove_writes(entity, keys))
 }
 
 /// `ListPolicyTags`.

@@ -18,6 +18,7 @@ use crate::{
         ATTACHMENT, INLINE_POLICY, LOGIN_PROFILE, MEMBERSHIP, NAME, PATH, SERVICE_CREDENTIAL,
         SIGNING_CERTIFICATE, SSH_PUBLIC_KEY,
     },
+    mfa_device,
     policy::PolicyArn,
     state::Writes,
     tag::{self, Tag},
@@ -167,11 +168,8 @@ pub(crate) fn get(
             identity.may_find(ctx.caller.account, name)?
         }
         (None, Principal::Root) => {
-            let arn = ctx.caller.arn(identity);
-            demand(identity, ctx, ACTION, arn.as_str(), &Vec::new())?;
-            let account = ctx.accounts.0.get(&ctx.caller.account);
-            let created = account.map_or_else(Timestamp::default, |account| account.created);
-            return Ok(GotUser::Root { arn, created });
+            demand(identity, ctx, ACTION, ctx.caller.arn(identity).as_str(), &Vec::new())?;
+            return Ok(got_root(ctx));
         }
         (None, Principal::User(id)) => {
             let entity = Entity { account: ctx.caller.account, id };
@@ -181,6 +179,13 @@ pub(crate) fn get(
         (None, Principal::Role(_)) => return Err(Error::MustSpecifyUserName),
     };
     Ok(GotUser::User(show(identity, entity)))
+}
+
+/// The root user of the caller's account, as it is shown.
+pub(crate) fn got_root(ctx: &Ctx<'_>) -> GotUser {
+    let account = ctx.accounts.0.get(&ctx.caller.account);
+    let created = account.map_or_else(Timestamp::default, |account| account.created);
+    GotUser::Root { arn: Arn::iam(ctx.caller.account, "root"), created }
 }
 
 pub(crate) fn list(
@@ -264,6 +269,9 @@ pub(crate) fn delete(
     }
     if identity.read(&LOGIN_PROFILE, entity).is_possible() {
         return Err(Error::DeleteConflict { obstacle: Obstacle::LoginProfile });
+    }
+    if mfa_device::of(identity, entity).next().is_some() {
+        return Err(Error::DeleteConflict { obstacle: Obstacle::MfaDevices });
     }
     if !identity.read_all(&SIGNING_CERTIFICATE, entity).is_empty() {
         return Err(Error::DeleteConflict { obstacle: Obstacle::SigningCertificates });

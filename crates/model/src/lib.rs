@@ -27,7 +27,7 @@ pub use key::{Field, Key, KeyError};
 pub use name::{
     AccountAlias, GroupName, InstanceProfileName, OidcProviderName, Path, PolicyName, PolicyPath,
     RoleName, SamlProviderName, ServerCertificateName, SessionName, TagKey, TagValue, UserName,
-    fold,
+    VirtualMfaDeviceName, fold,
 };
 pub use secret::Secret;
 pub use timestamp::Timestamp;

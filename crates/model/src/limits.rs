@@ -8,6 +8,8 @@ pub const SSH_PUBLIC_KEYS_PER_USER_MAX: usize = 5;
 pub const SIGNING_CERTIFICATES_PER_USER_MAX: usize = 2;
 /// Service-specific credentials of one user for one service.
 pub const SERVICE_CREDENTIALS_PER_USER_MAX: usize = 2;
+/// MFA devices that are enabled for one user or root user.
+pub const MFA_DEVICES_PER_USER_MAX: usize = 8;
 /// Versions of one managed policy.
 pub const POLICY_VERSIONS_MAX: usize = 5;
 /// Groups one user is a member of.
@@ -37,6 +39,8 @@ pub const SAML_PROVIDERS_PER_ACCOUNT_MAX: usize = 100;
 /// Bytes of a SAML provider's metadata document. AWS takes 10 000 000 characters; a transaction
 /// here is at most 1 MiB, and every node keeps every document in memory.
 pub const SAML_METADATA_BYTES_MAX: usize = 131_072;
+/// Virtual MFA devices of one account.
+pub const MFA_DEVICES_PER_ACCOUNT_MAX: usize = 5_000;
 /// Roles of one instance profile.
 pub const ROLES_PER_INSTANCE_PROFILE_MAX: usize = 1;
 /// Customer managed policies of one account.

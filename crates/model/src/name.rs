@@ -171,6 +171,9 @@ text_types! {
         length(text, 1, 128)?;
         pattern(text, r"[\w._-]+", |c| c.is_ascii_alphanumeric() || "._-".contains(c))
     };
+    /// A virtual MFA device's name: 1–226 of `[\w+=,.@-]`, so that its serial number has at most
+    /// 256 characters at the path `/`.
+    VirtualMfaDeviceName: |text| check_name(text, 226);
     /// A managed or inline policy's name: 1–128 of `[\w+=,.@-]`.
     PolicyName: |text| check_name(text, 128);
     /// The path of a user, group or role: `/` or `/…/`, at most 512 printable ASCII characters.
@@ -217,6 +220,8 @@ mod tests {
         refused::<OidcProviderName>(&[&format!("a/{}", "b".repeat(246))]);
         assert!("a".repeat(128).parse::<SamlProviderName>().is_ok());
         refused::<SamlProviderName>(&["", &"a".repeat(129), "a+b"]);
+        assert!("a".repeat(226).parse::<VirtualMfaDeviceName>().is_ok());
+        refused::<VirtualMfaDeviceName>(&["", &"a".repeat(227), "a/b"]);
         let path = |n: usize| format!("/{}/", "p".repeat(n - 2));
         assert!(path(512).parse::<Path>().is_ok());
         refused::<Path>(&[&path(513)]);

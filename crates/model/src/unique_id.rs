@@ -26,6 +26,8 @@ pub enum UniqueIdKind {
     OidcProvider,
     /// A SAML provider, `ASPA`.
     SamlProvider,
+    /// A virtual MFA device, `AMFA`. AWS has no such ids, and Writ shows them in conflicts only.
+    MfaDevice,
     /// A long-term access key, `AKIA`.
     AccessKey,
     /// A temporary access key, `ASIA`.
@@ -45,6 +47,7 @@ impl UniqueIdKind {
             Self::ServerCertificate => "ASCA",
             Self::OidcProvider => "AOPA",
             Self::SamlProvider => "ASPA",
+            Self::MfaDevice => "AMFA",
             Self::AccessKey => "AKIA",
             Self::SessionKey => "ASIA",
         }
@@ -62,7 +65,8 @@ impl UniqueIdKind {
             | Self::InstanceProfile
             | Self::ServerCertificate
             | Self::OidcProvider
-            | Self::SamlProvider => 17,
+            | Self::SamlProvider
+            | Self::MfaDevice => 17,
         }
     }
 }
@@ -136,12 +140,12 @@ impl UniqueId {
     /// The kind, or `None` for one that this version does not know.
     pub fn kind(&self) -> Option<UniqueIdKind> {
         use UniqueIdKind::{
-            AccessKey, Group, InstanceProfile, OidcProvider, Policy, Role, Root, SamlProvider,
-            ServerCertificate, SessionKey, User,
+            AccessKey, Group, InstanceProfile, MfaDevice, OidcProvider, Policy, Role, Root,
+            SamlProvider, ServerCertificate, SessionKey, User,
         };
         let entities = [Root, User, Group, Role, Policy, InstanceProfile, ServerCertificate];
-        let mut kinds =
-            entities.into_iter().chain([OidcProvider, SamlProvider, AccessKey, SessionKey]);
+        let others = [OidcProvider, SamlProvider, MfaDevice, AccessKey, SessionKey];
+        let mut kinds = entities.into_iter().chain(others);
         kinds.find(|kind| self.as_str().starts_with(kind.prefix()))
     }
 

@@ -6,7 +6,10 @@
 //!
 //! **Must not know:** HTTP, signatures, what a command means.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use aws_api::{ApiError, Call, Fault, Service, form::Form};
 use crdt::NodeId;
@@ -196,10 +199,17 @@ async fn write(
     command: Command,
 ) -> Result<(Reply, String), Refused> {
     let Request { caller, context, request_id, .. } = request;
+    let tries = brings_code(&command).then(|| (caller.account, caller.unique_id()));
+    if let Some(who) = tries {
+        app.attempts.begin(who, Instant::now()).map_err(too_many)?;
+    }
     let command = hash_passwords(app, &caller, command).await?;
     let execute = Execute { caller, request: context, request_id, command };
     match app.core.execute(execute).await?.map_err(|refusal| refusal_error(&refusal))? {
-        Executed::Done(node::Answer { reply, token, lsn: _ }) => Ok((reply, token)),
+        Executed::Done(node::Answer { reply, token, lsn: _ }) => {
+            tries.into_iter().for_each(|who| app.attempts.succeeded(who));
+            Ok((reply, token))
+        }
         Executed::Propose { change, reply } => {
             let command = control::change_command(&change);
             control::propose(&app.control, command).await.map_err(|error| command_error(&error))?;
@@ -207,6 +217,18 @@ async fn write(
             Ok((reply, token))
         }
     }
+}
+
+/// Whether a command tries one code of an MFA device. Two codes in a row are not guessed.
+fn brings_code(command: &Command) -> bool {
+    matches!(command, Command::AssumeRole(_) | Command::GetSessionToken(_))
+}
+
+fn too_many(wait: Duration) -> ApiError {
+    ApiError::access_denied(format!(
+        "MultiFactorAuthentication failed too often. Try again in {} seconds.",
+        wait.as_secs() + 1
+    ))
 }
 
 /// Hashes the passwords that a command brings, away from the task that carries it out, one at a

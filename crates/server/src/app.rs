@@ -18,6 +18,7 @@ use rpc::{
 use wire::v1::ControlCommand;
 
 use crate::{
+    attempts::Attempts,
     control::{self, Rules},
     core::{Core, Stopping},
     home::Home,
@@ -39,6 +40,8 @@ pub struct App {
     pub kek: Option<KeyEncryptionKey>,
     /// Policies for checks.
     pub prepared: PreparedPolicies,
+    /// How often codes of MFA devices were tried.
+    pub attempts: Attempts,
 }
 
 impl App {

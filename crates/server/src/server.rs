@@ -31,6 +31,7 @@ use wire::v1::{self, control_command::Command};
 
 use crate::{
     app::{self, App},
+    attempts::Attempts,
     auth::Authenticator,
     aws_http::AwsHttp,
     bootstrap::{self, BootstrapError, Ready},
@@ -147,7 +148,14 @@ pub async fn run(config: Config) -> Result<(), ServerError> {
     }
     tracing::info!(node = home.node, cluster = home.cluster_id, "the node starts");
     let prepared = PreparedPolicies::new(config.checks.prepared_bytes_max, Arc::clone(&metrics));
-    let app = Arc::new(App { core, control: Arc::clone(&control), home, kek, prepared });
+    let app = Arc::new(App {
+        core,
+        control: Arc::clone(&control),
+        home,
+        kek,
+        prepared,
+        attempts: Attempts::default(),
+    });
     let (stopper, stop) = stop::pair();
     let mut parts = Parts::default();
     spawn_parts(&mut parts, &app, &metrics, &config, listeners, store.handle(), &stop)?;

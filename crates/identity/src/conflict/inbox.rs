@@ -194,7 +194,8 @@ fn exists(identity: &Identity, entity: Entity) -> bool {
             | UniqueIdKind::InstanceProfile
             | UniqueIdKind::ServerCertificate
             | UniqueIdKind::OidcProvider
-            | UniqueIdKind::SamlProvider,
+            | UniqueIdKind::SamlProvider
+            | UniqueIdKind::MfaDevice,
         ) => identity.read(&HEAD, entity).is_possible(),
     }
 }
@@ -221,6 +222,7 @@ pub(super) fn over_limit(identity: &Identity, owner: Entity) -> Vec<Key> {
             | UniqueIdKind::ServerCertificate
             | UniqueIdKind::OidcProvider
             | UniqueIdKind::SamlProvider
+            | UniqueIdKind::MfaDevice
             | UniqueIdKind::AccessKey
             | UniqueIdKind::SessionKey,
         )

@@ -120,6 +120,7 @@ pub(super) fn ways_out(identity: &Identity, subject: &Subject) -> Vec<WayOut> {
             }
             UniqueIdKind::OidcProvider => own(&["DeleteOpenIDConnectProvider"]),
             UniqueIdKind::SamlProvider => own(&["DeleteSAMLProvider"]),
+            UniqueIdKind::MfaDevice => own(&["DeleteVirtualMFADevice"]),
             UniqueIdKind::Root | UniqueIdKind::AccessKey | UniqueIdKind::SessionKey => Vec::new(),
         },
         Subject::Limit(_, id) => match id.kind() {
@@ -139,6 +140,7 @@ pub(super) fn entity(identity: &Identity, entity: Entity) -> ConflictEntity {
         Some(UniqueIdKind::ServerCertificate) => "server certificate",
         Some(UniqueIdKind::OidcProvider) => "OpenID Connect provider",
         Some(UniqueIdKind::SamlProvider) => "SAML provider",
+        Some(UniqueIdKind::MfaDevice) => "MFA device",
         Some(UniqueIdKind::Root) => {
             let name = entity.account.to_string();
             let arn = format!("arn:aws:iam::{name}:root");
@@ -208,6 +210,8 @@ pub(super) fn field(identity: &Identity, slot: &Slot<'_>) -> String {
         ConflictKind::OidcClientId => format!("client id `{}`", cut(slot.qualifier())),
         ConflictKind::OidcThumbprints => "thumbprints".to_owned(),
         ConflictKind::SamlMetadata => "metadata".to_owned(),
+        ConflictKind::MfaSeed => "seed".to_owned(),
+        ConflictKind::MfaOwner => "for whom it is enabled".to_owned(),
         ConflictKind::CredentialStatus => format!("status of {}", cut(slot.qualifier())),
         ConflictKind::Rivals
         | ConflictKind::Quarantined
@@ -362,6 +366,11 @@ fn words(identity: &Identity, slot: &Slot<'_>, bytes: &[u8]) -> Option<String> {
                 v1::ServiceCredential::decode(bytes).ok()?;
             format!("{name} for {service}")
         }
+        ConflictKind::MfaSeed => "as it was made".to_owned(),
+        ConflictKind::MfaOwner => {
+            let id: UniqueId = text()?.parse().ok()?;
+            known_arn(identity, Entity { id, ..slot.entity }).unwrap_or_else(|| id.to_string())
+        }
         ConflictKind::ServerCertificate => {
             valid_until(v1::ServerCertificate::decode(bytes).ok()?.expires_ms)
         }
@@ -393,6 +402,9 @@ fn withheld(kind: ConflictKind, of: Option<UniqueIdKind>) -> &'static str {
     let acts = matches!(of, Some(UniqueIdKind::User | UniqueIdKind::Role));
     match kind {
         ConflictKind::Existence if acts => "it cannot act, its credentials are refused",
+        ConflictKind::Existence if of == Some(UniqueIdKind::MfaDevice) => {
+            "its codes are not accepted"
+        }
         ConflictKind::Existence | ConflictKind::Membership | ConflictKind::Attachment => {
             "what it allows; what it denies counts"
         }
@@ -414,6 +426,9 @@ fn withheld(kind: ConflictKind, of: Option<UniqueIdKind>) -> &'static str {
         | ConflictKind::SigningCertificate
         | ConflictKind::ServiceCredential
         | ConflictKind::CredentialStatus => "it does not authenticate",
+        ConflictKind::MfaSeed | ConflictKind::MfaOwner => {
+            "its codes are not accepted; sessions that were made with them may lack their factor"
+        }
         ConflictKind::Rivals if acts => "the credentials of all of them, and giving them anything",
         ConflictKind::Rivals => "what they allow, and giving them anything; what they deny counts",
         ConflictKind::Quarantined if acts => {

@@ -25,7 +25,7 @@ use crate::{
     entity::{self, Entity, Face},
     execute,
     field::{ACCESS_KEY, SERVICE_CREDENTIAL, SIGNING_CERTIFICATE, SSH_PUBLIC_KEY},
-    group, inline, instance_profile, login_profile, password_policy,
+    group, inline, instance_profile, login_profile, mfa_device, password_policy,
     policy::{self, PolicyArn},
     role, server_certificate, service_credential, signing_certificate, ssh_public_key,
     state::Writes,
@@ -126,8 +126,7 @@ fn call(identity: &Identity, slot: &Slot<'_>, value: Option<&[u8]>) -> Option<Co
         ConflictKind::Path => owner.move_to(text()?.parse().ok()?),
         ConflictKind::Description => owner.describe(text()?.parse().ok()?),
         ConflictKind::MaxSessionDuration => {
-            let secs = i64::try_from(decode::<v1::Number>(value)?.number).ok()?;
-            owner.limit_sessions(role::MaxSessionDuration::new(secs).ok()?)
+            owner.limit_sessions(i64::try_from(decode::<v1::Number>(value)?.number).ok()?)
         }
         ConflictKind::TrustPolicy => owner.trust(decode::<v1::Document>(value)?.text),
         ConflictKind::Tag => match value {
@@ -159,8 +158,7 @@ fn call(identity: &Identity, slot: &Slot<'_>, value: Option<&[u8]>) -> Option<Co
             None => owner.delete_boundary(),
         },
         ConflictKind::LoginProfile => {
-            let user = Some(owner.name());
-            let delete = login_profile::OneLoginProfile { user };
+            let delete = login_profile::OneLoginProfile { user: Some(owner.name()) };
             value.is_none().then_some(Command::DeleteLoginProfile(delete))
         }
         ConflictKind::PasswordPolicy => password_policy(value),
@@ -175,9 +173,11 @@ fn call(identity: &Identity, slot: &Slot<'_>, value: Option<&[u8]>) -> Option<Co
         | ConflictKind::SshPublicKey
         | ConflictKind::SigningCertificate
         | ConflictKind::ServiceCredential
-        | ConflictKind::CredentialStatus => credential(identity, slot, &owner, value),
+        | ConflictKind::CredentialStatus
+        | ConflictKind::MfaOwner => credential(identity, slot, &owner, value),
         ConflictKind::Existence
         | ConflictKind::ServerCertificate
+        | ConflictKind::MfaSeed
         | ConflictKind::Rivals
         | ConflictKind::Quarantined
         | ConflictKind::OverLimit
@@ -195,7 +195,8 @@ fn password_policy(value: Option<&[u8]>) -> Option<Command> {
     }
 }
 
-/// The call that gives a credential a status, or deletes it. None makes one anew.
+/// The call that gives a credential a status, or deletes it. None makes one anew; who shall have an
+/// MFA device enables it anew, with codes of it.
 fn credential(
     identity: &Identity,
     slot: &Slot<'_>,
@@ -206,6 +207,7 @@ fn credential(
     let is_status =
         matches!(slot.kind, ConflictKind::AccessKeyStatus | ConflictKind::CredentialStatus);
     match value {
+        None if slot.kind == ConflictKind::MfaOwner => owner.deactivate(identity, slot),
         None if is_key => delete_key(identity, slot.entity),
         None => owner.delete_credential(identity, slot),
         Some(_) if is_status => {
@@ -267,6 +269,7 @@ macro_rules! by_kind {
             | UniqueIdKind::ServerCertificate
             | UniqueIdKind::OidcProvider
             | UniqueIdKind::SamlProvider
+            | UniqueIdKind::MfaDevice
             | UniqueIdKind::AccessKey
             | UniqueIdKind::SessionKey => None,
         }
@@ -318,8 +321,26 @@ impl Owner {
                 Some(Command::DeleteServerCertificate(one))
             }
             UniqueIdKind::OidcProvider | UniqueIdKind::SamlProvider => self.delete_provider(),
+            UniqueIdKind::MfaDevice => {
+                let one = mfa_device::DeleteVirtualMfaDevice { serial: self.serial() };
+                Some(Command::DeleteVirtualMFADevice(one))
+            }
             UniqueIdKind::Root | UniqueIdKind::AccessKey | UniqueIdKind::SessionKey => None,
         }
+    }
+
+    fn serial(&self) -> mfa_device::SerialNumber {
+        mfa_device::SerialNumber(self.face.arn.to_string())
+    }
+
+    /// The call that takes an MFA device from whom it may be enabled for.
+    fn deactivate(&self, identity: &Identity, slot: &Slot<'_>) -> Option<Command> {
+        let owner = mfa_device::owners(identity, slot.entity).into_iter().next()?;
+        let is_user = owner.kind() == Some(UniqueIdKind::User);
+        let owner = Entity { account: slot.entity.account, id: owner };
+        let user = is_user.then(|| Self::of(identity, owner)).map(|owner| Some(owner?.name()));
+        let one = mfa_device::OwnMfaDevice { user: user.flatten(), serial: self.serial() };
+        Some(Command::DeactivateMFADevice(one))
     }
 
     fn rename(&self, to: &str) -> Option<Command> {
@@ -342,7 +363,8 @@ impl Owner {
         })
     }
 
-    fn limit_sessions(&self, duration: role::MaxSessionDuration) -> Option<Command> {
+    fn limit_sessions(&self, secs: i64) -> Option<Command> {
+        let duration = role::MaxSessionDuration::new(secs).ok()?;
         by_kind!(self, Role => UpdateRole; role::UpdateRole {
             name: self.name(), description: None, max_session_duration: Some(duration),
         })
@@ -357,6 +379,9 @@ impl Owner {
     fn tag(&self, tag: &v1::Tag) -> Option<Command> {
         let tag = tag::Tag { key: tag.key.parse().ok()?, value: tag.value.parse().ok()? };
         let tags = vec![tag];
+        if self.kind == UniqueIdKind::MfaDevice {
+            return Some(Command::TagMFADevice(tag::AddTags { owner: self.serial(), tags }));
+        }
         if self.kind == UniqueIdKind::Policy {
             return Some(Command::TagPolicy(tag::AddTags { owner: self.policy()?, tags }));
         }
@@ -372,6 +397,9 @@ impl Owner {
 
     fn untag(&self, key: TagKey) -> Option<Command> {
         let keys = vec![key];
+        if self.kind == UniqueIdKind::MfaDevice {
+            return Some(Command::UntagMFADevice(tag::RemoveTags { owner: self.serial(), keys }));
+        }
         if self.kind == UniqueIdKind::Policy {
             return Some(Command::UntagPolicy(tag::RemoveTags { owner: self.policy()?, keys }));
         }
@@ -529,6 +557,7 @@ fn named(identity: &Identity, slot: &Slot<'_>) -> (Noun, String) {
         Some(UniqueIdKind::ServerCertificate) => (Noun::ServerCertificate, face.name),
         Some(UniqueIdKind::OidcProvider) => (Noun::OidcProvider, face.arn.to_string()),
         Some(UniqueIdKind::SamlProvider) => (Noun::SamlProvider, face.arn.to_string()),
+        Some(UniqueIdKind::MfaDevice) => (Noun::MfaDevice, face.arn.to_string()),
         Some(UniqueIdKind::AccessKey | UniqueIdKind::SessionKey) => {
             (Noun::AccessKey, slot.entity.id.to_string())
         }

@@ -7,7 +7,8 @@
 //! the first of that kind, settles one. `decide` has the control plane decide what the node
 //! proposes about names, and tells every node; `settle` has it forget what it need not keep.
 //! `verdict` says what is decided about all names. `collect` exchanges all and forgets what is stable; it says how many slots are left. `quiet`
-//! before a step leaves it out of what is said.
+//! before a step leaves it out of what is said. `open NAME [b:] CALLER Action…` keeps the session that a
+//! call gives, for `NAME` to call with.
 
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
@@ -27,9 +28,14 @@ use wire::{
     transaction::{Meta, Transaction},
 };
 
-use crate::parse::{Call, parse};
+use crate::{
+    parse::{Call, parse},
+    parse_mfa::SEED,
+};
 
 pub(crate) const ACCOUNT: &str = "123456789012";
+/// The time at which histories begin.
+pub(crate) const BEGIN_SECS: u64 = 1_700_000_000;
 
 /// One replica.
 #[derive(Default)]
@@ -50,6 +56,8 @@ pub(crate) struct History {
     pub(crate) keys: KeyRing,
     pub(crate) request: RequestContext,
     pub(crate) made_keys: Vec<String>,
+    /// Sessions that were kept, by name.
+    opened: BTreeMap<String, Caller>,
     steps: u64,
 }
 
@@ -85,12 +93,13 @@ impl History {
                 user_agent: String::new(),
             },
             made_keys: Vec::new(),
+            opened: BTreeMap::new(),
             steps: 0,
         }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        Timestamp::from_secs(1_700_000_000 + self.steps)
+        Timestamp::from_secs(BEGIN_SECS + self.steps)
     }
 
     fn entropy(&self) -> Entropy {
@@ -149,6 +158,7 @@ impl History {
                     None => "no".to_owned(),
                 }
             }
+            ["open", name, call @ ..] => self.open(name, call),
             ["decide"] => self.decide(node),
             ["settle"] => self.settle(node),
             ["verdict"] => {
@@ -324,6 +334,9 @@ impl History {
     /// The caller named `root`, `root@ACCOUNT`, a user's name, `role:NAME`, or `session:` and one
     /// of the first three for a session of `GetSessionToken`.
     pub(crate) fn caller(&self, node: usize, text: &str) -> Caller {
+        if let Some(opened) = self.opened.get(text) {
+            return opened.clone();
+        }
         let (name, account) = text.split_once('@').unwrap_or((text, ACCOUNT));
         let account: AccountId = account.parse().unwrap();
         let find = |kind, name: &str| self.find(node, account, kind, name);
@@ -342,6 +355,7 @@ impl History {
                     issued: self.now(),
                     expires: self.now().plus_ms(1),
                     source_identity: String::new(),
+                    second_factor: None,
                 };
                 (Principal::Role(find(UniqueIdKind::Role, role)), Some(session))
             }
@@ -354,6 +368,26 @@ impl History {
         };
         let credential = credential.map_or(Credential::Node(0), Credential::AccessKey);
         Caller { account, principal, credential, session }
+    }
+
+    /// Makes a call that gives a session, and keeps that.
+    fn open(&mut self, name: &str, call: &[&str]) -> String {
+        let (node, call) = match call {
+            ["b:", call @ ..] => (1, call),
+            _ => (0, call),
+        };
+        let [caller, action, arguments @ ..] = call else { panic!("a call") };
+        let made = match self.call(node, caller, &parse(action, arguments, &self.made_keys)) {
+            Ok(Reply::GetSessionToken(credentials)) => credentials,
+            Ok(Reply::AssumeRole(assumed)) => assumed.credentials,
+            Ok(other) => panic!("{other:?} is no session"),
+            Err(error) => return format!("{error:?}"),
+        };
+        let (identity, key) = (&self.replicas[node].identity, made.access_key_id.to_string());
+        let token = made.session_token.expose();
+        let (caller, _) = open_session(identity, &self.keys, token, &key, self.now()).unwrap();
+        self.opened.insert(name.to_owned(), caller);
+        "opened".to_owned()
     }
 
     /// A session of a caller with an access key.
@@ -541,6 +575,10 @@ pub(crate) fn made_key(reply: &Reply) -> Option<String> {
         Reply::UploadSSHPublicKey(key) => Some(key.metadata.id.clone()),
         Reply::CreateServiceSpecificCredential(new) => Some(new.credential.id.clone()),
         Reply::UploadSigningCertificate(certificate) => Some(certificate.id.clone()),
+        Reply::CreateVirtualMFADevice(new) => {
+            let hex: String = new.seed.expose().iter().map(|byte| format!("{byte:02x}")).collect();
+            Some(format!("{SEED}{hex}"))
+        }
         _ => None,
     }
 }

@@ -27,6 +27,7 @@ const SETUP: &str = "root CreateUser nobody
     root AddRoleToInstanceProfile full role
     root CreateOpenIDConnectProvider idp.example.com a
     root CreateSAMLProvider idp metadata-1.xml
+    root CreateVirtualMFADevice phone
     root CreateAccessKey
     root CreateAccessKey admin
     root CreateAccessKey reader";
@@ -162,6 +163,23 @@ const CALLS: &str = "GetCallerIdentity
     ListSigningCertificates nobody
     UpdateSigningCertificate nobody none Inactive
     DeleteSigningCertificate - none
+    CreateVirtualMFADevice new
+    CreateVirtualMFADevice new / team=a
+    EnableMFADevice nobody phone 123456 123456
+    ResyncMFADevice nobody phone 123456 123456
+    DeactivateMFADevice nobody phone
+    DeactivateMFADevice - phone
+    DeleteVirtualMFADevice phone
+    DeleteVirtualMFADevice absent
+    GetMFADevice nobody phone
+    ListMFADevices
+    ListMFADevices nobody
+    ListVirtualMFADevices
+    TagMFADevice phone a=b
+    ListMFADeviceTags phone
+    UntagMFADevice phone a
+    GetSessionTokenWith phone 123456
+    AssumeRoleWith phone 123456 role
     TagUser nobody a=b
     ListUserTags nobody
     UntagUser nobody a

@@ -11,7 +11,7 @@ use identity::{
     role as r, simulate as si, sts, tag as t, user as u,
 };
 
-use crate::{history::ACCOUNT, parse_credentials, parse_providers};
+use crate::{history::ACCOUNT, parse_credentials, parse_mfa, parse_providers};
 
 /// A command or a query.
 #[derive(Clone, Debug)]
@@ -136,11 +136,13 @@ pub(crate) fn parse(action: &str, a: &[&str], made: &[String]) -> Call {
         .or_else(|| profile_command(action, a))
         .or_else(|| parse_credentials::command(action, a, made))
         .or_else(|| parse_providers::command(action, a))
+        .or_else(|| parse_mfa::command(action, a, made))
         .map(Call::Command)
         .or_else(|| query(action, a).map(Call::Query))
         .or_else(|| profile_query(action, a).map(Call::Query))
         .or_else(|| parse_credentials::query(action, a, made).map(Call::Query))
         .or_else(|| parse_providers::query(action, a).map(Call::Query))
+        .or_else(|| parse_mfa::query(action, a).map(Call::Query))
         .unwrap_or_else(|| panic!("no action: {action}"))
 }
 

@@ -177,7 +177,8 @@ fn is_named(kind: UniqueIdKind) -> bool {
         | UniqueIdKind::InstanceProfile
         | UniqueIdKind::ServerCertificate
         | UniqueIdKind::OidcProvider
-        | UniqueIdKind::SamlProvider => true,
+        | UniqueIdKind::SamlProvider
+        | UniqueIdKind::MfaDevice => true,
         UniqueIdKind::Root | UniqueIdKind::AccessKey | UniqueIdKind::SessionKey => false,
     }
 }

@@ -1,9 +1,11 @@
 //! What is asked of a state, and its answers, one bit each.
 
 use identity::{
-    Caller, CheckRequest, Identity, Page, Principal, Query, Reply,
+    Caller, CheckRequest, Command, Error, Identity, MfaRefusal, Page, Principal, Query, Reply,
+    WithCode,
     access_key::Status,
     authenticate_key, check,
+    mfa_device::SerialNumber,
     service_credential::{ListServiceCredentials, Owners, ServiceCredentialStatus},
     signing_certificate::ListSigningCertificates,
     ssh_public_key::ListSshPublicKeys,
@@ -12,7 +14,11 @@ use identity::{
 use model::{Arn, Credential, Timestamp, UniqueId, UniqueIdKind, UserName};
 
 use super::world::{Race, World};
-use crate::history::ACCOUNT;
+use crate::{
+    history::{ACCOUNT, BEGIN_SECS},
+    parse::{Call, parse},
+    parse_mfa::{SEED, code},
+};
 
 const ACTIONS: [&str; 3] = ["s3:GetObject", "s3:PutObject", "ec2:RunInstances"];
 
@@ -27,6 +33,10 @@ enum Question {
     Assumes(UniqueId, UniqueId),
     /// Whether a user's credential of this id is active.
     IsActive(String),
+    /// Whether a session is given to a user for a code of a device, whose seed this is.
+    Proves(UniqueId, &'static str, String),
+    /// Whether the session with a second factor that was there before may call IAM.
+    IsProven,
 }
 
 /// All questions of a history.
@@ -52,8 +62,14 @@ impl Subjects {
         for user in users() {
             all.extend(roles().map(|role| Question::Assumes(*user, *role)));
         }
+        all.push(Question::IsProven);
+        let (seeds, others): (Vec<&String>, Vec<&String>) =
+            race.keys.iter().partition(|id| id.starts_with(SEED));
+        for (device, seed) in ["fob", "phone"].into_iter().zip(seeds) {
+            all.extend(users().map(|user| Question::Proves(*user, device, seed.clone())));
+        }
         let (keys, credentials): (Vec<&String>, Vec<&String>) =
-            race.keys.iter().partition(|id| id.starts_with(UniqueIdKind::AccessKey.prefix()));
+            others.into_iter().partition(|id| id.starts_with(UniqueIdKind::AccessKey.prefix()));
         let keys = keys.into_iter().map(|id| id.parse().unwrap());
         let keys = ids.iter().filter(of(UniqueIdKind::AccessKey)).copied().chain(keys);
         all.extend(keys.map(Question::Authenticates));
@@ -99,6 +115,11 @@ fn ask(world: &World, identity: &Identity, question: &Question) -> bool {
         }
         Question::Assumes(user, role) => assumes(world, identity, *user, *role),
         Question::IsActive(id) => is_active(world, identity, id),
+        Question::Proves(user, device, seed) => proves(world, identity, *user, device, seed),
+        Question::IsProven => {
+            let Call::Query(list) = parse("ListUsers", &[], &[]) else { panic!("a query") };
+            world.ask(identity, &world.proven, &list).is_ok()
+        }
     }
 }
 
@@ -130,6 +151,40 @@ fn is_active(world: &World, identity: &Identity, id: &str) -> bool {
             _ => false,
         })
     })
+}
+
+/// Whether a user is given a session for a code that was not used yet, however far the device's
+/// clock is off.
+fn proves(
+    world: &World,
+    identity: &Identity,
+    user: UniqueId,
+    device: &'static str,
+    seed: &str,
+) -> bool {
+    const LATER: u64 = 3_000;
+    let principal = Principal::User(user);
+    let (account, credential) = (world.root.account, Credential::Node(0));
+    let caller = Caller { account, principal, credential, session: None };
+    let now = (BEGIN_SECS + LATER) / 30;
+    let refusal = |step: u64| {
+        let serial = SerialNumber(format!("arn:aws:iam::{ACCOUNT}:mfa/{device}"));
+        let call = sts::AssumeRole {
+            role_arn: Arn::iam(ACCOUNT, "role/none"),
+            session_name: "sess".parse().unwrap(),
+            duration: None,
+            policy: None,
+            policy_arns: Vec::new(),
+            tags: Vec::new(),
+            external_id: None,
+            source_identity: None,
+        };
+        let command = Command::AssumeRole(WithCode { call, serial, code: code(seed, step) });
+        world.refusal(identity, &caller, &command, LATER)
+    };
+    // Of a device that is not the user's every code is refused before it is looked at.
+    let looks = matches!(refusal(0), Error::Mfa(MfaRefusal::Code));
+    looks && (now - 12..now + 12).any(|step| !matches!(refusal(step), Error::Mfa(MfaRefusal::Code)))
 }
 
 /// Whether a user may assume a role, by any name.

@@ -138,7 +138,15 @@ impl Focus {
             _ => role,
         };
         let aws = rng.below(8) == 0;
+        let codes = |key: u64, rng: &mut Rng| {
+            let first = rng.below(8);
+            format!("key{key}@{first} key{key}@{}", first + 1)
+        };
         call.replace("{credential}", rng.of(CREDENTIALS))
+            .replace("{mfa}", rng.of(MFA))
+            .replace("{codes:8}", &codes(8, rng))
+            .replace("{codes:9}", &codes(9, rng))
+            .replace("{step}", &rng.below(9).to_string())
             .replace("{Owner}", owner)
             .replace("{owner}", name)
             .replace("{user}", user)
@@ -170,10 +178,15 @@ impl Focus {
             _ => "",
         };
         let call = match rng.below(3) {
-            0 => rng.of(RIGHTS).to_owned(),
+            0 => self.right(rng),
             _ => self.operation(rng),
         };
         if by.is_empty() { call } else { format!("{by}!{call}") }
+    }
+
+    fn right(&self, rng: &mut Rng) -> String {
+        let call = rng.of(RIGHTS);
+        self.fill(rng, call)
     }
 
     fn operation(&self, rng: &mut Rng) -> String {
@@ -205,7 +218,7 @@ const SETUP: &[&str] = &[
 ];
 
 /// Users who may call, as long as they may.
-const AUTHORS: &[&str] = &["adm", "sub", "ann"];
+const AUTHORS: &[&str] = &["adm", "sub", "ann", "fac", "fac"];
 
 /// What gives or takes their right.
 const RIGHTS: &[&str] = &[
@@ -238,6 +251,12 @@ const RIGHTS: &[&str] = &[
     "DeleteUserPermissionsBoundary adm",
     "AttachUserPolicy adm A",
     "DetachUserPolicy adm A",
+    "DeactivateMFADevice fac fob",
+    "DeactivateMFADevice fac fob",
+    "EnableMFADevice fac fob {codes:8}",
+    "EnableMFADevice ann fob {codes:8}",
+    "UpdateAccessKey fac key7 Inactive",
+    "DeleteUserPolicy fac admin",
 ];
 
 /// Operations with what undoes them or rivals them.
@@ -264,6 +283,7 @@ const CALLS: &[(&str, &str)] = &[
     ("UpdateAccessKey ann key1 {status}", "DeleteAccessKey ann key1"),
     ("CreateAccessKey {user}", "UpdateAccessKey ann key1 {status}"),
     ("{credential}", "{credential}"),
+    ("{mfa}", "{mfa}"),
     ("TagUser {user} team={value}", "UntagUser {user} team"),
     ("TagRole {role} team={value}", "UntagRole {role} team"),
 ];
@@ -282,6 +302,20 @@ const CREDENTIALS: &[&str] = &[
     "ResetServiceSpecificCredential ann key6",
     "DeleteServiceSpecificCredential ann key6",
     "CreateServiceSpecificCredential {user} bedrock",
+];
+
+/// What changes MFA devices and uses their codes.
+const MFA: &[&str] = &[
+    "EnableMFADevice {user} phone {codes:9}",
+    "EnableMFADevice {user} phone {codes:9}",
+    "DeactivateMFADevice {user} phone",
+    "DeactivateMFADevice {user} phone",
+    "ResyncMFADevice {user} phone {codes:9}",
+    "DeleteVirtualMFADevice phone",
+    "ann!GetSessionTokenWith phone key9@{step}",
+    "DeactivateMFADevice fac fob",
+    "EnableMFADevice fac fob {codes:8}",
+    "EnableMFADevice {user} fob {codes:8}",
 ];
 
 /// `SplitMix64` (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).

@@ -8,14 +8,14 @@ use std::{
 use crdt::{Barrier, Dot, Hlc, NodeId, meet};
 use identity::{
     AccountInfo, Accounts, Caller, Claim, Command, Ctx, Decision, Identity, KeyRing, NameKey, Noun,
-    Outcome, Page, Principal, Query, Reply, RequestContext, Whose, execute, query,
+    Outcome, Page, Principal, Query, Reply, RequestContext, Whose, execute, open_session, query,
 };
 use model::{AccountId, Credential, Entropy, Timestamp, UniqueId};
 use wire::transaction::{Meta, Transaction};
 
 use super::plan::{Plan, Step};
 use crate::{
-    history::{ACCOUNT, made_key, root},
+    history::{ACCOUNT, BEGIN_SECS, made_key, root},
     parse::{Call, parse},
 };
 
@@ -46,7 +46,16 @@ const BASE: &[&str] = &[
     "UploadSSHPublicKey ann ssh-1.pub",
     "UploadSigningCertificate ann certificate-1.pem",
     "CreateServiceSpecificCredential ann codecommit",
+    "CreateUser fac",
+    "CreateAccessKey fac",
+    "PutUserPolicy fac admin allow:iam:*",
+    "CreateVirtualMFADevice fob",
+    "CreateVirtualMFADevice phone",
+    "EnableMFADevice fac fob key8@-3 key8@-2",
 ];
+
+/// What gives the user `fac` its session, which has its second factor of `fob`.
+const PROOF: &str = "GetSessionTokenWith fob key8@-1";
 
 /// What a word of a call names. Words are resolved where the call is made: in every order it is
 /// about the same entity, whatever that is called by then.
@@ -148,6 +157,8 @@ pub(crate) struct World {
     pub(crate) keys: KeyRing,
     request: RequestContext,
     pub(crate) made_keys: Vec<String>,
+    /// The user `fac`, in a session with a second factor.
+    pub(crate) proven: Caller,
 }
 
 #[derive(Clone)]
@@ -169,6 +180,7 @@ impl World {
             keys: KeyRing::new(vec![(1, [9; 32])], 1),
             request: RequestContext::default(),
             made_keys: Vec::new(),
+            proven: root(account),
         };
         let (mut base, mut names) = (Identity::default(), Names::new());
         for (at, call) in BASE.iter().enumerate() {
@@ -177,8 +189,20 @@ impl World {
             let reply = world.serial(&mut base, &mut names, (&root, &words), at as u64).unwrap();
             world.made_keys.extend(made_key(&reply));
         }
+        world.proven = world.prove(&mut base, &mut names);
         (world.base, world.names) = (base, names);
         world
+    }
+
+    fn prove(&self, base: &mut Identity, names: &mut Names) -> Caller {
+        let (words, moment) = (self.words(base, PROOF), BASE.len() as u64);
+        let fac = self.user(names, "fac", 6);
+        let Ok(Reply::GetSessionToken(made)) = self.serial(base, names, (&fac, &words), moment)
+        else {
+            panic!("a session")
+        };
+        let (token, key) = (made.session_token.expose(), made.access_key_id.to_string());
+        open_session(base, &self.keys, token, &key, Timestamp::from_secs(BEGIN_SECS)).unwrap().0
     }
 
     pub(crate) fn ask(
@@ -190,24 +214,45 @@ impl World {
         query(identity, &self.ctx(caller, 0, &entropy(0)), asked)
     }
 
+    /// Why a command is refused that cannot be carried out.
+    pub(crate) fn refusal(
+        &self,
+        identity: &Identity,
+        caller: &Caller,
+        command: &Command,
+        moment: u64,
+    ) -> identity::Error {
+        let refused = execute(identity, &self.ctx(caller, moment, &entropy(moment)), command);
+        refused.expect_err("it cannot")
+    }
+
     fn ctx<'a>(&'a self, caller: &'a Caller, moment: u64, entropy: &'a Entropy) -> Ctx<'a> {
-        let now = Timestamp::from_secs(1_700_000_000 + moment);
+        let now = Timestamp::from_secs(BEGIN_SECS + moment);
         let Self { request, keys, accounts, .. } = self;
         Ctx { now, entropy, caller, request, keys, accounts }
     }
 
     /// Who makes a call, and the call.
     fn caller<'a>(&self, call: &'a str) -> (Caller, &'a str) {
-        let Some((name, call)) = call.split_once('!') else { return (self.root.clone(), call) };
+        // A call that brings a code is its device's user's, whoever calls else.
+        let Some((name, call)) = call.rsplit_once('!') else { return (self.root.clone(), call) };
+        let name = name.rsplit('!').next().unwrap_or(name);
+        if name == "fac" {
+            return (self.proven.clone(), call);
+        }
         let key = ["ann", "adm", "sub"].iter().position(|author| *author == name).unwrap();
-        let id = self.names.iter().find(|(_, known)| *known == name).map(|(id, _)| *id).unwrap();
-        let caller = Caller {
+        (self.user(&self.names, name, key), call)
+    }
+
+    /// A user who was there before, with one of the keys that were made.
+    fn user(&self, names: &Names, name: &str, key: usize) -> Caller {
+        let id = names.iter().find(|(_, known)| *known == name).map(|(id, _)| *id).unwrap();
+        Caller {
             account: self.root.account,
             principal: Principal::User(id),
             credential: Credential::AccessKey(self.made_keys[key].parse().unwrap()),
             session: None,
-        };
-        (caller, call)
+        }
     }
 
     /// The words of a call, resolved as the node resolves them.
@@ -330,6 +375,9 @@ impl World {
         operations: &[Operation],
     ) -> bool {
         let identity::Error::EntityAlreadyExists { noun, name } = refused else { return false };
+        if *noun == Noun::MfaDeviceInUse {
+            return false;
+        }
         let (kind, delete, update) = match noun {
             Noun::User => ("User", "DeleteUser", "UpdateUser"),
             Noun::Group => ("Group", "DeleteGroup", "UpdateGroup"),
@@ -459,6 +507,8 @@ fn kind_at(action: &str, at: usize) -> Option<&'static str> {
         | "SetDefaultPolicyVersion" => of(&["Policy"]),
         "UpdateAssumeRolePolicy" | "TagRole" | "UntagRole" => of(&["Role"]),
         "CreateAccessKey" | "UpdateAccessKey" | "DeleteAccessKey" => of(&["User"]),
+        "EnableMFADevice" | "ResyncMFADevice" | "DeactivateMFADevice" => of(&["User"]),
+        _ if action.contains("MFADevice") || action.ends_with("With") => None,
         _ if action.ends_with("SSHPublicKey") => of(&["User"]),
         _ if action.ends_with("SigningCertificate") => of(&["User"]),
         _ if action.ends_with("ServiceSpecificCredential") => of(&["User"]),
