@@ -51,6 +51,7 @@ pub struct Node {
     pub(crate) answers: Vec<Answering>,
     /// The state that is being copied.
     pub(crate) frozen: Option<Frozen>,
+    pub(crate) freezes: u64,
     /// The peers' snapshots that the log tells to have been joined, by lsn.
     pub(crate) joins: Vec<(u64, [u8; 32])>,
     /// What the last digest was taken of: what was applied, and by which barrier it was collected.
@@ -83,6 +84,7 @@ impl Node {
             probe: None,
             answers: Vec::new(),
             frozen: None,
+            freezes: 0,
             joins: Vec::new(),
             noted: (VersionVector::new(), 0),
             mended_slots: 0,

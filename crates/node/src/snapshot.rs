@@ -94,11 +94,18 @@ impl Node {
         let summary = self.identity.state().summary();
         self.frozen =
             Some(Frozen { lsn: self.applied_lsn(), summary, doubts: self.identity.keep() });
+        self.freezes += 1;
     }
 
     pub(crate) fn thaw(&mut self) {
         self.identity.thaw();
         self.frozen = None;
+    }
+
+    /// How often it was frozen: who asks for it knows by this that it was done, and is not shown an
+    /// earlier one.
+    pub fn freezes(&self) -> u64 {
+        self.freezes
     }
 
     /// The state that is being copied; `None` if none is: nobody asked, or too much has changed

@@ -197,15 +197,24 @@ async fn tell(core: &Core, store: &StoreHandle, config: config::Snapshots) -> Re
     core.input(Input::Snapshots { newest, in_all, first_lsn, log_bytes_max }).await
 }
 
-async fn take_one(core: &Core, store: &StoreHandle) -> Result<SnapshotInfo, SnapshotError> {
+/// Freezes the state; `None` if too much has changed already. Nobody else may.
+pub(crate) async fn freeze(core: &Core) -> Result<Option<Frozen>, Stopping> {
     let mut changes = core.changes();
+    let before = core.peek(Node::freezes)?;
     core.input(Input::Freeze).await?;
-    let frozen = loop {
-        if let Some(frozen) = core.peek(|node| node.frozen().cloned())? {
-            break frozen;
+    loop {
+        // INVARIANT: an earlier freeze, of which the end waits for the node, is not taken for this
+        // one: its digest is that of another state.
+        let looked = core.peek(|node| (node.freezes() > before).then(|| node.frozen().cloned()))?;
+        if let Some(frozen) = looked {
+            return Ok(frozen);
         }
         changes.changed().await?;
-    };
+    }
+}
+
+async fn take_one(core: &Core, store: &StoreHandle) -> Result<SnapshotInfo, SnapshotError> {
+    let frozen = freeze(core).await?.ok_or(SnapshotError::Overrun)?;
     core.durable(frozen.lsn).await?;
     let (core, store) = (core.clone(), store.clone());
     let runtime = tokio::runtime::Handle::current();

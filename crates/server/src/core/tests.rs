@@ -10,7 +10,7 @@ use super::{
     task::{Limits, Outlet},
     *,
 };
-use crate::clock::tests::Stepped;
+use crate::{clock::tests::Stepped, snapshots::freeze};
 
 struct Running {
     core: Core,
@@ -444,4 +444,17 @@ fn a_heartbeat_waits_for_a_slow_stream_and_gives_way_to_the_next() {
     assert!(taken.try_recv().is_err());
     assert!((0..FRAMES_MAX).all(|_| outlet.send(batch())));
     assert!(!outlet.send(batch()), "what is no heartbeat is never left out");
+}
+
+#[tokio::test]
+async fn a_freeze_is_not_taken_for_the_one_before() {
+    let running = start().await;
+    let core = &running.core;
+    let first = freeze(core).await.unwrap().unwrap();
+    write(core, "a").await;
+    // It waits for the node while the next freeze is asked for.
+    core.input(Input::Thaw).await.unwrap();
+    let second = freeze(core).await.unwrap().unwrap();
+    let now = core.peek(|node| node.identity().state().digest().total()).unwrap();
+    assert_eq!((first.lsn, second.lsn, second.summary.digest), (0, 1, now));
 }
