@@ -65,7 +65,8 @@ pub fn check(
 }
 
 /// The verdict of [`check`], by policies that `prepared` gives of the principal: those of this
-/// state, or earlier ones that still stand. Within the same number of steps this decides more.
+/// state, or earlier ones that still stand; a principal for which it gives none may do nothing,
+/// unless it is root. Within the same number of steps this decides more.
 ///
 /// # Errors
 /// As [`check`].
@@ -116,8 +117,7 @@ fn by_layers<T>(
     })
 }
 
-/// What `decide` makes of a question, or `bare` of what no policy decides: that which `decide`
-/// leaves is root's.
+/// What `decide` makes of a question, or `bare` of what no policy decides.
 fn ask<T>(
     identity: &Identity,
     accounts: &Accounts,
@@ -135,7 +135,11 @@ fn ask<T>(
         return Ok(bare(decision));
     }
     let decided = decide(&asked, &Request { action, resource, context: &context });
-    Ok(decided.unwrap_or_else(|| bare(allowed())))
+    let undecided = || match caller.entity() {
+        None => allowed(),
+        Some(_) => implicit(Layer::Identity),
+    };
+    Ok(decided.unwrap_or_else(|| bare(undecided())))
 }
 
 /// The condition keys of a question about a principal.

@@ -20,6 +20,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Prepared {
     compiled: Compiled,
+    /// Of its documents, which it may share with others.
+    documents_bytes: usize,
     at: u64,
     /// `None` if they rest on more than can be told: these then stand for nobody.
     rests_on: Option<Box<[Bucket]>>,
@@ -34,9 +36,16 @@ impl Prepared {
     pub fn new(identity: &Identity, caller: &Caller) -> Option<Self> {
         let entity = caller.entity()?;
         let alone = Caller { session: None, ..caller.clone() };
-        let compiled = Compiled::new(&layers(identity, &alone)?);
-        let rests_on = rests_on(identity, entity);
-        Some(Self { compiled, at: identity.changes().now(), rests_on })
+        let layers = layers(identity, &alone)?;
+        let documents = layers.sources().flat_map(|source| &source.alternatives);
+        let documents_bytes = documents.map(|one| one.compiled_bytes() + one.text().len()).sum();
+        let (compiled, rests_on) = (Compiled::new(&layers), rests_on(identity, entity));
+        Some(Self { compiled, documents_bytes, at: identity.changes().now(), rests_on })
+    }
+
+    /// Whether they may stand for more than one question.
+    pub fn is_worth_keeping(&self) -> bool {
+        self.rests_on.is_some()
     }
 
     /// Whether the state's policies of its principal are still these. That they are not may be
@@ -46,10 +55,10 @@ impl Prepared {
         buckets.is_some_and(|buckets| !identity.changes().any_after(self.at, buckets))
     }
 
-    /// How many bytes it takes, beside what it shares with others.
-    pub fn own_bytes(&self) -> usize {
+    /// How many bytes it takes at most: what it shares with others counts in full.
+    pub fn bytes(&self) -> usize {
         let rests_on = self.rests_on.as_deref().map_or(0, size_of_val);
-        size_of::<Self>() + self.compiled.own_bytes() + rests_on
+        size_of::<Self>() + self.compiled.own_bytes() + self.documents_bytes + rests_on
     }
 
     /// What they come to.

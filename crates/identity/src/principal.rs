@@ -281,6 +281,13 @@ pub(crate) fn insert_time(context: &mut Context, now: Timestamp) {
     context.insert("aws:EpochTime", now.secs().to_string());
 }
 
+/// The context keys that every principal of an account has.
+pub(crate) fn insert_kind(context: &mut Context, account: AccountId, kind: &str) {
+    context.insert("aws:PrincipalAccount", account.to_string());
+    context.insert("aws:PrincipalType", kind);
+    context.insert("aws:PrincipalIsAWSService", "false");
+}
+
 /// The context keys of the caller. Those of a second factor that the call itself brought stand.
 pub(crate) fn insert_principal(
     context: &mut Context,
@@ -288,7 +295,6 @@ pub(crate) fn insert_principal(
     caller: &Caller,
     now: Timestamp,
 ) {
-    context.insert("aws:PrincipalAccount", caller.account.to_string());
     context.insert("aws:userid", caller.user_id());
     let kind = match (caller.federated_name(), caller.principal) {
         (Some(_), _) => "FederatedUser",
@@ -296,8 +302,7 @@ pub(crate) fn insert_principal(
         (None, Principal::User(_)) => "User",
         (None, Principal::Role(_)) => "AssumedRole",
     };
-    context.insert("aws:PrincipalType", kind);
-    context.insert("aws:PrincipalIsAWSService", "false");
+    insert_kind(context, caller.account, kind);
     match (caller.federated_name(), caller.entity()) {
         (None, None) => {
             context.insert("aws:PrincipalArn", Arn::iam(caller.account, "root").to_string());

@@ -21,7 +21,7 @@ use crate::{
     check::{context_of, precluded, principal_of},
     effective::{group_layers, layers},
     entity::Entity,
-    principal::insert_time,
+    principal::{ISSUED, insert_kind, insert_time},
 };
 
 /// How many statements one page may evaluate, and so at most show.
@@ -38,7 +38,8 @@ pub struct Simulation {
     pub policies: Vec<String>,
     /// Documents that are the permissions boundary, in place of the principal's; each must allow.
     pub boundaries: Vec<String>,
-    /// Condition keys. Those that are derived from a principal are not taken from here.
+    /// Condition keys. Those that are derived from a principal of this account are not taken from
+    /// here, nor what the ARN of a caller tells.
     pub context: Vec<(String, Vec<String>)>,
     /// A user who asks, as far as its ARN tells: it need not exist. `None`: the principal.
     pub caller: Option<UserArn>,
@@ -69,9 +70,8 @@ impl UserArn {
 
     fn insert(&self, context: &mut Context) {
         let Self { account, arn, name } = self;
-        context.insert("aws:PrincipalAccount", account.to_string());
+        insert_kind(context, *account, "User");
         context.insert("aws:PrincipalArn", arn.to_string());
-        context.insert("aws:PrincipalType", "User");
         context.insert("aws:username", name.to_string());
     }
 
@@ -180,31 +180,35 @@ fn resource_layer(
     identity: &Identity,
     subject: &Subject,
     simulation: &Simulation,
+    context: &Context,
 ) -> Result<Option<ResourceLayer>, Error> {
     let Some(text) = &simulation.resource_policy else { return Ok(None) };
     let document = read("ResourcePolicy", text, DocumentKind::Resource)?;
-    let subject = match subject {
-        Subject::Principal(caller) => Some((caller.account, caller.principal)),
+    let user = match subject {
         Subject::Nobody | Subject::Group(_) => None,
+        Subject::Principal(caller) => match caller.principal {
+            Principal::User(id) => Some(Entity { account: caller.account, id }),
+            Principal::Root | Principal::Role(_) => None,
+        },
     };
-    let caller = match (&simulation.caller, subject) {
+    let caller = match (&simulation.caller, user) {
         (Some(caller), _) => caller.named(),
-        (None, Some((account, Principal::User(id)))) => {
-            let arns = identity.arns(Entity { account, id });
-            let arns = arns.into_iter().map(|arn| arn.to_string()).collect();
-            TrustCaller { account, arns, unique_id: id }
+        (None, Some(user)) => {
+            let arns = identity.arns(user).into_iter().map(|arn| arn.to_string()).collect();
+            TrustCaller { account: user.account, arns, unique_id: user.id }
         }
-        (None, Some((_, Principal::Root | Principal::Role(_))) | None) => {
-            return Err(Error::Simulation(SimulationFault::NoCaller));
-        }
+        (None, None) => return Err(Error::Simulation(SimulationFault::NoCaller)),
     };
-    // Whoever else it names is not who asks.
-    let is_caller = |arn: &str| caller.arns.iter().any(|own| own == arn);
+    // Whoever else it names is not who asks; a name that is contested may not be.
+    let is_caller = |arn: &str| matches!(caller.arns.as_slice(), [own] if own == arn);
     let bindings = document.bind_principals(|arn| is_caller(arn).then_some(caller.unique_id));
     let owner = simulation.resource_owner.unwrap_or(caller.account);
     let label = SourceLabel::Resource;
     let sources = vec![Source { label, certain: true, alternatives: vec![document] }];
-    let session = CallerSession::None;
+    let session = match context.get(ISSUED) {
+        None => CallerSession::None,
+        Some(_) => CallerSession::Temporary,
+    };
     Ok(Some(ResourceLayer { sources, bindings, caller, session, owner }))
 }
 
@@ -242,7 +246,6 @@ fn scene(
     if !limits.is_empty() {
         layers.boundary = Some(limits);
     }
-    layers.resource = resource_layer(identity, &subject, simulation)?;
     let context = match (&subject, caller) {
         (Subject::Principal(caller), None) => context_of(identity, ctx.now, caller, None, given),
         (Subject::Nobody | Subject::Group(_) | Subject::Principal(_), caller) => {
@@ -257,6 +260,7 @@ fn scene(
             context
         }
     };
+    layers.resource = resource_layer(identity, &subject, simulation, &context)?;
     let missing = keys(&layers).into_values().filter(|key| context.get(key).is_none()).collect();
     let (positions, statements) = survey(&layers);
     let owner = layers.resource.as_ref().map(|layer| layer.owner);

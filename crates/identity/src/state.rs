@@ -79,6 +79,13 @@ impl Identity {
         Ok(())
     }
 
+    /// The same, that comes in the place of another: nothing that was derived of that stands.
+    #[must_use]
+    pub fn in_place_of(mut self, other: &Self) -> Self {
+        self.changes = other.changes.renewed();
+        self
+    }
+
     /// The same, with its indexes derived anew.
     #[must_use]
     pub fn reindexed(&self) -> Self {
@@ -91,7 +98,7 @@ impl Identity {
             index.forget_existences();
         }
         identity.index = index;
-        identity.changes = self.changes.renewed();
+        let mut identity = identity.in_place_of(self);
         identity.scan_names();
         let _all_are_news = identity.keep_up_inbox();
         let _news_too = identity.set_names(Arc::clone(&self.names));

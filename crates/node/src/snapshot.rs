@@ -51,7 +51,7 @@ impl Node {
         let persist = lsn.map(|lsn| {
             self.thaw();
             if self.identity.state().vector().is_empty() {
-                self.identity = other;
+                self.identity = other.in_place_of(&self.identity);
                 let names = Arc::clone(self.control.names());
                 self.conflicts.extend(self.identity.set_names(names));
             } else {

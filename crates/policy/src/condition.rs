@@ -135,7 +135,7 @@ impl Condition {
             if !self.negated {
                 return matched;
             }
-            matched.not().unless(|| self.test.is_unresolved(scope))
+            matched.not().unless(|| self.test.leaves_open(value, scope))
         });
         match self.quantifier {
             Quantifier::One if values.len() > 1 => Truth::Unknown,
@@ -204,12 +204,16 @@ impl Prepared {
 }
 
 impl Test {
-    /// Whether one of the policy's values has a variable without a value.
-    fn is_unresolved(&self, scope: Scope<'_>) -> bool {
-        match self {
-            Self::Text(patterns) | Self::Arn(patterns) => {
-                patterns.iter().any(|pattern| pattern.is_unresolved(scope))
+    /// As [`Pattern::leaves_open`], of one of the policy's values.
+    fn leaves_open(&self, value: &str, scope: Scope<'_>) -> bool {
+        let open = |pattern: &Pattern| {
+            if !pattern.folds() {
+                return pattern.leaves_open(value, scope);
             }
+            !scope.budget.spend(value.len()) || pattern.leaves_open(&fold(value), scope)
+        };
+        match self {
+            Self::Text(patterns) | Self::Arn(patterns) => patterns.iter().any(open),
             Self::Binary(_)
             | Self::Bool(_)
             | Self::Ip(_)

@@ -323,7 +323,8 @@ impl<'a> Search<'a> {
         for statement in document.statements().iter().filter(about) {
             let fits = statement.fits(self.request, self.budget);
             concerns |= fits != Truth::False;
-            // Then a variable of its resource is unknown: whichever of the document's keys it is.
+            // Then a variable of its resource is unknown, whichever of the document's keys it is,
+            // or has no value.
             any |= fits == Truth::Unknown;
             if fits != Truth::False {
                 let conditions = statement.conditions.iter().map(Condition::key);

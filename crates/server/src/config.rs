@@ -180,7 +180,7 @@ pub struct Checks {
 
 impl Default for Checks {
     fn default() -> Self {
-        Self { prepared_bytes_max: 128 << 20 }
+        Self { prepared_bytes_max: 256 << 20 }
     }
 }
 

@@ -87,7 +87,8 @@ pub struct Metrics {
     pub durations: Family<Operation, Histogram, fn() -> Histogram>,
     /// Answers to checks, by verdict.
     pub decisions: Family<Outcome, Counter>,
-    /// Policies of principals that checks used, by whether they were `kept` or `made` anew.
+    /// Policies of principals that checks used, by whether they were `kept`, `made`
+    /// anew, or made for one check as their names are `contested`.
     pub prepared: Family<Outcome, Counter>,
     /// Connections of a listener.
     pub connections: Family<Listener, Count>,

@@ -1,7 +1,7 @@
 //! The policies of principals that were asked about, prepared, as many as there is room for.
 //!
 //! **Invariants.** What is given stands for the state that it is asked of. All that is kept takes
-//! up no more than its room.
+//! up no more than its room; what several share counts for each.
 //!
 //! **Must not know:** what is asked, what makes policies fall.
 
@@ -13,7 +13,7 @@ use quick_cache::{Weighter, sync::Cache};
 use crate::metrics::{Metrics, Outcome};
 
 /// A guess, by which room for the table is made: principals with a few policies.
-const BYTES_EACH: u64 = 4096;
+const BYTES_EACH: u64 = 8192;
 
 /// Keeps prepared policies.
 pub struct PreparedPolicies {
@@ -26,7 +26,7 @@ struct Bytes;
 
 impl Weighter<PreparedOf, Arc<Prepared>> for Bytes {
     fn weight(&self, _: &PreparedOf, prepared: &Arc<Prepared>) -> u64 {
-        (size_of::<PreparedOf>() + prepared.own_bytes()) as u64
+        (size_of::<PreparedOf>() + prepared.bytes()) as u64
     }
 }
 
@@ -41,13 +41,18 @@ impl PreparedPolicies {
     pub fn of(&self, identity: &Identity, caller: &Caller) -> Option<Arc<Prepared>> {
         let whose = (caller.account, caller.unique_id());
         let kept = self.sets.get(&whose).filter(|kept| kept.stands(identity));
-        let result = if kept.is_some() { "kept" } else { "made" };
-        self.metrics.prepared.get_or_create(&Outcome { result }).inc();
+        let count = |result| self.metrics.prepared.get_or_create(&Outcome { result }).inc();
         if kept.is_some() {
+            count("kept");
             return kept;
         }
         let made = Arc::new(Prepared::new(identity, caller)?);
-        self.sets.insert(whose, Arc::clone(&made));
+        if made.is_worth_keeping() {
+            count("made");
+            self.sets.insert(whose, Arc::clone(&made));
+        } else {
+            count("contested");
+        }
         Some(made)
     }
 }

@@ -482,6 +482,28 @@ fn nothing_is_claimed_or_taken_for_given_up_before_a_majority_has_it() {
 }
 
 #[test]
+fn what_was_prepared_falls_with_a_decision_for_somebody_who_has_not_arrived() {
+    check(
+        "quiet root CreateUser bob
+        quiet root CreateGroup ops
+        quiet root PutGroupPolicy ops all allow:s3:*
+        quiet root AddUserToGroup ops bob
+        may arn:aws:iam::123456789012:user/bob s3:GetObject *
+        quiet b: root CreateGroup Ops
+        b: decide
+        may arn:aws:iam::123456789012:user/bob s3:GetObject *",
+        expect![[r#"
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                Allow
+            b: decide
+                1 claimed, 0 released
+            may arn:aws:iam::123456789012:user/bob s3:GetObject *
+                ImplicitDeny { layer: Identity }
+        "#]],
+    );
+}
+
+#[test]
 fn what_was_prepared_falls_with_a_rival_of_a_group_and_with_what_is_decided_of_it() {
     check(
         "quiet root CreateUser bob

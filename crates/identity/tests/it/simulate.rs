@@ -360,3 +360,42 @@ fn a_caller_is_known_by_its_arn_alone() {
         assert_eq!(UserArn::of(Arn::iam(ACCOUNT, none)), None, "{none}");
     }
 }
+
+/// Who is asked about as a session, or has a contested name, goes no further by the resource's
+/// policy than it surely does.
+#[test]
+fn a_resource_policy_is_read_narrowly() {
+    let mut history = History::new();
+    history.run(
+        "root CreatePolicy sqs allow:sqs:*
+        root CreateUser bob
+        root PutUserPermissionsBoundary bob sqs
+        root CreateUser torn
+        sync
+        a: root UpdateUser torn x
+        b: root UpdateUser torn y
+        sync",
+    );
+    let policy = |name: &str| {
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Action":"*","Resource":"*",
+            "Principal":{{"AWS":"arn:aws:iam::{ACCOUNT}:user/{name}"}}}}}}"#
+        )
+    };
+    let issued =
+        || vec![("aws:TokenIssueTime".to_owned(), vec!["2026-01-01T00:00:00Z".to_owned()])];
+    for (source, name, context, allowed) in [
+        ("user/bob", "bob", Vec::new(), true),
+        ("user/bob", "bob", issued(), false),
+        ("user/x", "x", Vec::new(), false),
+        ("user/x", "y", Vec::new(), false),
+    ] {
+        let asked = Simulation {
+            resource_policy: Some(policy(name)),
+            context,
+            ..question(&["s3:GetObject"], &["arn:aws:s3:::b/k"])
+        };
+        let [result] = &simulate(&history, source, asked).items[..] else { panic!("{source}") };
+        assert_eq!(result.verdict == Verdict::Allow, allowed, "{source} {name}");
+    }
+}

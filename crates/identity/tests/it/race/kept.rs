@@ -39,7 +39,11 @@ pub(crate) fn run(world: &World, plan: &Plan, node: usize) -> Came {
     let mut kept = Kept { world, plan, sets: BTreeMap::new(), came: Came::default() };
     let mut identity = race.before.clone();
     kept.compare(&race, &identity);
-    for transaction in &race.logs[node] {
+    let log = &race.logs[node];
+    for (at, transaction) in log.iter().enumerate() {
+        if at == log.len() / 2 {
+            kept.compare_joined(&race, identity.clone());
+        }
         identity.apply(transaction).unwrap();
         kept.compare(&race, &identity);
     }
@@ -47,9 +51,7 @@ pub(crate) fn run(world: &World, plan: &Plan, node: usize) -> Came {
         identity.set_names(Arc::new(names));
         kept.compare(&race, &identity);
     }
-    identity.collect(&race.barrier);
-    kept.compare(&race, &identity);
-    identity.join(race.before.state().clone(), race.before.keep()).unwrap();
+    identity.collect(&race.barrier).unwrap();
     kept.compare(&race, &identity);
     kept.came
 }
@@ -62,6 +64,14 @@ struct Kept<'a> {
 }
 
 impl Kept<'_> {
+    /// What stands once a snapshot of all was joined; that is forgotten again.
+    fn compare_joined(&mut self, race: &Race, mut identity: Identity) {
+        let (sets, came) = (self.sets.clone(), self.came);
+        identity.join(race.merged.state().clone(), race.merged.keep()).unwrap();
+        self.compare(race, &identity);
+        (self.sets, self.came) = (sets, came);
+    }
+
     fn compare(&mut self, race: &Race, identity: &Identity) {
         let acts = |id: &&UniqueId| {
             [Some(UniqueIdKind::User), Some(UniqueIdKind::Role)].contains(&id.kind())
