@@ -457,6 +457,11 @@ def sts(call, refusal, account):
     )["Credentials"]
     call("GetAccessKeyInfo", AccessKeyId=federated["AccessKeyId"])
     call("GetAccessKeyInfo", AccessKeyId=key["AccessKeyId"])
+    # Its use is written down after it is answered.
+    for _ in range(1000):
+        told = call("GetAccessKeyLastUsed", AccessKeyId=key["AccessKeyId"])
+        if "LastUsedDate" in told["AccessKeyLastUsed"]:
+            break
     call("DetachUserPolicy", UserName="other", PolicyArn=ADMINISTRATOR)
     denied = refusal("ListUsers", credentials=key)
     call("DecodeAuthorizationMessage", EncodedMessage=denied["EncodedMessage"])

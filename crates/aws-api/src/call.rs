@@ -14,7 +14,7 @@ use model::Constraint;
 use crate::{
     ApiError, Service, access_key, account, attachment, boundary,
     form::{Form, Params, Violation},
-    group, inline, instance_profile, login_profile, mfa_device, oidc_provider,
+    group, inline, instance_profile, key_use, login_profile, mfa_device, oidc_provider,
     pagination::{Marker, PageRequest},
     password_policy, policy, role, saml_provider, server_certificate, service_credential,
     signing_certificate, simulate, ssh_public_key, sts, tag, user,
@@ -47,7 +47,7 @@ impl Action {
 
 /// All actions of a service.
 fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
-    const IAM: [&[Action]; 21] = [
+    const IAM: [&[Action]; 22] = [
         user::ACTIONS,
         group::ACTIONS,
         role::ACTIONS,
@@ -69,6 +69,7 @@ fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
         oidc_provider::ACTIONS,
         saml_provider::ACTIONS,
         mfa_device::ACTIONS,
+        key_use::ACTIONS,
     ];
     const STS: [&[Action]; 1] = [sts::ACTIONS];
     let tables: &[&[Action]] = match service {
@@ -195,6 +196,7 @@ fn write(xml: &mut Xml, reply: &Reply) {
         Reply::UpdateSAMLProvider(arn) => xml.text("SAMLProviderArn", arn),
         Reply::GetSAMLProvider(provider) => saml_provider::write_got(xml, provider),
         Reply::ListSAMLProviders(providers) => saml_provider::write_listed(xml, providers),
+        Reply::GetAccessKeyLastUsed(last) => key_use::write(xml, last),
         Reply::CreateVirtualMFADevice(new) => mfa_device::write_new(xml, new),
         Reply::GetMFADevice(device) => mfa_device::write(xml, device),
         Reply::ListMFADevices(devices) => mfa_device::write_listed(xml, devices),

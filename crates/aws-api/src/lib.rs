@@ -17,6 +17,7 @@ pub mod form;
 mod group;
 mod inline;
 mod instance_profile;
+mod key_use;
 mod login_profile;
 mod mfa_device;
 mod oidc_provider;

@@ -13,7 +13,7 @@ use model::{
 use crate::{
     Ctx, Error, Identity, ListByPath, Listing, Rename, access_key, account, attachment,
     authorization_message, boundary, conflict, federated_user, group, inline, instance_profile,
-    login_profile, mfa_device as mfa, oidc_provider, oidc_provider::OidcProviderArn,
+    key_use, login_profile, mfa_device as mfa, oidc_provider, oidc_provider::OidcProviderArn,
     password_policy, policy as managed, policy::PolicyArn, provider, role, saml_provider,
     saml_provider::SamlProviderArn, second_factor::WithCode, server_certificate,
     service_credential, signing_certificate, simulate, ssh_public_key, state::Writes, sts, tag,
@@ -285,6 +285,7 @@ commands! {
     AssumeRole(WithCode<sts::AssumeRole>) => sts::assume_role_with_code;
     GetSessionToken(WithCode<sts::GetSessionToken>) => sts::session_token_with_code;
     ResolveConflict(conflict::Resolve) => conflict::resolve;
+    NoteKeyUse(key_use::NoteKeyUse) => key_use::note;
 }
 
 queries! {
@@ -350,6 +351,7 @@ queries! {
         => saml_provider::list;
     ListSAMLProviderTags(tag::ListTags<SamlProviderArn>) -> Listing<tag::Tag>
         => provider::list_tags;
+    GetAccessKeyLastUsed(key_use::GetKeyLastUsed) -> key_use::LastUsed => key_use::get;
     GetMFADevice(mfa::OwnMfaDevice) -> mfa::MfaDevice => mfa::get;
     ListMFADevices(mfa::ListMfaDevices) -> Listing<mfa::MfaDevice> => mfa::list;
     ListVirtualMFADevices(mfa::ListVirtualMfaDevices) -> Listing<mfa::VirtualMfaDevice>

@@ -29,6 +29,7 @@
 //! | 50 | seed | MFA device | | no code is right |
 //! | 51 | for whom it is enabled | MFA device | | for nobody; sessions may have their factor |
 //! | 52 | counter | MFA device | | that of the greatest step |
+//! | 53 | last use | access key | | the last |
 //! | 60 | client id | OIDC provider | the client id | not one of its clients |
 //! | 61 | thumbprints | OIDC provider | | every side must have the certificate |
 //! | 62 | metadata | SAML provider | | vouches for nobody |
@@ -109,6 +110,7 @@ pub(crate) const MFA_SEED: Field<v1::MfaSeed> = Field::new(50);
 /// The unique id of the user, or of the root user.
 pub(crate) const MFA_OWNER: Field<v1::Text> = Field::new(51);
 pub(crate) const MFA_COUNTER: Field<v1::MfaCounter> = Field::new(52);
+pub(crate) const KEY_USE: Field<v1::KeyUse> = Field::new(53);
 
 #[cfg(test)]
 mod tests {
@@ -148,6 +150,7 @@ mod tests {
         assert!(credentials.into_iter().eq(40..=44));
         let providers = [OIDC_CLIENT_ID.tag(), OIDC_THUMBPRINTS.tag(), SAML_METADATA.tag()];
         assert!(providers.into_iter().eq(60..=62));
-        assert!([MFA_SEED.tag(), MFA_OWNER.tag(), MFA_COUNTER.tag()].into_iter().eq(50..=52));
+        let devices = [MFA_SEED.tag(), MFA_OWNER.tag(), MFA_COUNTER.tag(), KEY_USE.tag()];
+        assert!(devices.into_iter().eq(50..=53));
     }
 }

@@ -23,8 +23,8 @@ use wire::{Message, transaction::Meta, v1};
 use crate::{
     entity::Entity,
     field::{
-        ACCESS_KEY, ATTACHMENT, BOUNDARY, HEAD, INLINE_POLICY, INSTANCE_PROFILE_ROLE, MEMBERSHIP,
-        MFA_COUNTER, MFA_OWNER, NAME, POLICY_VERSION, TRUST_POLICY, USED_PASSWORD,
+        ACCESS_KEY, ATTACHMENT, BOUNDARY, HEAD, INLINE_POLICY, INSTANCE_PROFILE_ROLE, KEY_USE,
+        MEMBERSHIP, MFA_COUNTER, MFA_OWNER, NAME, POLICY_VERSION, TRUST_POLICY, USED_PASSWORD,
     },
     read::read,
     small_set::SmallSet,
@@ -312,9 +312,10 @@ pub(crate) fn differ(siblings: &[Sibling<Meta>]) -> bool {
 }
 
 /// Whether people should know that the sides of a slot differ. A password that was used was used,
-/// whoever forgot it meanwhile, and so was a code.
+/// whoever forgot it meanwhile, and so was a code, or a key.
 fn is_contested(key: &Key, siblings: &[Sibling<Meta>]) -> bool {
-    ![USED_PASSWORD.tag(), MFA_COUNTER.tag()].contains(&key.field.tag) && differ(siblings)
+    ![USED_PASSWORD.tag(), MFA_COUNTER.tag(), KEY_USE.tag()].contains(&key.field.tag)
+        && differ(siblings)
 }
 
 fn take<K: Ord, V: Ord>(map: &mut BTreeMap<K, SmallSet<V>>, key: K, value: &V) {

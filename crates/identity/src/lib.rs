@@ -37,6 +37,7 @@ pub mod group;
 mod index;
 pub mod inline;
 pub mod instance_profile;
+pub mod key_use;
 pub mod login_profile;
 pub mod mfa_device;
 mod names;

@@ -19,11 +19,14 @@ use std::{
 
 use aws_api::{
     ApiError,
-    sigv4::{AuthError, SignedRequest, SigningKey},
+    sigv4::{AuthError, Scope, SignedRequest, SigningKey},
 };
 use crdt::NodeId;
-use identity::{Caller, SessionError};
-use model::{Secret, Timestamp};
+use identity::{
+    Caller, SessionError,
+    key_use::{NoteKeyUse, is_due},
+};
+use model::{Credential, Secret, Timestamp};
 use rpc::{client, v1::peer_client::PeerClient};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
@@ -31,7 +34,12 @@ use tokio::sync::Semaphore;
 use tonic::{Request, Status, transport::Channel};
 use wire::{Message as _, v1};
 
-use crate::{app::App, clock, core::Stopping};
+use crate::{
+    app::App,
+    clock,
+    core::Stopping,
+    key_uses::{KeyUse, KeyUses},
+};
 
 /// Signing keys that a replica keeps, at most.
 pub const SIGNING_KEYS_MAX: usize = 10_000;
@@ -104,16 +112,18 @@ pub struct Authenticator {
     derived: Mutex<BTreeMap<CacheKey, Derived>>,
     writers: Mutex<BTreeMap<(NodeId, String), Channel>>,
     asks: Semaphore,
+    uses: KeyUses,
 }
 
 impl Authenticator {
     /// Of this node.
-    pub fn new(app: Arc<App>) -> Self {
+    pub fn new(app: Arc<App>, uses: KeyUses) -> Self {
         Self {
             app,
             derived: Mutex::default(),
             writers: Mutex::default(),
             asks: Semaphore::new(ASKS_MAX),
+            uses,
         }
     }
 
@@ -140,17 +150,31 @@ impl Authenticator {
 
     fn by_secret(&self, signed: &SignedRequest) -> Result<Caller, Unauthenticated> {
         let (now, key_id) = (clock::wall(), signed.access_key_id());
-        let found = self.app.core.peek(|node| match signed.session_token() {
-            None => identity::authenticate_key(node.identity(), node.keys(), key_id)
-                .ok_or(Unauthenticated::InvalidKey),
-            Some(token) => {
-                let (identity, keys) = (node.identity(), node.keys());
-                identity::open_session(identity, keys, token.expose(), key_id, now)
-                    .map_err(refused_session)
-            }
+        let found = self.app.core.peek(|node| {
+            let (identity, keys) = (node.identity(), node.keys());
+            let (caller, secret) = match signed.session_token() {
+                None => identity::authenticate_key(identity, keys, key_id)
+                    .ok_or(Unauthenticated::InvalidKey)?,
+                Some(token) => identity::open_session(identity, keys, token.expose(), key_id, now)
+                    .map_err(refused_session)?,
+            };
+            let due = match caller.credential {
+                Credential::AccessKey(key) => {
+                    is_due(identity, caller.account, key, now).then_some(key)
+                }
+                Credential::Session { .. } | Credential::Certificate(_) | Credential::Node(_) => {
+                    None
+                }
+            };
+            Ok::<_, Unauthenticated>((caller, secret, due))
         })?;
-        let (caller, secret) = found?;
+        let (caller, secret, due) = found?;
         signed.verify(&signed.signing_key(&secret), now)?;
+        if let Some(key) = due {
+            let Scope { service, region } = signed.scope();
+            let used = NoteKeyUse { key, service: service.to_owned(), region: region.to_owned() };
+            self.uses.saw(KeyUse { account: caller.account, used });
+        }
         Ok(caller)
     }
 

@@ -21,6 +21,7 @@ pub mod fence;
 pub mod grpc;
 pub mod home;
 pub mod http;
+pub mod key_uses;
 pub mod membership;
 pub mod metrics;
 pub mod names;

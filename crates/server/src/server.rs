@@ -42,7 +42,7 @@ use crate::{
         self, AccessQuestions, Authorizations, Clusters, ConflictInbox, Joins, Peers, Propagations,
         ReadCalls,
     },
-    http, membership,
+    http, key_uses, membership,
     metrics::{Listener, Metrics},
     names,
     ops::{Condition, Ops},
@@ -257,7 +257,9 @@ fn spawn_parts(
     store: StoreHandle,
     stop: &Stop,
 ) -> Result<(), ServerError> {
-    let authenticator = Arc::new(Authenticator::new(Arc::clone(app)));
+    let (uses, waiting) = key_uses::pair();
+    let authenticator = Arc::new(Authenticator::new(Arc::clone(app), uses));
+    parts.spawn("key uses", done(key_uses::note(Arc::clone(app), waiting, stop.clone())));
     parts.spawn("control feed", feed_control(Arc::clone(app), stop.clone()));
     parts.spawn("dialers", done(streams::dial_all(Arc::clone(app), stop.clone())));
     parts.spawn("activation", done(membership::activate(Arc::clone(app), stop.clone())));

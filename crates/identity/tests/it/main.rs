@@ -13,6 +13,7 @@ mod escalation;
 mod federated_users;
 mod history;
 mod instance_profiles;
+mod key_uses;
 mod limits;
 mod matrix;
 mod mend;

@@ -151,6 +151,7 @@ const CALLS: &str = "GetCallerIdentity
     ListAccessKeys nobody
     UpdateAccessKey nobody none Inactive
     DeleteAccessKey nobody none
+    GetAccessKeyLastUsed AKIAIOSFODNN7EXAMPLE
     UploadSSHPublicKey nobody ssh-1.pub
     GetSSHPublicKey nobody none SSH
     ListSSHPublicKeys

@@ -2,8 +2,8 @@
 //! `testdata/`: `ssh-1.pub`.
 
 use identity::{
-    Command, ListByPath, Query, Rename, server_certificate as srv, service_credential as sv,
-    signing_certificate as sc, ssh_public_key as ssh, tag as t,
+    Command, ListByPath, Query, Rename, key_use as ku, server_certificate as srv,
+    service_credential as sv, signing_certificate as sc, ssh_public_key as ssh, tag as t,
 };
 
 use crate::parse::{made_id, name, optional_user, page, tags};
@@ -77,6 +77,11 @@ pub(crate) fn command(action: &str, a: &[&str], made: &[String]) -> Option<Comma
                 id: key_id(),
             })
         }
+        "NoteKeyUse" => C::NoteKeyUse(ku::NoteKeyUse {
+            key: name(&made_id(a[0], made)),
+            service: a[1].to_owned(),
+            region: a.get(2).map(|text| (*text).to_owned()).unwrap_or_default(),
+        }),
         _ => return server_certificate(action, a),
     })
 }
@@ -135,6 +140,9 @@ pub(crate) fn query(action: &str, a: &[&str], made: &[String]) -> Option<Query> 
                 service: a.get(1).map(|text| service(text)),
                 page: page(),
             })
+        }
+        "GetAccessKeyLastUsed" => {
+            Q::GetAccessKeyLastUsed(ku::GetKeyLastUsed { key_id: made_id(a[0], made) })
         }
         "GetServerCertificate" => {
             Q::GetServerCertificate(srv::OneServerCertificate { name: name(a[0]) })
