@@ -48,6 +48,7 @@ def journey(call, refusal, account):
     mfa_devices(call)
     tags(call, arn, account)
     account_calls(call)
+    credential_report(call)
     sts(call, refusal, account)
     deletions(call, arn, account)
 
@@ -413,6 +414,13 @@ def tag(call, kind, named):
     page = call(f"List{kind}Tags", **named, MaxItems=1)
     call(f"List{kind}Tags", **named, Marker=page["Marker"])
     call(f"Untag{kind}", **named, TagKeys=["cost"])
+
+
+def credential_report(call):
+    """The account's credential report, at one node."""
+    call("GenerateCredentialReport")
+    call("GenerateCredentialReport")
+    call("GetCredentialReport")
 
 
 def account_calls(call):

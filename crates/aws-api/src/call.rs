@@ -12,7 +12,7 @@ use identity::{Command, EntityName, ListByPath, Listing, Page, PathPrefix, Query
 use model::Constraint;
 
 use crate::{
-    ApiError, Service, access_key, account, attachment, boundary,
+    ApiError, Service, access_key, account, attachment, boundary, credential_report,
     form::{Form, Params, Violation},
     group, inline, instance_profile, key_use, login_profile, mfa_device, oidc_provider,
     pagination::{Marker, PageRequest},
@@ -47,7 +47,7 @@ impl Action {
 
 /// All actions of a service.
 fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
-    const IAM: [&[Action]; 22] = [
+    const IAM: [&[Action]; 23] = [
         user::ACTIONS,
         group::ACTIONS,
         role::ACTIONS,
@@ -70,6 +70,7 @@ fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
         saml_provider::ACTIONS,
         mfa_device::ACTIONS,
         key_use::ACTIONS,
+        credential_report::ACTIONS,
     ];
     const STS: [&[Action]; 1] = [sts::ACTIONS];
     let tables: &[&[Action]] = match service {
@@ -210,6 +211,10 @@ fn write(xml: &mut Xml, reply: &Reply) {
         | Reply::ListMFADeviceTags(tags)
         | Reply::ListPolicyTags(tags) => tag::write_listed(xml, tags),
         Reply::ListAccountAliases(aliases) => account::write_aliases(xml, aliases),
+        Reply::GenerateCredentialReport(generated) => {
+            credential_report::write_generated(xml, generated);
+        }
+        Reply::GetCredentialReport(report) => credential_report::write(xml, report),
         Reply::GetAccountSummary(summary) => account::write_summary(xml, summary),
         Reply::GetAccountAuthorizationDetails(details) => account::write_details(xml, details),
         Reply::SimulateCustomPolicy(results) | Reply::SimulatePrincipalPolicy(results) => {

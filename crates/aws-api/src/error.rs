@@ -107,6 +107,10 @@ impl ApiError {
         invalid_user_type: "InvalidUserType" 400;
         /// Wrong MFA codes.
         invalid_authentication_code: "InvalidAuthenticationCode" 403;
+        /// Nobody has asked for a credential report here.
+        report_not_present: "ReportNotPresent" 410;
+        /// The credential report is older than four hours.
+        report_expired: "ReportExpired" 410;
         /// STS: what is to be decoded is no message.
         invalid_authorization_message: "InvalidAuthorizationMessageException" 400;
         /// STS: session policies and tags are too large together.

@@ -12,6 +12,7 @@ mod account;
 mod attachment;
 mod boundary;
 mod call;
+mod credential_report;
 pub mod error;
 pub mod form;
 mod group;

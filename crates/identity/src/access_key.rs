@@ -200,6 +200,16 @@ pub(crate) fn create(
     Ok(Outcome::written(writes, Reply::CreateAccessKey(key)))
 }
 
+/// When a key was created, and whether it may be used.
+pub(crate) fn state(identity: &Identity, key: Entity) -> (Timestamp, Status) {
+    let record = identity.read(&ACCESS_KEY, key);
+    let created = Timestamp::from_ms(record.shown().map_or(0, |record| record.created_ms));
+    let status = identity.read(&ACCESS_KEY_STATUS, key);
+    let active = record.must().is_some()
+        && status.must().is_some_and(|status| status.text == Status::Active.word());
+    (created, if active { Status::Active } else { Status::Inactive })
+}
+
 pub(crate) fn list(
     identity: &Identity,
     ctx: &Ctx<'_>,
@@ -209,13 +219,7 @@ pub(crate) fn list(
     let owner = owner(identity, ctx, "iam:ListAccessKeys", user.as_ref())?;
     let name = owner_name(identity, owner);
     let show = |id| {
-        let entity = Entity { account, id };
-        let record = identity.read(&ACCESS_KEY, entity);
-        let created = Timestamp::from_ms(record.shown().map_or(0, |record| record.created_ms));
-        let status = identity.read(&ACCESS_KEY_STATUS, entity);
-        let active = record.must().is_some()
-            && status.must().is_some_and(|status| status.text == Status::Active.word());
-        let status = if active { Status::Active } else { Status::Inactive };
+        let (created, status) = state(identity, Entity { account, id });
         (page_key("", id), AccessKey { user: name.clone(), id, status, created })
     };
     Ok(page.cut(identity.index().sources(account, owner.id).map(show)))

@@ -12,12 +12,12 @@ use model::{
 
 use crate::{
     Ctx, Error, Identity, ListByPath, Listing, Rename, access_key, account, attachment,
-    authorization_message, boundary, conflict, federated_user, group, inline, instance_profile,
-    key_use, login_profile, mfa_device as mfa, oidc_provider, oidc_provider::OidcProviderArn,
-    password_policy, policy as managed, policy::PolicyArn, provider, role, saml_provider,
-    saml_provider::SamlProviderArn, second_factor::WithCode, server_certificate,
-    service_credential, signing_certificate, simulate, ssh_public_key, state::Writes, sts, tag,
-    user,
+    authorization_message, boundary, conflict, credential_report, federated_user, group, inline,
+    instance_profile, key_use, login_profile, mfa_device as mfa, oidc_provider,
+    oidc_provider::OidcProviderArn, password_policy, policy as managed, policy::PolicyArn,
+    provider, role, saml_provider, saml_provider::SamlProviderArn, second_factor::WithCode,
+    server_certificate, service_credential, signing_certificate, simulate, ssh_public_key,
+    state::Writes, sts, tag, user,
 };
 
 /// What a command comes to.
@@ -364,6 +364,10 @@ queries! {
     ListMFADeviceTags(tag::ListTags<mfa::SerialNumber>) -> Listing<tag::Tag> => mfa::list_tags;
     ListPolicyTags(tag::ListTags<PolicyArn>) -> Listing<tag::Tag> => tag::list_of_policy;
     ListAccountAliases(account::ListAliases) -> Listing<AccountAlias> => account::list_aliases;
+    GenerateCredentialReport(credential_report::Generate) -> credential_report::Generated
+        => credential_report::generate;
+    GetCredentialReport(credential_report::Get) -> credential_report::Report
+        => credential_report::get;
     GetAccountSummary(account::GetSummary) -> account::Summary => account::summary;
     GetAccountAuthorizationDetails(account::GetDetails) -> account::Details => account::details;
     SimulateCustomPolicy(simulate::Simulation) -> Listing<simulate::Simulated>

@@ -27,6 +27,7 @@ mod claims;
 mod command;
 pub mod conflict;
 mod credential;
+pub mod credential_report;
 mod doubt;
 mod effective;
 mod entity;

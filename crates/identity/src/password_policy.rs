@@ -99,6 +99,11 @@ impl Rules {
         !self.default && self.own.as_ref().is_some_and(|policy| policy.allow_users_to_change)
     }
 
+    /// After how many days a password has to be changed.
+    pub(crate) fn max_age_days(&self) -> Option<u32> {
+        self.own.as_ref().and_then(|policy| policy.max_age_days)
+    }
+
     /// How many of the last passwords must not come again.
     pub(crate) fn reuse_prevention(&self) -> usize {
         let last = self.own.as_ref().and_then(|policy| policy.reuse_prevention).unwrap_or(0);

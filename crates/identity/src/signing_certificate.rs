@@ -81,6 +81,11 @@ pub(crate) fn count(identity: &Identity, owner: Entity) -> usize {
     user_credential::all(identity, &SIGNING_CERTIFICATE, owner).len()
 }
 
+/// Whether a certificate of an owner may be used.
+pub(crate) fn status(identity: &Identity, owner: Entity, id: &str) -> Status {
+    certificate(owner, id).status(identity)
+}
+
 /// Whether anybody in the owner's account may have the certificate.
 fn is_taken(identity: &Identity, owner: Entity, sha256: &[u8]) -> bool {
     let account = owner.account;

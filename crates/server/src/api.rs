@@ -13,7 +13,11 @@ use std::{
 
 use aws_api::{ApiError, Call, Fault, Service, form::Form};
 use crdt::NodeId;
-use identity::{Caller, Command, Ctx, NameVerdict, NamesOf, Query, Reply, RequestContext};
+use identity::{
+    Caller, Command, Ctx, NameVerdict, NamesOf, Query, Reply, RequestContext,
+    credential_report::{Generated, Report},
+};
+use model::AccountId;
 use node::{Refusal, Scope, Stage, WaitOutcome};
 use tokio::sync::Semaphore;
 use wire::v1::ControlRefusal;
@@ -26,6 +30,7 @@ use crate::{
     metrics, names,
     raft::ProposeError,
     random,
+    reports::NoReport,
 };
 
 /// How long a request waits for the state that its token asks for.
@@ -190,7 +195,34 @@ async fn answer(
         identity::query(node.identity(), &ctx, query)
     });
     let (result, token) = read.await?;
-    Ok((result.map_err(|error| aws_api::error_of(&error))?, token))
+    let reply = result.map_err(|error| aws_api::error_of(&error))?;
+    Ok((with_report(app, request.caller.account, reply)?, token))
+}
+
+/// Keeps a credential report that was made, and puts that which is kept into the answer that is to
+/// have it.
+fn with_report(app: &App, account: AccountId, reply: Reply) -> Result<Reply, ApiError> {
+    if let Reply::GenerateCredentialReport(Generated::New(report)) = &reply
+        && !app.reports.keep(account, report.clone())
+    {
+        return Ok(Reply::GenerateCredentialReport(Generated::Kept));
+    }
+    if let Reply::GetCredentialReport(Report::Allowed) = &reply {
+        let report = app.reports.get(account, clock::wall()).map_err(no_report)?;
+        return Ok(Reply::GetCredentialReport(Report::Kept(report)));
+    }
+    Ok(reply)
+}
+
+fn no_report(why: NoReport) -> ApiError {
+    match why {
+        NoReport::NotPresent => ApiError::report_not_present(
+            "No report is present. Use GenerateCredentialReport to make one at this node.",
+        ),
+        NoReport::Expired => ApiError::report_expired(
+            "The report is older than four hours. Use GenerateCredentialReport to make a new one.",
+        ),
+    }
 }
 
 async fn write(

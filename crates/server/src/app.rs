@@ -26,6 +26,7 @@ use crate::{
     prepared::PreparedPolicies,
     raft::{self, ControlPlane, Peers},
     random,
+    reports::Reports,
 };
 
 /// The parts of a running server.
@@ -42,6 +43,8 @@ pub struct App {
     pub prepared: PreparedPolicies,
     /// How often codes of MFA devices were tried.
     pub attempts: Attempts,
+    /// Credential reports that were asked for.
+    pub reports: Reports,
 }
 
 impl App {

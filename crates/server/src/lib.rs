@@ -34,6 +34,7 @@ pub mod raft;
 pub mod random;
 pub mod recover;
 pub mod removal;
+pub mod reports;
 pub mod scrub;
 pub mod server;
 pub mod snapshots;

@@ -51,7 +51,9 @@ use crate::{
     pki::KeyEncryptionKey,
     prepared::PreparedPolicies,
     raft::{ControlPlane, Start, StartError, Timing},
-    removal, scrub, snapshots, stability,
+    removal,
+    reports::Reports,
+    scrub, snapshots, stability,
     stop::{self, Stop},
     streams::{self, Streams},
 };
@@ -155,6 +157,7 @@ pub async fn run(config: Config) -> Result<(), ServerError> {
         kek,
         prepared,
         attempts: Attempts::default(),
+        reports: Reports::default(),
     });
     let (stopper, stop) = stop::pair();
     let mut parts = Parts::default();

@@ -9,6 +9,7 @@ mod access;
 mod boundaries;
 mod collect;
 mod conflicts;
+mod credential_reports;
 mod escalation;
 mod federated_users;
 mod history;

@@ -187,6 +187,8 @@ const CALLS: &str = "GetCallerIdentity
     CreateAccountAlias new
     ListAccountAliases
     DeleteAccountAlias new
+    GenerateCredentialReport
+    GetCredentialReport
     GetAccountSummary
     GetAccountAuthorizationDetails";
 

@@ -2,8 +2,9 @@
 //! `testdata/`: `ssh-1.pub`.
 
 use identity::{
-    Command, ListByPath, Query, Rename, key_use as ku, server_certificate as srv,
-    service_credential as sv, signing_certificate as sc, ssh_public_key as ssh, tag as t,
+    Command, ListByPath, Query, Rename, credential_report as cr, key_use as ku,
+    server_certificate as srv, service_credential as sv, signing_certificate as sc,
+    ssh_public_key as ssh, tag as t,
 };
 
 use crate::parse::{made_id, name, optional_user, page, tags};
@@ -141,6 +142,8 @@ pub(crate) fn query(action: &str, a: &[&str], made: &[String]) -> Option<Query> 
                 page: page(),
             })
         }
+        "GenerateCredentialReport" => Q::GenerateCredentialReport(cr::Generate),
+        "GetCredentialReport" => Q::GetCredentialReport(cr::Get),
         "GetAccessKeyLastUsed" => {
             Q::GetAccessKeyLastUsed(ku::GetKeyLastUsed { key_id: made_id(a[0], made) })
         }
