@@ -93,6 +93,27 @@ pub const MUTATIONS: &[Mutation] = &[
         caught_by: "-p identity --test it race::what_a_merge_allows",
     },
     Mutation {
+        name: "a right does not rest on the device of a second factor",
+        file: "crates/identity/src/doubt.rs",
+        from: "        ACCESS_KEY_STATUS.tag(),\n        MFA_OWNER.tag(),\n",
+        to: "        ACCESS_KEY_STATUS.tag(),\n",
+        caught_by: "-p identity --test it mfa_devices::a_change_by_a_session",
+    },
+    Mutation {
+        name: "a code is right twice",
+        file: "crates/identity/src/mfa_device.rs",
+        from: "steps.filter(|step| *step > before.last_step)",
+        to: "steps",
+        caught_by: "-p identity --test it mfa_devices::codes_are_right",
+    },
+    Mutation {
+        name: "a device that may be another's counts",
+        file: "crates/identity/src/mfa_device.rs",
+        from: "identity.read(&MFA_OWNER, device).must()?.text",
+        to: "identity.read(&MFA_OWNER, device).shown()?.text",
+        caught_by: "-p identity --test it mfa_devices::of_a_device",
+    },
+    Mutation {
         name: "prepared policies outlive what was decided about a name",
         file: "crates/identity/src/claims.rs",
         from: "        for name in changed {\n            self.changes_mut().note_name(&name);\n",

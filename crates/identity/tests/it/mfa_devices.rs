@@ -541,3 +541,28 @@ fn no_seed_and_no_code_shows_in_what_is_logged() {
     let call = crate::parse::parse("GetSessionTokenWith", &["phone", "123456"], &[]);
     assert!(!format!("{call:?}").contains("123456\""), "{call:?}");
 }
+
+#[test]
+fn a_role_of_another_account_sees_the_factor_as_well() {
+    check(
+        r#"quiet root EnableMFADevice bob phone key2@1 key2@2
+        quiet root PutUserPolicy bob in allow:sts:*
+        quiet root@222222222222 CreateRole far {"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":"sts:AssumeRole","Condition":{"Bool":{"aws:MultiFactorAuthPresent":"true"}}}]}
+        quiet root@222222222222 PutRolePolicy far in {"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iam:List*","Resource":"*","Condition":{"Bool":{"aws:MultiFactorAuthPresent":"true"}}}]}
+        bob AssumeRole arn:aws:iam::222222222222:role/far
+        open far bob AssumeRoleWith phone key2@3 arn:aws:iam::222222222222:role/far
+        far ListGroups
+        quiet root DeactivateMFADevice bob phone
+        far ListGroups"#,
+        expect![[r#"
+            bob AssumeRole arn:aws:iam::222222222222:role/far
+                AccessDenied { message: "User: arn:aws:iam::123456789012:user/bob is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::222222222222:role/far because no role trust policy allows the sts:AssumeRole action" }
+            open far bob AssumeRoleWith phone key2@3 arn:aws:iam::222222222222:role/far
+                opened
+            far ListGroups
+                ListGroups(Listing { items: [], next: None })
+            far ListGroups
+                AccessDenied { message: "User: arn:aws:sts::222222222222:assumed-role/far/sess is not authorized to perform: iam:ListGroups on resource: arn:aws:iam::222222222222:group/ because no identity-based policy allows the iam:ListGroups action" }
+        "#]],
+    );
+}
