@@ -407,17 +407,23 @@ def nothing_from_this_machine():
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory, nothing_from_this_machine):
+def dev_environment() -> dict[str, str]:
+    """What a module's cluster has in its environment besides; a module may have its own."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory, nothing_from_this_machine, dev_environment):
     """A cluster that lives as long as the module's tests."""
     directory = tmp_path_factory.mktemp("writ")
-    process, started = start_dev(directory, free_base_port())
+    process, started = start_dev(directory, free_base_port(), dev_environment)
     cluster = Cluster(process, directory, started)
     yield cluster
     cluster.stop()
     assert_no_alarms(cluster.output())
 
 
-def start_dev(directory: Path, base_port: int) -> tuple[subprocess.Popen, dict]:
+def start_dev(directory: Path, base_port: int, env=None) -> tuple[subprocess.Popen, dict]:
     """Starts `writ dev`; returns it and the content of dev.json."""
     assert binary().is_file(), f"{binary()} is missing: run `cargo build --release`"
     command = [
@@ -427,7 +433,11 @@ def start_dev(directory: Path, base_port: int) -> tuple[subprocess.Popen, dict]:
     ]  # fmt: skip
     with (directory / "output.log").open("ab") as output:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            command,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
     try:
         return process, wait_for_start(process, directory)

@@ -22,10 +22,10 @@ def trust(principal: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": statement})
 
 
-def journey(call, refusal, account):
+def journey(call, refusal, account, issuer):
     """Calls every action as the administrator, by `call(action, credentials=None, **params)`.
 
-    `refusal` calls in the same way and gives the members of the refusal.
+    `refusal` calls in the same way and gives the members of the refusal. `issuer` signs tokens.
     """
     users(call)
     groups(call)
@@ -50,6 +50,7 @@ def journey(call, refusal, account):
     account_calls(call)
     credential_report(call)
     sts(call, refusal, account)
+    web_identity(call, issuer)
     deletions(call, arn, account)
 
 
@@ -474,6 +475,28 @@ def sts(call, refusal, account):
     denied = refusal("ListUsers", credentials=key)
     call("DecodeAuthorizationMessage", EncodedMessage=denied["EncodedMessage"])
     call("DeleteAccessKey", UserName="other", AccessKeyId=key["AccessKeyId"])
+
+
+def web_identity(call, issuer):
+    """A session of whom an issuer vouches for; role and provider do not stay."""
+    made = call("CreateOpenIDConnectProvider", Url=issuer.url, ClientIDList=["web"])
+    named = {"OpenIDConnectProviderArn": made["OpenIDConnectProviderArn"]}
+    actions = ["sts:AssumeRoleWithWebIdentity", "sts:SetSourceIdentity"]
+    principal = {"Federated": made["OpenIDConnectProviderArn"]}
+    statement = {"Effect": "Allow", "Principal": principal, "Action": actions}
+    document = json.dumps({"Version": "2012-10-17", "Statement": statement})
+    role = call("CreateRole", RoleName="federated", AssumeRolePolicyDocument=document)["Role"]
+    call(
+        "AssumeRoleWithWebIdentity",
+        RoleArn=role["Arn"],
+        RoleSessionName="walk",
+        WebIdentityToken=issuer.token(**{"https://aws.amazon.com/source_identity": "walker"}),
+        DurationSeconds=900,
+        Policy=POLICY,
+        PolicyArns=[{"arn": READ_ONLY}],
+    )
+    call("DeleteRole", RoleName="federated")
+    call("DeleteOpenIDConnectProvider", **named)
 
 
 def deletions(call, arn, account):

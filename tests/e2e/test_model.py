@@ -5,6 +5,7 @@ constraints is then denied, and changes nothing.
 """
 
 import http.client
+import json
 import urllib.parse
 import xml.etree.ElementTree
 
@@ -15,6 +16,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as SigningKey
 from conftest import ROOT, Credentials
+from issuer import Issuer
 from model_journey import journey
 
 # Writ's table of actions, which a unit test holds against the code.
@@ -49,6 +51,18 @@ WORDS_REFUSED = {
 MODEL_ERRS = {"GetSSHPublicKey.SSHPublicKey.Fingerprint", "UploadSSHPublicKey.SSHPublicKey.Fingerprint"}
 # Members of answers, by their shape, that Writ does not give.
 UNANSWERED = lines("unanswered.txt")
+
+
+# Whose tokens a session is asked for with.
+ISSUER = Issuer("https://idp.example.com/walk")
+
+
+@pytest.fixture(scope="module")
+def dev_environment(tmp_path_factory):
+    """Nodes have the issuer's keys in a file."""
+    keys = tmp_path_factory.mktemp("keys") / "keys.json"
+    keys.write_text(json.dumps(ISSUER.keys.set()))
+    return {"WRIT_WEB_IDENTITY_KEY_FILES": f"{ISSUER.url}={keys}"}
 
 
 class Raw:
@@ -183,7 +197,7 @@ def test_answers_have_the_models_shapes(cluster):
         error = xml.etree.ElementTree.fromstring(body)[0]
         return {aws_model.tag(child): child.text for child in error}
 
-    journey(call, refusal, cluster.account_id)
+    journey(call, refusal, cluster.account_id, ISSUER)
     found = [mistake for mistake in found if mistake.split(":")[0] not in MODEL_ERRS]
     assert not found, "\n".join(found)
     assert not set(ACTIONS) - called

@@ -8,7 +8,10 @@
 
 use std::{fmt, str::FromStr};
 
-use identity::{Command, EntityName, ListByPath, Listing, Page, PathPrefix, Query, Reply};
+use identity::{
+    Command, EntityName, ListByPath, Listing, Page, PathPrefix, Query, Reply,
+    web_identity::AssumeRoleWithWebIdentity,
+};
 use model::Constraint;
 
 use crate::{
@@ -17,7 +20,7 @@ use crate::{
     group, inline, instance_profile, key_use, login_profile, mfa_device, oidc_provider,
     pagination::{Marker, PageRequest},
     password_policy, policy, role, saml_provider, server_certificate, service_credential,
-    signing_certificate, simulate, ssh_public_key, sts, tag, user,
+    signing_certificate, simulate, ssh_public_key, sts, tag, user, web_identity,
     xml::{self, Xml},
 };
 
@@ -28,6 +31,8 @@ pub enum Call {
     Command(Command),
     /// A question.
     Query(Query),
+    /// What nobody signs: a token says for whom it is.
+    Federated(AssumeRoleWithWebIdentity),
 }
 
 /// An action: its name, and how its parameters are read.
@@ -72,7 +77,7 @@ fn actions(service: Service) -> impl Iterator<Item = &'static Action> {
         key_use::ACTIONS,
         credential_report::ACTIONS,
     ];
-    const STS: [&[Action]; 1] = [sts::ACTIONS];
+    const STS: [&[Action]; 2] = [sts::ACTIONS, web_identity::ACTIONS];
     let tables: &[&[Action]] = match service {
         Service::Iam => &IAM,
         Service::Sts => &STS,
@@ -224,6 +229,7 @@ fn write(xml: &mut Xml, reply: &Reply) {
         | Reply::GetContextKeysForPrincipalPolicy(keys) => simulate::write_keys(xml, keys),
         Reply::GetCallerIdentity(caller) => sts::write_caller(xml, caller),
         Reply::AssumeRole(assumed) => sts::write_assumed(xml, assumed),
+        Reply::AssumeRoleWithWebIdentity(session) => web_identity::write(xml, session),
         Reply::GetSessionToken(credentials) => sts::write_credentials(xml, credentials),
         Reply::GetFederationToken(user) => sts::write_federated(xml, user),
         Reply::GetAccessKeyInfo(account) => xml.text("Account", account),
@@ -327,6 +333,7 @@ pub(crate) mod testing {
         let carried_out = match &call {
             Call::Command(command) => command.action(),
             Call::Query(query) => query.action(),
+            Call::Federated(_) => "AssumeRoleWithWebIdentity",
         };
         assert_eq!(carried_out, action, "an action is read as another");
         Ok(call)

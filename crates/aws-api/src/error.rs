@@ -111,6 +111,12 @@ impl ApiError {
         report_not_present: "ReportNotPresent" 410;
         /// The credential report is older than four hours.
         report_expired: "ReportExpired" 410;
+        /// STS: a token of an identity provider that gives no session.
+        invalid_identity_token: "InvalidIdentityToken" 400;
+        /// STS: a token of an identity provider that is over.
+        expired_web_identity_token: "ExpiredTokenException" 400;
+        /// STS: an identity provider that cannot be asked.
+        idp_communication_error: "IDPCommunicationError" 400;
         /// STS: what is to be decoded is no message.
         invalid_authorization_message: "InvalidAuthorizationMessageException" 400;
         /// STS: session policies and tags are too large together.

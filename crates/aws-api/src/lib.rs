@@ -41,9 +41,11 @@ mod ssh_public_key;
 mod sts;
 mod tag;
 mod user;
+mod web_identity;
 pub mod xml;
 
 pub use call::{Call, parse, render};
 pub use error::{ApiError, Fault};
 pub use refusal::error_of;
 pub use service::Service;
+pub use web_identity::is_unsigned;

@@ -98,7 +98,7 @@ pub(crate) fn write_created(xml: &mut Xml, provider: &OidcProvider) {
 
 /// The answer to `GetOpenIDConnectProvider`. AWS: the URL comes without its scheme.
 pub(crate) fn write_got(xml: &mut Xml, provider: &OidcProvider) {
-    let OidcProvider { name, arn: _, created, client_ids, thumbprints, tags } = provider;
+    let OidcProvider { id: _, name, arn: _, created, client_ids, thumbprints, tags } = provider;
     xml.text("Url", name);
     xml.texts("ClientIDList", client_ids);
     xml.texts("ThumbprintList", thumbprints);
@@ -183,6 +183,7 @@ mod tests {
     #[test]
     fn replies_are_written() {
         let provider = OidcProvider {
+            id: "AOPAQ3EGRIM6LD2W5YX7A".parse().unwrap(),
             name: "idp.example.com/a".parse().unwrap(),
             arn: "arn:aws:iam::123456789012:oidc-provider/idp.example.com/a".parse().unwrap(),
             created: Timestamp::from_secs(1_700_000_000),

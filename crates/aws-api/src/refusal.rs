@@ -8,7 +8,7 @@
 
 use identity::{
     Denial, Error, KeyRefusal, MfaRefusal, Noun, Obstacle, Quota, SimulationFault,
-    password_policy::PasswordRule,
+    password_policy::PasswordRule, web_identity::TokenRefusal,
 };
 
 use crate::{ApiError, Service};
@@ -50,6 +50,7 @@ pub fn error_of(error: &Error) -> ApiError {
             "CredentialAgeDays is not supported for the service {service}."
         )),
         Error::MalformedMetadata => ApiError::invalid_input("Could not parse metadata"),
+        Error::Token(refusal) => token_refusal(refusal),
         Error::InvalidArn { arn } => ApiError::validation(format!("ARN {arn} is not valid.")),
         Error::DurationExceedsRoleMax { max_secs: _ } => ApiError::validation(
             "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
@@ -111,6 +112,43 @@ fn mfa_refusal(refusal: MfaRefusal) -> ApiError {
         MfaRefusal::Code => ApiError::access_denied(
             "MultiFactorAuthentication failed with invalid MFA one time pass code.",
         ),
+    }
+}
+
+fn token_refusal(refusal: &TokenRefusal) -> ApiError {
+    let invalid = |text: String| ApiError::invalid_identity_token(text);
+    match refusal {
+        TokenRefusal::NotAToken => ApiError::invalid_identity_token(
+            "The ID Token provided is not a valid JWT. (You may see this error if you sent an \
+             Access Token)",
+        ),
+        TokenRefusal::MissingClaim { name } => invalid(format!("Missing a required claim: {name}")),
+        TokenRefusal::WrongClaim { name } => {
+            invalid(format!("The claim {name} is malformed or not supported"))
+        }
+        TokenRefusal::NoProvider { issuer } => {
+            invalid(format!("No OpenIDConnect provider found in your account for {issuer}"))
+        }
+        TokenRefusal::NoKey => ApiError::invalid_identity_token(
+            "Couldn't retrieve verification key from your identity provider, please reference \
+             AssumeRoleWithWebIdentity documentation for requirements",
+        ),
+        TokenRefusal::Thumbprint => ApiError::invalid_identity_token(
+            "OpenIDConnect provider's HTTPS certificate doesn't match configured thumbprint",
+        ),
+        TokenRefusal::Audience => ApiError::invalid_identity_token("Incorrect token audience"),
+        TokenRefusal::NotYet => ApiError::invalid_identity_token("The token is not valid yet"),
+        TokenRefusal::Expired { now, expired } => ApiError::expired_web_identity_token(format!(
+            "Token expired: current date/time {} must be before the expiration date/time {}",
+            now.secs(),
+            expired.secs()
+        )),
+        TokenRefusal::Unreachable => ApiError::idp_communication_error(
+            "The identity provider cannot be reached, or does not tell its keys. Try again later.",
+        ),
+        TokenRefusal::NotAuthorized { action } => {
+            ApiError::access_denied(format!("Not authorized to perform {action}"))
+        }
     }
 }
 
@@ -584,6 +622,39 @@ mod tests {
                 MalformedCertificate (400): The private key is malformed. It must be an unencrypted RSA or elliptic-curve key in PEM format.
                 MalformedCertificate (400): Unable to validate certificate chain. The certificate chain must start with the immediate signing certificate, followed by any intermediaries in order.
                 KeyPairMismatch (400): The public key of the certificate and the private key do not match."#]],
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_token_is_said() {
+        let (now, expired) = (model::Timestamp::from_secs(2), model::Timestamp::from_secs(1));
+        let refusals = [
+            TokenRefusal::NotAToken,
+            TokenRefusal::MissingClaim { name: "sub" },
+            TokenRefusal::WrongClaim { name: "exp" },
+            TokenRefusal::NoProvider { issuer: "X".to_owned() },
+            TokenRefusal::NoKey,
+            TokenRefusal::Thumbprint,
+            TokenRefusal::Audience,
+            TokenRefusal::NotYet,
+            TokenRefusal::Expired { now, expired },
+            TokenRefusal::Unreachable,
+            TokenRefusal::NotAuthorized { action: "sts:AssumeRoleWithWebIdentity" },
+        ];
+        check(
+            refusals.map(Error::Token),
+            expect![[r#"
+            InvalidIdentityToken (400): The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)
+            InvalidIdentityToken (400): Missing a required claim: sub
+            InvalidIdentityToken (400): The claim exp is malformed or not supported
+            InvalidIdentityToken (400): No OpenIDConnect provider found in your account for X
+            InvalidIdentityToken (400): Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements
+            InvalidIdentityToken (400): OpenIDConnect provider's HTTPS certificate doesn't match configured thumbprint
+            InvalidIdentityToken (400): Incorrect token audience
+            InvalidIdentityToken (400): The token is not valid yet
+            ExpiredTokenException (400): Token expired: current date/time 2 must be before the expiration date/time 1
+            IDPCommunicationError (400): The identity provider cannot be reached, or does not tell its keys. Try again later.
+            AccessDenied (403): Not authorized to perform sts:AssumeRoleWithWebIdentity"#]],
         );
     }
 

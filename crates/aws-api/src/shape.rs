@@ -68,6 +68,10 @@ pub(crate) const ACCESS_KEY_ID: Shape =
 /// AWS: STS's `accessKeyIdType`.
 pub(crate) const STS_ACCESS_KEY_ID: Shape = Shape { pattern: r"[\w]*", ..ACCESS_KEY_ID };
 
+/// AWS: STS's `clientTokenType`.
+pub(crate) const WEB_IDENTITY_TOKEN: Shape =
+    Shape { min: 4, max: 20_000, pattern: "", accepts: |_| true };
+
 /// AWS: STS's `encodedMessageType`.
 pub(crate) const ENCODED_MESSAGE: Shape =
     Shape { min: 1, max: ENCODED_CHARS_MAX, pattern: "", accepts: |_| true };

@@ -53,7 +53,10 @@ pub(crate) const ACTIONS: &[Action] = &[
     }),
 ];
 
-fn duration<const MAX: u32>(params: &mut Params<'_>) -> Result<Option<Duration<MAX>>, Violation> {
+/// Reads `DurationSeconds`.
+pub(crate) fn duration<const MAX: u32>(
+    params: &mut Params<'_>,
+) -> Result<Option<Duration<MAX>>, Violation> {
     let secs = params.optional_integer("DurationSeconds", 900, i64::from(MAX))?;
     Ok(secs.map(|secs| Duration::new(secs).expect("its bounds were checked")))
 }
@@ -112,7 +115,8 @@ impl Code {
     }
 }
 
-fn role(text: &str) -> Result<Arn, ApiError> {
+/// The ARN that a role is named by.
+pub(crate) fn role(text: &str) -> Result<Arn, ApiError> {
     text.parse().map_err(|_| ApiError::validation("Request ARN is invalid"))
 }
 

@@ -17,7 +17,7 @@ use crate::{
     oidc_provider::OidcProviderArn, password_policy, policy as managed, policy::PolicyArn,
     provider, role, saml_provider, saml_provider::SamlProviderArn, second_factor::WithCode,
     server_certificate, service_credential, signing_certificate, simulate, ssh_public_key,
-    state::Writes, sts, tag, user,
+    state::Writes, sts, tag, user, web_identity,
 };
 
 /// What a command comes to.
@@ -140,6 +140,9 @@ macro_rules! queries {
             UpdateSAMLProvider(model::Arn),
             /// AWS: `CreateVirtualMFADevice`.
             CreateVirtualMFADevice(mfa::NewVirtualMfaDevice),
+            /// AWS: `AssumeRoleWithWebIdentity`, which nobody calls: no query, but
+            /// [`web_identity::assume`].
+            AssumeRoleWithWebIdentity(Box<web_identity::WebIdentitySession>),
             /// AWS: `CreatePolicy`.
             CreatePolicy(managed::Policy),
             /// AWS: `CreatePolicyVersion`.

@@ -24,6 +24,7 @@ use crate::{
     entity::Entity,
     field::{ACCESS_KEY, ACCESS_KEY_STATUS},
     index::deny_all,
+    principal::{FEDERATED_PROVIDER, Federation},
     second_factor::SecondFactor,
     tag::Tag,
 };
@@ -281,8 +282,16 @@ fn read_claims(claims: &v1::SessionClaims) -> Option<Caller> {
             Some(claims.federation_key.parse().ok()?)
         }
         Principal::Root | Principal::User(_) => Some(claims.parent_key.parse().ok()?),
-        Principal::Role(_) if claims.parent_key.is_empty() => None,
-        Principal::Role(_) => return None,
+        Principal::Role(_) => None,
+    };
+    let federation = match (principal, claims.parent_key.as_str()) {
+        (Principal::Role(_), FEDERATED_PROVIDER) => {
+            let key = |one: &v1::SessionKey| (one.key.clone(), one.values.clone());
+            let keys = claims.federated_keys.iter().map(key).collect();
+            Some(Box::new(Federation { provider: claims.assumed_by.clone(), keys }))
+        }
+        (Principal::Role(_), "") | (Principal::Root | Principal::User(_), _) => None,
+        (Principal::Role(_), _) => return None,
     };
     let second_factor = match &claims.mfa {
         Some(claim) => Some(SecondFactor::from_claim(claim)?),
@@ -298,6 +307,7 @@ fn read_claims(claims: &v1::SessionClaims) -> Option<Caller> {
         expires: Timestamp::from_ms(claims.expires_ms),
         source_identity: claims.source_identity.clone(),
         second_factor,
+        federation,
     };
     let key = claims.access_key_id.parse().ok()?;
     let credential = Credential::Session { key, issued };

@@ -7,7 +7,7 @@
 
 use thiserror::Error as ThisError;
 
-use crate::{conflict::ConflictId, password_policy::PasswordRule};
+use crate::{conflict::ConflictId, password_policy::PasswordRule, web_identity::TokenRefusal};
 
 /// What an error speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -462,6 +462,9 @@ pub enum Error {
     /// roles assumed by role chaining".
     #[error("the duration exceeds the limit for role chaining")]
     DurationExceedsChainingMax,
+    /// A web identity token gives no session; each [`TokenRefusal`] is a code or text of AWS's.
+    #[error("the web identity token: {0}")]
+    Token(TokenRefusal),
     /// AWS: `ConcurrentModification`: concurrent changes disagree on whether the entity exists, or
     /// on what the call relies on. Deleting it anew, or writing the value anew, settles it.
     #[error("{noun} `{name}` is contested by concurrent changes")]

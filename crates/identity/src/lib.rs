@@ -69,6 +69,7 @@ pub mod tag;
 mod totp;
 pub mod user;
 mod user_credential;
+pub mod web_identity;
 
 pub use access::{
     AccessChange, CHANGES_PER_PAGE_MAX, CompareAccess, EXAMPLES_MAX, Holder, NewVersion,
@@ -92,7 +93,9 @@ pub use names::{Claim, Decision, NAME_BYTES_MAX, NAME_CLAIMS_MAX, NameKey, Names
 pub use page::{Listing, Page};
 pub use password::Password;
 pub use prepared::{Prepared, PreparedOf};
-pub use principal::{AccountInfo, Accounts, Caller, Ctx, Principal, RequestContext, Session};
+pub use principal::{
+    AccountInfo, Accounts, Caller, Ctx, Federation, Principal, RequestContext, Session,
+};
 pub use read::Read;
 pub use second_factor::{SecondFactor, WithCode};
 pub use state::Identity;

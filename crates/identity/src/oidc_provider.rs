@@ -79,6 +79,8 @@ impl fmt::Display for Thumbprint {
 /// A provider as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OidcProvider {
+    /// Its unique id, which AWS does not show.
+    pub id: UniqueId,
     /// Its URL without `https://`.
     pub name: OidcProviderName,
     /// Its ARN.
@@ -140,6 +142,7 @@ fn show(identity: &Identity, entity: Entity) -> OidcProvider {
     let thumbprints = identity.read(&OIDC_THUMBPRINTS, entity);
     let thumbprints = thumbprints.shown().map_or(&[][..], |shown| &shown.sha1);
     OidcProvider {
+        id: face.id,
         name: face.typed_name(),
         arn: face.arn,
         created: face.created,
@@ -195,6 +198,7 @@ pub(crate) fn create(
     put_thumbprints(&mut writes, id, thumbprints)?;
     tag::put(&mut writes, id, tags);
     let provider = OidcProvider {
+        id,
         name: name.clone(),
         arn,
         created: ctx.now,

@@ -18,6 +18,7 @@ use crate::{
     field::{NAME, TAG},
     second_factor::{self, Presence, SecondFactor, presence},
     tag::Tag,
+    web_identity::insert_federation,
 };
 
 /// A principal of an account.
@@ -54,6 +55,17 @@ pub struct Session {
     pub source_identity: String,
     /// The second factor that it was made with.
     pub second_factor: Option<SecondFactor>,
+    /// Who vouches for whom the session is, if an identity provider does.
+    pub federation: Option<Box<Federation>>,
+}
+
+/// What an identity provider says of whom it vouches for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Federation {
+    /// The provider's ARN.
+    pub provider: String,
+    /// What conditions see of the subject, such as `idp.example.com:sub`.
+    pub keys: Vec<(String, Vec<String>)>,
 }
 
 /// An authenticated caller.
@@ -275,6 +287,9 @@ pub(crate) fn request_context(request: &RequestContext, now: Timestamp) -> Conte
 /// When a session was issued; the key is there for sessions only.
 pub(crate) const ISSUED: &str = "aws:TokenIssueTime";
 
+/// The identity provider that vouches for whom a session is; the key is there for no others.
+pub(crate) const FEDERATED_PROVIDER: &str = "aws:FederatedProvider";
+
 /// The context keys of the time.
 pub(crate) fn insert_time(context: &mut Context, now: Timestamp) {
     context.insert("aws:CurrentTime", now.to_string());
@@ -319,8 +334,7 @@ pub(crate) fn insert_principal(
         }
     }
     if let Some(session) = &caller.session {
-        let Session { issued, tags, source_identity, second_factor, name: _, expires: _, .. } =
-            session;
+        let Session { issued, tags, source_identity, second_factor, federation, .. } = session;
         context.insert(ISSUED, issued.to_string());
         let factor = presence(identity, second_factor.as_ref());
         second_factor::insert(context, factor, now);
@@ -329,6 +343,10 @@ pub(crate) fn insert_principal(
         }
         for Tag { key, value } in tags {
             context.insert(&format!("aws:PrincipalTag/{key}"), value.as_str());
+        }
+        if let Some(federation) = federation {
+            let Federation { provider, keys } = &**federation;
+            insert_federation(context, provider, keys);
         }
     }
 }

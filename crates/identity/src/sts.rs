@@ -12,7 +12,8 @@
 use std::str::FromStr;
 
 use model::{
-    AccountId, Arn, Constraint, Credential, Secret, SessionName, Timestamp, UniqueId, UniqueIdKind,
+    AccountId, Arn, Constraint, Credential, Entropy, Secret, SessionName, Timestamp, UniqueId,
+    UniqueIdKind,
 };
 use policy::{
     ContextValue, Decision, Document, DocumentKind, Layer, Request, TrustCaller, TrustGrant,
@@ -21,7 +22,7 @@ use policy::{
 use wire::v1;
 
 use crate::{
-    Ctx, Error, Identity, Noun, Outcome, Principal, Quota, Reply,
+    Ctx, Error, Identity, KeyRing, Noun, Outcome, Principal, Quota, Reply,
     authorize::{Extra, context, decide, demand, denied, find_arn, request_tags, resource_tags},
     credential::{find_key, fresh_secret, seal_claims},
     effective::layers,
@@ -251,18 +252,28 @@ pub(crate) fn issue(
     secs: u32,
     claims: v1::SessionClaims,
 ) -> Result<Credentials, Error> {
-    let id = UniqueId::session_key(account, ctx.entropy, "session-key-id");
-    let secret = fresh_secret(ctx.entropy, "session-key-secret");
-    let expires = ctx.now.plus_ms(u64::from(secs) * 1000);
+    mint((ctx.now, ctx.entropy, ctx.keys), account, secs, claims)
+}
+
+/// [`issue`] for whoever there is no caller of.
+pub(crate) fn mint(
+    (now, entropy, keys): (Timestamp, &Entropy, &KeyRing),
+    account: AccountId,
+    secs: u32,
+    claims: v1::SessionClaims,
+) -> Result<Credentials, Error> {
+    let id = UniqueId::session_key(account, entropy, "session-key-id");
+    let secret = fresh_secret(entropy, "session-key-secret");
+    let expires = now.plus_ms(u64::from(secs) * 1000);
     let claims = v1::SessionClaims {
         account: account.number(),
         access_key_id: id.to_string(),
         secret_access_key: secret.expose().clone().into_bytes(),
-        issued_ms: ctx.now.ms(),
+        issued_ms: now.ms(),
         expires_ms: expires.ms(),
         ..claims
     };
-    let token = seal_claims(ctx.keys, ctx.entropy, &claims).ok_or(Error::NoDataKey)?;
+    let token = seal_claims(keys, entropy, &claims).ok_or(Error::NoDataKey)?;
     Ok(Credentials {
         access_key_id: id,
         secret_access_key: secret,

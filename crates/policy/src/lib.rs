@@ -81,7 +81,7 @@ pub use pattern::PATTERN_CHARS_MAX;
 pub use principal::Principal;
 pub use resource::{CallerSession, ResourceLayer};
 pub use statement::{Effect, Statement};
-pub use trust::{TrustCaller, TrustGrant, evaluate_trust};
+pub use trust::{TrustCaller, TrustGrant, evaluate_federated, evaluate_trust};
 
 /// How deep a document's JSON may be nested; the language itself needs five levels.
 pub const DEPTH_MAX: usize = 32;

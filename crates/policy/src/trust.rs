@@ -3,7 +3,8 @@
 //!
 //! **Invariants.** A principal given by ARN stands for the unique id that the ARN was bound to when
 //! the policy was saved. An ARN that is not bound, or bound to several ids by a contest, is granted
-//! nothing; a `Deny` that may be about the caller still applies to it.
+//! nothing; a `Deny` that may be about the caller still applies to it. Whom an identity provider
+//! vouches for is allowed only by a principal that names the provider, and denied by `*` as well.
 //!
 //! **Must not know:** sessions, credentials.
 
@@ -37,6 +38,30 @@ pub enum TrustGrant {
     Direct,
 }
 
+/// Decides whether whom an identity provider vouches for may do `request` to the role whose trust
+/// policy is one of `alternatives`. The provider is named by its ARN, which is bound to nothing:
+/// it says whose word is taken, and that stays the same if the provider is made again.
+pub fn evaluate_federated(
+    alternatives: &[Arc<Document>],
+    provider_arn: &str,
+    request: &Request<'_>,
+) -> Decision {
+    let names = |principal: &Principal| {
+        let named = match principal {
+            Principal::Federated(arn) => Truth::from(arn == provider_arn),
+            Principal::Anyone => Truth::Unknown,
+            Principal::Account(_)
+            | Principal::Arn(_)
+            | Principal::Session(_)
+            | Principal::UniqueId(_)
+            | Principal::Service(_)
+            | Principal::Canonical(_) => Truth::False,
+        };
+        (named, TrustGrant::Direct)
+    };
+    decide(alternatives, names, request)
+}
+
 /// Decides whether `caller` may do `request` to the role whose trust policy is one of
 /// `alternatives`. Every alternative must allow, any may deny. `bindings` are those of
 /// [`Document::bind_principals`], of all alternatives together. The grant is the weakest that any
@@ -50,13 +75,21 @@ pub fn evaluate_trust(
     caller: &TrustCaller,
     request: &Request<'_>,
 ) -> Decision {
+    decide(alternatives, |principal| names(principal, bindings, caller), request)
+}
+
+/// Decides by whether a principal is whoever asks, and how directly it names them.
+fn decide(
+    alternatives: &[Arc<Document>],
+    names: impl Fn(&Principal) -> (Truth, TrustGrant),
+    request: &Request<'_>,
+) -> Decision {
     let layer = Layer::Trust;
     let budget = Budget::new(DECISION_STEPS_MAX);
     let mut denies = Vec::new();
     for document in alternatives {
         for (index, statement) in document.statements().iter().enumerate() {
-            let named =
-                Truth::any(statement.principals().iter().map(|p| names(p, bindings, caller).0));
+            let named = Truth::any(statement.principals().iter().map(|p| names(p).0));
             if statement.effect() == Effect::Deny
                 && named.and(statement.applies(request, &budget)) != Truth::False
             {
@@ -75,7 +108,7 @@ pub fn evaluate_trust(
             {
                 continue;
             }
-            let grants = statement.principals().iter().map(|p| names(p, bindings, caller));
+            let grants = statement.principals().iter().map(&names);
             let grant = grants.filter(|(named, _)| *named == Truth::True).map(|(_, g)| g).max();
             if let Some(grant) = grant
                 && best.as_ref().is_none_or(|(other, _)| *other < grant)

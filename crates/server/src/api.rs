@@ -11,11 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aws_api::{ApiError, Call, Fault, Service, form::Form};
+use aws_api::{ApiError, Call, Fault, Service, form::Form, sigv4::AuthError};
 use crdt::NodeId;
 use identity::{
     Caller, Command, Ctx, NameVerdict, NamesOf, Query, Reply, RequestContext,
     credential_report::{Generated, Report},
+    web_identity::{self, AssumeRoleWithWebIdentity, Unsigned},
 };
 use model::AccountId;
 use node::{Refusal, Scope, Stage, WaitOutcome};
@@ -24,6 +25,7 @@ use wire::v1::ControlRefusal;
 
 use crate::{
     app::App,
+    auth::Unauthenticated,
     clock,
     control::{self, CommandError},
     core::{Execute, Executed, NotReached, Stopping, WaitRequest},
@@ -31,6 +33,7 @@ use crate::{
     raft::ProposeError,
     random,
     reports::NoReport,
+    web_identity::Unverified,
 };
 
 /// How long a request waits for the state that its token asks for.
@@ -40,8 +43,8 @@ pub const PROPAGATE_WITHIN: Duration = Duration::from_secs(10);
 
 /// One call.
 pub struct Request {
-    /// Who asks.
-    pub caller: Caller,
+    /// Who asks; `None` if nobody signed it.
+    pub caller: Option<Caller>,
     /// From where, how.
     pub context: RequestContext,
     /// Its id.
@@ -103,6 +106,7 @@ pub async fn call(app: &Arc<App>, request: Request) -> Answer {
     let action = parsed.as_ref().map_or("Unknown", |call| match call {
         Call::Command(command) => command.action(),
         Call::Query(query) => query.action(),
+        Call::Federated(_) => "AssumeRoleWithWebIdentity",
     });
     let result = match parsed {
         Ok(parsed) => carry_out(app, request, parsed).await,
@@ -153,11 +157,20 @@ async fn carry_out(
     if let Some(token) = &request.token {
         app.core.reached(token, REACH_WITHIN).await.map_err(not_reached)?;
     }
+    let caller = || {
+        let missing = || ApiError::from(AuthError::MissingAuthenticationToken);
+        request.caller.clone().ok_or_else(missing)
+    };
     match call {
-        Call::Query(query) => answer(app, &request, &query).await,
+        Call::Federated(call) => federated(app, &request, &call).await,
+        Call::Query(query) => {
+            let caller = caller()?;
+            answer(app, &request, &caller, &query).await
+        }
         Call::Command(command) => {
             let Until { visible, confirmed } = request.until.clone();
-            let (reply, token) = write(app, request, command).await?;
+            let caller = caller()?;
+            let (reply, token) = write(app, request, caller, command).await?;
             if let Some(scope) = visible {
                 propagated(app, scope, &token).await?;
             }
@@ -177,9 +190,41 @@ fn not_reached(error: NotReached) -> ApiError {
     }
 }
 
+/// Answers whoever a token is for: there is no caller.
+async fn federated(
+    app: &Arc<App>,
+    request: &Request,
+    call: &AssumeRoleWithWebIdentity,
+) -> Result<(Reply, String), Refused> {
+    // A node that is no serving member does not know who is trusted.
+    if !app.serves()? {
+        let not_serving = Unauthenticated::NotServing;
+        return Err(ApiError::from(not_serving).into());
+    }
+    let token = app.verifier.verify(&app.core, call).await.map_err(|error| match error {
+        Unverified::Refused(error) => aws_api::error_of(&error).into(),
+        Unverified::Stopping(error) => Refused::from(error),
+    })?;
+    let entropy = random::entropy();
+    let read = app.core.read(|node| {
+        let unsigned = Unsigned {
+            now: clock::wall(),
+            entropy: &entropy,
+            request: &request.context,
+            keys: node.keys(),
+            accounts: node.accounts(),
+        };
+        web_identity::assume(node.identity(), &unsigned, call, &token)
+    });
+    let (result, at) = read.await?;
+    let session = result.map_err(|error| aws_api::error_of(&error))?;
+    Ok((Reply::AssumeRoleWithWebIdentity(Box::new(session)), at))
+}
+
 async fn answer(
     app: &Arc<App>,
     request: &Request,
+    caller: &Caller,
     query: &Query,
 ) -> Result<(Reply, String), Refused> {
     let entropy = random::entropy();
@@ -187,7 +232,7 @@ async fn answer(
         let ctx = Ctx {
             now: clock::wall(),
             entropy: &entropy,
-            caller: &request.caller,
+            caller,
             request: &request.context,
             keys: node.keys(),
             accounts: node.accounts(),
@@ -196,7 +241,7 @@ async fn answer(
     });
     let (result, token) = read.await?;
     let reply = result.map_err(|error| aws_api::error_of(&error))?;
-    Ok((with_report(app, request.caller.account, reply)?, token))
+    Ok((with_report(app, caller.account, reply)?, token))
 }
 
 /// Keeps a credential report that was made, and puts that which is kept into the answer that is to
@@ -228,9 +273,10 @@ fn no_report(why: NoReport) -> ApiError {
 async fn write(
     app: &Arc<App>,
     request: Request,
+    caller: Caller,
     command: Command,
 ) -> Result<(Reply, String), Refused> {
-    let Request { caller, context, request_id, .. } = request;
+    let Request { context, request_id, .. } = request;
     let tries = brings_code(&command).then(|| (caller.account, caller.unique_id()));
     if let Some(who) = tries {
         app.attempts.begin(who, Instant::now()).map_err(too_many)?;

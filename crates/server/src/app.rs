@@ -27,6 +27,7 @@ use crate::{
     raft::{self, ControlPlane, Peers},
     random,
     reports::Reports,
+    web_identity::Verifier,
 };
 
 /// The parts of a running server.
@@ -45,6 +46,8 @@ pub struct App {
     pub attempts: Attempts,
     /// Credential reports that were asked for.
     pub reports: Reports,
+    /// Tokens of identity providers.
+    pub verifier: Verifier,
 }
 
 impl App {

@@ -6,7 +6,11 @@
 //!
 //! **Must not know:** what an action does.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use aws_api::{
     ApiError, Fault, Service,
@@ -16,7 +20,7 @@ use aws_api::{
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use identity::RequestContext;
 use tracing::{Instrument as _, field::Empty};
 
@@ -31,22 +35,44 @@ use crate::{
 /// The longest user agent that conditions see, in bytes.
 const USER_AGENT_BYTES_MAX: usize = 1024;
 
+/// The longest body of a request that nobody signed, in bytes: a token of 20 000 characters, a
+/// policy of 2048 and ten ARNs, all of them escaped, have room.
+const UNSIGNED_BYTES_MAX: u64 = 96 << 10;
+/// How long who signs nothing may take to send a body.
+const UNSIGNED_WITHIN: Duration = Duration::from_secs(5);
+/// Bytes of all bodies that nobody signed and that are held at a time.
+const UNSIGNED_BODIES_BYTES_MAX: usize = 8 << 20;
+
 const REQUEST_ID: &str = "x-amzn-requestid";
 /// Carries the token of the state that an answer is from, or that a request wants to be answered
 /// from.
 pub const TOKEN: &str = "x-writ-consistency-token";
+
+/// Whether a request says that somebody signed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signer {
+    Somebody,
+    Nobody,
+}
 
 /// The listener's handler.
 pub struct AwsHttp {
     app: Arc<App>,
     authenticator: Arc<Authenticator>,
     bodies: Bodies,
+    /// Of requests that nobody signed: they take no room from the others.
+    unsigned_bodies: Bodies,
 }
 
 impl AwsHttp {
     /// Of this node.
     pub fn new(app: Arc<App>, authenticator: Arc<Authenticator>, limits: Limits) -> Self {
-        Self { app, authenticator, bodies: Bodies::new(limits) }
+        let unsigned_bodies = Bodies::new(Limits {
+            body_within: UNSIGNED_WITHIN,
+            bodies_bytes_max: UNSIGNED_BODIES_BYTES_MAX,
+            ..limits
+        });
+        Self { app, authenticator, bodies: Bodies::new(limits), unsigned_bodies }
     }
 
     async fn answer(
@@ -57,8 +83,15 @@ impl AwsHttp {
     ) -> Answer {
         let (parts, body) = request.into_parts();
         let head = self.bodies.check_length(&body).map_err(body_error);
-        let body = match head.and_then(|()| check_head(&parts)) {
-            Ok(until) => self.bodies.read(body).await.map(|body| (until, body)).map_err(body_error),
+        let length = body.size_hint().exact();
+        let body = match head.and_then(|()| check_head(&parts, length)) {
+            Ok((until, signer)) => {
+                let bodies = match signer {
+                    Signer::Somebody => &self.bodies,
+                    Signer::Nobody => &self.unsigned_bodies,
+                };
+                bodies.read(body).await.map(|body| (until, body)).map_err(body_error)
+            }
             Err(error) => Err(error),
         };
         let (until, body) = match body {
@@ -89,15 +122,23 @@ impl AwsHttp {
         let wrong = |error| (service, error);
         let headers = signable_headers(parts);
         let signed = SignedRequest::parse(&as_signed(parts, &headers, body), API_SERVICES);
-        let signed = signed.map_err(|error| wrong(error.into()))?;
-        let caller = self.authenticator.authenticate(&signed).await;
-        let caller = caller.map_err(|error| wrong(error.into()))?;
+        let (caller, region) = match signed {
+            Err(AuthError::MissingAuthenticationToken) if aws_api::is_unsigned(&form) => {
+                (None, String::new())
+            }
+            Err(error) => return Err(wrong(error.into())),
+            Ok(signed) => {
+                let caller = self.authenticator.authenticate(&signed).await;
+                let caller = caller.map_err(|error| wrong(error.into()))?;
+                (Some(caller), signed.scope().region.to_owned())
+            }
+        };
         let user_agent = text(parts, header::USER_AGENT.as_str()).unwrap_or_default();
         let user_agent = user_agent.get(..USER_AGENT_BYTES_MAX).unwrap_or(user_agent);
         let context = RequestContext {
             source_ip: Some(peer.ip()),
             secure_transport: false,
-            region: signed.scope().region.to_owned(),
+            region,
             user_agent: user_agent.to_owned(),
         };
         let token = text(parts, TOKEN).filter(|token| !token.is_empty()).map(str::to_owned);
@@ -131,8 +172,9 @@ impl Handler for AwsHttp {
     }
 }
 
-/// Refuses what no body could make good; gives what the endpoint's prefix asks to wait for.
-fn check_head(parts: &Parts) -> Result<Until, ApiError> {
+/// Refuses what no body of this length could make good; gives what the endpoint's prefix asks to
+/// wait for.
+fn check_head(parts: &Parts, length: Option<u64>) -> Result<(Until, Signer), ApiError> {
     if parts.method != Method::POST {
         let message = "Only POST requests are answered".to_owned();
         let (code, fault) = ("MethodNotAllowed", Fault::Sender);
@@ -141,7 +183,13 @@ fn check_head(parts: &Parts) -> Result<Until, ApiError> {
     let until = path_until(parts.uri.path())?;
     match SignedRequest::parse(&as_signed(parts, &signable_headers(parts), &[]), API_SERVICES) {
         // The hash is the body's, which is not here.
-        Ok(_) | Err(AuthError::PayloadHash) => Ok(until),
+        Ok(_) | Err(AuthError::PayloadHash) => Ok((until, Signer::Somebody)),
+        // The body may be a call that nobody signs: those are short.
+        Err(AuthError::MissingAuthenticationToken)
+            if length.is_some_and(|length| (1..=UNSIGNED_BYTES_MAX).contains(&length)) =>
+        {
+            Ok((until, Signer::Nobody))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -253,6 +301,22 @@ mod tests {
         Credential=AKIAIOSFODNN7EXAMPLE/20260301/us-east-1/iam/aws4_request, \
         SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature=00";
 
+    #[test]
+    fn what_nobody_signed_is_read_if_it_is_short() {
+        for (length, read) in [
+            (None, false),
+            (Some(0), false),
+            (Some(1), true),
+            (Some(UNSIGNED_BYTES_MAX), true),
+            (Some(UNSIGNED_BYTES_MAX + 1), false),
+        ] {
+            let (parts, ()) = Request::post("/").body(()).unwrap().into_parts();
+            assert_eq!(check_head(&parts, length).is_ok(), read, "{length:?}");
+            let (parts, ()) = Request::post("/?X-Amz-Signature=0").body(()).unwrap().into_parts();
+            assert!(check_head(&parts, length).is_err(), "{length:?}");
+        }
+    }
+
     /// The code that a head is refused with before its body is read.
     fn check(method: &str, path: &str, authorization: Option<&str>, expected: &str) {
         let mut request = Request::builder()
@@ -265,7 +329,7 @@ mod tests {
             request = request.header("authorization", authorization);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let code = check_head(&parts).map_or_else(|error| error.code, |_| "ok");
+        let code = check_head(&parts, None).map_or_else(|error| error.code, |_| "ok");
         assert_eq!(code, expected, "{method} {path} {authorization:?}");
     }
 

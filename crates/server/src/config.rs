@@ -184,6 +184,34 @@ impl Default for Checks {
     }
 }
 
+/// How tokens of identity providers are verified.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebIdentity {
+    /// `https://ISSUER=FILE`: the keys of this issuer are in this file, as a JSON web key set, and
+    /// it is not asked. The file is read again as an issuer would be asked again.
+    pub key_files: Vec<String>,
+    /// The certificates (PEM) that issuers' hosts must be vouched for by; the system's, if `None`.
+    pub ca_file: Option<PathBuf>,
+    /// Issuers' hosts may have addresses of private networks and of this machine. Whoever may
+    /// create an OpenID Connect provider then has nodes send requests there.
+    pub private_addresses: bool,
+}
+
+impl WebIdentity {
+    /// What each issuer is called, its URL without `https://`, and its file.
+    pub fn files(&self) -> impl Iterator<Item = (String, PathBuf)> {
+        self.key_files.iter().filter_map(|text| key_file(text))
+    }
+}
+
+/// An issuer and its file.
+fn key_file(text: &str) -> Option<(String, PathBuf)> {
+    let (issuer, file) = text.strip_prefix("https://")?.split_once('=')?;
+    let named = issuer.parse::<model::OidcProviderName>().is_ok() && !file.is_empty();
+    named.then(|| (issuer.to_owned(), PathBuf::from(file)))
+}
+
 /// What is logged, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -236,6 +264,8 @@ pub struct Config {
     pub snapshots: Snapshots,
     /// How checks are answered.
     pub checks: Checks,
+    /// How tokens of identity providers are verified.
+    pub web_identity: WebIdentity,
     /// Logging.
     pub log: Log,
     /// Tracing.
@@ -255,6 +285,7 @@ impl Default for Config {
             cluster: Cluster::default(),
             snapshots: Snapshots::default(),
             checks: Checks::default(),
+            web_identity: WebIdentity::default(),
             log: Log::default(),
             otlp: Otlp::default(),
         }
@@ -325,6 +356,16 @@ pub struct Flags {
     /// Keep up to so many bytes of principals' policies prepared for checks.
     #[arg(long, env = "WRIT_CHECKS_PREPARED_BYTES_MAX")]
     pub checks_prepared_bytes_max: Option<u64>,
+    /// `https://ISSUER=FILE`: an issuer's keys, as a JSON web key set; may be repeated or
+    /// comma-separated.
+    #[arg(long, env = "WRIT_WEB_IDENTITY_KEY_FILES", value_delimiter = ',')]
+    pub web_identity_key_files: Vec<String>,
+    /// The certificates that issuers' hosts must be vouched for by.
+    #[arg(long, env = "WRIT_WEB_IDENTITY_CA_FILE")]
+    pub web_identity_ca_file: Option<PathBuf>,
+    /// Let issuers' hosts have private addresses.
+    #[arg(long, env = "WRIT_WEB_IDENTITY_PRIVATE_ADDRESSES")]
+    pub web_identity_private_addresses: bool,
     /// Human or JSON log lines.
     #[arg(long, env = "WRIT_LOG_FORMAT")]
     pub log_format: Option<LogFormat>,
@@ -400,6 +441,12 @@ impl Config {
         set(&mut self.snapshots.log_bytes_max, flags.snapshot_log_bytes_max);
         set(&mut self.snapshots.check_every_s, flags.snapshot_check_every_s);
         set(&mut self.checks.prepared_bytes_max, flags.checks_prepared_bytes_max);
+        let web_identity = &mut self.web_identity;
+        if !flags.web_identity_key_files.is_empty() {
+            web_identity.key_files = flags.web_identity_key_files;
+        }
+        web_identity.ca_file = flags.web_identity_ca_file.or(web_identity.ca_file.take());
+        web_identity.private_addresses |= flags.web_identity_private_addresses;
         set(&mut self.log.format, flags.log_format);
         set(&mut self.log.filter, flags.log);
         self.otlp.endpoint = flags.otlp_endpoint.or(self.otlp.endpoint.take());
@@ -428,6 +475,8 @@ impl Config {
             "`snapshots.every_records` and `snapshots.every_bytes` are at least 1"
         } else if self.snapshots.check_every_s == 0 {
             "`snapshots.check_every_s` is at least 1"
+        } else if !self.web_identity.key_files.iter().all(|text| key_file(text).is_some()) {
+            "`web_identity.key_files` are `https://ISSUER=FILE`"
         } else {
             return Ok(self);
         };
@@ -447,7 +496,7 @@ impl Config {
     /// The configuration as a file, every setting with its meaning.
     pub fn documented(&self) -> String {
         let Self { data_dir, kek_file, init, node, listen, advertise, join, .. } = self;
-        let Self { cluster, snapshots, checks, log, otlp, .. } = self;
+        let Self { cluster, snapshots, checks, web_identity, log, otlp, .. } = self;
         let mut page = Page::default();
         page.set("The node's own directory. WRIT_DATA_DIR", "data_dir", path(data_dir));
         let kek = kek_file.as_deref().map(path);
@@ -487,6 +536,7 @@ impl Config {
         page.table("checks");
         let doc = "Keep so many bytes of policies prepared. WRIT_CHECKS_PREPARED_BYTES_MAX";
         page.set(doc, "prepared_bytes_max", number(checks.prepared_bytes_max));
+        page.web_identity(web_identity);
         page.table("log");
         page.set("human or json. WRIT_LOG_FORMAT", "format", log.format.as_str());
         page.set("EnvFilter directives. WRIT_LOG", "filter", log.filter.as_str());
@@ -521,6 +571,17 @@ impl Page {
             Some(value) => self.set(doc, key, value),
             None => self.line(format_args!("# {doc}\n# {key} = \"\"")),
         }
+    }
+
+    fn web_identity(&mut self, web_identity: &WebIdentity) {
+        let WebIdentity { key_files, ca_file, private_addresses } = web_identity;
+        self.table("web_identity");
+        let doc = "https://ISSUER=FILE: keys of who is not asked. WRIT_WEB_IDENTITY_KEY_FILES";
+        self.set(doc, "key_files", toml::Value::from(key_files.clone()));
+        let doc = "Whom issuers' hosts must be vouched for by. WRIT_WEB_IDENTITY_CA_FILE";
+        self.may(doc, "ca_file", ca_file.as_deref().map(path));
+        let doc = "Hosts in private networks too. WRIT_WEB_IDENTITY_PRIVATE_ADDRESSES";
+        self.set(doc, "private_addresses", *private_addresses);
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {

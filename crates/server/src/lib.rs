@@ -42,3 +42,4 @@ pub mod stability;
 pub mod stop;
 pub mod streams;
 pub mod telemetry;
+pub mod web_identity;

@@ -56,6 +56,7 @@ use crate::{
     scrub, snapshots, stability,
     stop::{self, Stop},
     streams::{self, Streams},
+    web_identity::{TrustError, Verifier},
 };
 
 /// How long calls may take to finish once the process stops.
@@ -73,6 +74,9 @@ pub enum ServerError {
     /// Who this node is.
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
+    /// Whom issuers' hosts must be vouched for by.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// The log.
     #[error("the node's log cannot be replayed: {0}")]
     Replay(String),
@@ -133,6 +137,7 @@ pub async fn run(config: Config) -> Result<(), ServerError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServerError::Signal)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(ServerError::Signal)?;
     bootstrap::check(&config)?;
+    let verifier = Verifier::new(&config.web_identity)?;
     let listeners = Listeners::bind(&config).await?;
     let Ready { home, store, kek, init } = bootstrap::prepare(&config).await?;
     let metrics = Arc::new(Metrics::default());
@@ -156,6 +161,7 @@ pub async fn run(config: Config) -> Result<(), ServerError> {
         home,
         kek,
         prepared,
+        verifier,
         attempts: Attempts::default(),
         reports: Reports::default(),
     });

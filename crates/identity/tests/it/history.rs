@@ -356,6 +356,7 @@ impl History {
                     expires: self.now().plus_ms(1),
                     source_identity: String::new(),
                     second_factor: None,
+                    federation: None,
                 };
                 (Principal::Role(find(UniqueIdKind::Role, role)), Some(session))
             }

@@ -37,3 +37,4 @@ mod signing_certificates;
 mod simulate;
 mod ssh_public_keys;
 mod survival;
+mod web_identity;

@@ -23,11 +23,11 @@ fn a_provider_is_called_what_its_url_says() {
         root DeleteOpenIDConnectProvider idp.example.com",
         expect![[r#"
             root CreateOpenIDConnectProvider idp.example.com:8443/a b,a,b 990F4193972F2BECF12DDEDA5237F9C952F20D9E team=a
-                CreateOpenIDConnectProvider(OidcProvider { name: OidcProviderName("idp.example.com:8443/a"), arn: Arn { text: "arn:aws:iam::123456789012:oidc-provider/idp.example.com:8443/a", colons: [3, 7, 11, 12, 25] }, created: T, client_ids: [ClientId("a"), ClientId("b")], thumbprints: [Thumbprint("990f4193972f2becf12ddeda5237f9c952f20d9e")], tags: [Tag { key: TagKey("team"), value: TagValue("a") }] })
+                CreateOpenIDConnectProvider(OidcProvider { id: AOPA…, name: OidcProviderName("idp.example.com:8443/a"), arn: Arn { text: "arn:aws:iam::123456789012:oidc-provider/idp.example.com:8443/a", colons: [3, 7, 11, 12, 25] }, created: T, client_ids: [ClientId("a"), ClientId("b")], thumbprints: [Thumbprint("990f4193972f2becf12ddeda5237f9c952f20d9e")], tags: [Tag { key: TagKey("team"), value: TagValue("a") }] })
             root CreateOpenIDConnectProvider IDP.example.com:8443/a
                 EntityAlreadyExists { noun: OidcProvider, name: "IDP.example.com:8443/a" }
             root GetOpenIDConnectProvider idp.example.com:8443/a
-                GetOpenIDConnectProvider(OidcProvider { name: OidcProviderName("idp.example.com:8443/a"), arn: Arn { text: "arn:aws:iam::123456789012:oidc-provider/idp.example.com:8443/a", colons: [3, 7, 11, 12, 25] }, created: T, client_ids: [ClientId("a"), ClientId("b")], thumbprints: [Thumbprint("990f4193972f2becf12ddeda5237f9c952f20d9e")], tags: [Tag { key: TagKey("team"), value: TagValue("a") }] })
+                GetOpenIDConnectProvider(OidcProvider { id: AOPA…, name: OidcProviderName("idp.example.com:8443/a"), arn: Arn { text: "arn:aws:iam::123456789012:oidc-provider/idp.example.com:8443/a", colons: [3, 7, 11, 12, 25] }, created: T, client_ids: [ClientId("a"), ClientId("b")], thumbprints: [Thumbprint("990f4193972f2becf12ddeda5237f9c952f20d9e")], tags: [Tag { key: TagKey("team"), value: TagValue("a") }] })
             root GetOpenIDConnectProvider idp.example.com:8443/A
                 NoSuchEntity { noun: OidcProvider, name: "arn:aws:iam::123456789012:oidc-provider/idp.example.com:8443/A" }
             root GetOpenIDConnectProvider arn:aws:iam::222222222222:oidc-provider/idp.example.com
@@ -73,11 +73,11 @@ fn client_ids_come_and_go_one_by_one_and_thumbprints_together() {
             root UpdateOpenIDConnectProviderThumbprint idp.example.com 990f4193972f2becf12ddeda5237f9c952f20d9e
                 done
             root GetOpenIDConnectProvider idp.example.com
-                GetOpenIDConnectProvider(OidcProvider { name: OidcProviderName("idp.example.com"), arn: Arn { text: "arn:aws:iam::123456789012:oidc-provider/idp.example.com", colons: [3, 7, 11, 12, 25] }, created: T, client_ids: [ClientId("b")], thumbprints: [Thumbprint("990f4193972f2becf12ddeda5237f9c952f20d9e")], tags: [] })
+                GetOpenIDConnectProvider(OidcProvider { id: AOPA…, name: OidcProviderName("idp.example.com"), arn: Arn { text: "arn:aws:iam::123456789012:oidc-provider/idp.example.com", colons: [3, 7, 11, 12, 25] }, created: T, client_ids: [ClientId("b")], thumbprints: [Thumbprint("990f4193972f2becf12ddeda5237f9c952f20d9e")], tags: [] })
             root UpdateOpenIDConnectProviderThumbprint idp.example.com -
                 done
             root GetOpenIDConnectProvider idp.example.com
-                GetOpenIDConnectProvider(OidcProvider { name: OidcProviderName("idp.example.com"), arn: Arn { text: "arn:aws:iam::123456789012:oidc-provider/idp.example.com", colons: [3, 7, 11, 12, 25] }, created: T, client_ids: [ClientId("b")], thumbprints: [], tags: [] })
+                GetOpenIDConnectProvider(OidcProvider { id: AOPA…, name: OidcProviderName("idp.example.com"), arn: Arn { text: "arn:aws:iam::123456789012:oidc-provider/idp.example.com", colons: [3, 7, 11, 12, 25] }, created: T, client_ids: [ClientId("b")], thumbprints: [], tags: [] })
             root AddClientIDToOpenIDConnectProvider idp2.example.com b
                 NoSuchEntity { noun: OidcProvider, name: "arn:aws:iam::123456789012:oidc-provider/idp2.example.com" }
         "#]],
@@ -125,7 +125,7 @@ fn client_ids_that_are_added_at_once_are_both_there_and_one_that_may_be_gone_is_
         conflicts",
         expect![[r#"
             root GetOpenIDConnectProvider idp.example.com
-                GetOpenIDConnectProvider(OidcProvider { name: OidcProviderName("idp.example.com"), arn: Arn { text: "arn:aws:iam::123456789012:oidc-provider/idp.example.com", colons: [3, 7, 11, 12, 25] }, created: T, client_ids: [ClientId("a"), ClientId("b"), ClientId("c")], thumbprints: [], tags: [] })
+                GetOpenIDConnectProvider(OidcProvider { id: AOPA…, name: OidcProviderName("idp.example.com"), arn: Arn { text: "arn:aws:iam::123456789012:oidc-provider/idp.example.com", colons: [3, 7, 11, 12, 25] }, created: T, client_ids: [ClientId("a"), ClientId("b"), ClientId("c")], thumbprints: [], tags: [] })
             conflicts
                 oidc_client_id: OpenID Connect provider idp.example.com, client id `a`
                   node 1, 123456789012:root, AddClientIDToOpenIDConnectProvider: added
@@ -136,7 +136,7 @@ fn client_ids_that_are_added_at_once_are_both_there_and_one_that_may_be_gone_is_
             root Resolve oidc_client_id remove
                 done
             root GetOpenIDConnectProvider idp.example.com
-                GetOpenIDConnectProvider(OidcProvider { name: OidcProviderName("idp.example.com"), arn: Arn { text: "arn:aws:iam::123456789012:oidc-provider/idp.example.com", colons: [3, 7, 11, 12, 25] }, created: T, client_ids: [ClientId("b"), ClientId("c")], thumbprints: [], tags: [] })
+                GetOpenIDConnectProvider(OidcProvider { id: AOPA…, name: OidcProviderName("idp.example.com"), arn: Arn { text: "arn:aws:iam::123456789012:oidc-provider/idp.example.com", colons: [3, 7, 11, 12, 25] }, created: T, client_ids: [ClientId("b"), ClientId("c")], thumbprints: [], tags: [] })
             conflicts
                 none
         "#]],
@@ -166,7 +166,7 @@ fn lists_of_thumbprints_that_were_set_at_once_are_a_conflict() {
             root Resolve oidc_thumbprints 2
                 done
             root GetOpenIDConnectProvider idp.example.com
-                GetOpenIDConnectProvider(OidcProvider { name: OidcProviderName("idp.example.com"), arn: Arn { text: "arn:aws:iam::123456789012:oidc-provider/idp.example.com", colons: [3, 7, 11, 12, 25] }, created: T, client_ids: [ClientId("a")], thumbprints: [Thumbprint("990f4193972f2becf12ddeda5237f9c952f20d9e")], tags: [] })
+                GetOpenIDConnectProvider(OidcProvider { id: AOPA…, name: OidcProviderName("idp.example.com"), arn: Arn { text: "arn:aws:iam::123456789012:oidc-provider/idp.example.com", colons: [3, 7, 11, 12, 25] }, created: T, client_ids: [ClientId("a")], thumbprints: [Thumbprint("990f4193972f2becf12ddeda5237f9c952f20d9e")], tags: [] })
             conflicts
                 none
         "#]],
@@ -240,7 +240,7 @@ fn two_of_one_url_are_rivals_until_one_is_deleted() {
             conflicts
                 none
             root GetOpenIDConnectProvider idp.example.com
-                GetOpenIDConnectProvider(OidcProvider { name: OidcProviderName("idp.example.com"), arn: Arn { text: "arn:aws:iam::123456789012:oidc-provider/idp.example.com", colons: [3, 7, 11, 12, 25] }, created: T, client_ids: [ClientId("b")], thumbprints: [], tags: [] })
+                GetOpenIDConnectProvider(OidcProvider { id: AOPA…, name: OidcProviderName("idp.example.com"), arn: Arn { text: "arn:aws:iam::123456789012:oidc-provider/idp.example.com", colons: [3, 7, 11, 12, 25] }, created: T, client_ids: [ClientId("b")], thumbprints: [], tags: [] })
         "#]],
     );
 }

@@ -49,7 +49,10 @@ pub(super) fn spawn(
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        if name.starts_with("WRIT_") && !["WRIT_LOG", "WRIT_LOG_FORMAT"].contains(&name.as_str()) {
+        // What all nodes may have alike.
+        let kept = ["WRIT_LOG", "WRIT_LOG_FORMAT"].contains(&name.as_str())
+            || name.starts_with("WRIT_WEB_IDENTITY_");
+        if name.starts_with("WRIT_") && !kept {
             command.env_remove(name);
         }
     }

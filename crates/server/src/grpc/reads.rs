@@ -42,7 +42,8 @@ impl ReadCalls {
                 let token = Some(consistency_token).filter(|token| !token.is_empty());
                 let caller = *caller;
                 let until = api::Until::default();
-                let request = api::Request { caller, context, request_id, form, token, until };
+                let request =
+                    api::Request { caller: Some(caller), context, request_id, form, token, until };
                 api::call(&self.app, request).await
             }
             Err((service, error)) => api::refuse(&self.app, service, &error, &request_id).await,
@@ -58,7 +59,7 @@ fn read_form(bytes: &[u8]) -> Result<Form, (Service, ApiError)> {
     let service = form.service().unwrap_or(Service::Iam);
     match aws_api::parse(service, &form).map_err(|error| (service, error))? {
         Call::Query(_) => Ok(form),
-        Call::Command(_) => {
+        Call::Command(_) | Call::Federated(_) => {
             let message = "Only Get and List calls are answered here";
             Err((service, ApiError::invalid_input(message)))
         }

@@ -22,6 +22,8 @@ use crate::{
 
 const ACTIONS: [&str; 3] = ["s3:GetObject", "s3:PutObject", "ec2:RunInstances"];
 
+const ROLES: [&str; 3] = ["ops", "dev", "web"];
+
 /// A question.
 #[derive(Clone, Debug)]
 enum Question {
@@ -31,6 +33,8 @@ enum Question {
     Authenticates(UniqueId),
     /// `AssumeRole` by a user.
     Assumes(UniqueId, UniqueId),
+    /// `AssumeRoleWithWebIdentity` by whom a provider vouches for.
+    Federates(UniqueId),
     /// Whether a user's credential of this id is active.
     IsActive(String),
     /// Whether a session is given to a user for a code of a device, whose seed this is.
@@ -55,7 +59,7 @@ impl Subjects {
         let of = |kind| move |id: &&UniqueId| id.kind() == Some(kind);
         let users = || ids.iter().filter(of(UniqueIdKind::User));
         let roles = || ids.iter().filter(of(UniqueIdKind::Role));
-        let mut all = Vec::new();
+        let mut all: Vec<Question> = roles().copied().map(Question::Federates).collect();
         for id in users().chain(roles()) {
             all.extend(ACTIONS.map(|action| Question::May(*id, action)));
         }
@@ -114,6 +118,9 @@ fn ask(world: &World, identity: &Identity, question: &Question) -> bool {
             authenticate_key(identity, &world.keys, key.as_str()).is_some()
         }
         Question::Assumes(user, role) => assumes(world, identity, *user, *role),
+        Question::Federates(role) => ROLES.iter().any(|name| {
+            world.find(identity, "Role", name) == Some(*role) && world.federates(identity, name)
+        }),
         Question::IsActive(id) => is_active(world, identity, id),
         Question::Proves(user, device, seed) => proves(world, identity, *user, device, seed),
         Question::IsProven => {
@@ -195,7 +202,7 @@ fn assumes(world: &World, identity: &Identity, user: UniqueId, role: UniqueId) -
         credential: Credential::Node(0),
         session: None,
     };
-    ["ops", "dev"].iter().any(|name| {
+    ROLES.iter().any(|name| {
         if world.find(identity, "Role", name) != Some(role) {
             return false;
         }

@@ -147,6 +147,7 @@ impl Focus {
             .replace("{codes:8}", &codes(8, rng))
             .replace("{codes:9}", &codes(9, rng))
             .replace("{step}", &rng.below(9).to_string())
+            .replace("{provider}", rng.of(PROVIDERS))
             .replace("{Owner}", owner)
             .replace("{owner}", name)
             .replace("{user}", user)
@@ -284,6 +285,8 @@ const CALLS: &[(&str, &str)] = &[
     ("CreateAccessKey {user}", "UpdateAccessKey ann key1 {status}"),
     ("{credential}", "{credential}"),
     ("{mfa}", "{mfa}"),
+    ("{provider}", "{provider}"),
+    ("UpdateAssumeRolePolicy {role} federates:idp", "UpdateAssumeRolePolicy {role} trusts:{user}"),
     ("TagUser {user} team={value}", "UntagUser {user} team"),
     ("TagRole {role} team={value}", "UntagRole {role} team"),
 ];
@@ -316,6 +319,21 @@ const MFA: &[&str] = &[
     "DeactivateMFADevice fac fob",
     "EnableMFADevice fac fob {codes:8}",
     "EnableMFADevice {user} fob {codes:8}",
+];
+
+/// What changes whom an identity provider can vouch for.
+const PROVIDERS: &[&str] = &[
+    "CreateOpenIDConnectProvider idp web",
+    "CreateOpenIDConnectProvider idp cli",
+    "DeleteOpenIDConnectProvider idp",
+    "AddClientIDToOpenIDConnectProvider idp web",
+    "AddClientIDToOpenIDConnectProvider idp web",
+    "RemoveClientIDFromOpenIDConnectProvider idp web",
+    "RemoveClientIDFromOpenIDConnectProvider idp web",
+    "UpdateOpenIDConnectProviderThumbprint idp thumb:1",
+    "UpdateOpenIDConnectProviderThumbprint idp thumb:2",
+    "UpdateOpenIDConnectProviderThumbprint idp -",
+    "TagOpenIDConnectProvider idp team={value}",
 ];
 
 /// `SplitMix64` (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).

@@ -9,8 +9,11 @@ use crdt::{Barrier, Dot, Hlc, NodeId, meet};
 use identity::{
     AccountInfo, Accounts, Caller, Claim, Command, Ctx, Decision, Identity, KeyRing, NameKey, Noun,
     Outcome, Page, Principal, Query, Reply, RequestContext, Whose, execute, open_session, query,
+    web_identity::{
+        AssumeRoleWithWebIdentity, KeySource, TokenClaims, Unsigned, VerifiedToken, assume,
+    },
 };
-use model::{AccountId, Credential, Entropy, Timestamp, UniqueId};
+use model::{AccountId, Arn, Credential, Entropy, Secret, Timestamp, UniqueId};
 use wire::transaction::{Meta, Transaction};
 
 use super::plan::{Plan, Step};
@@ -52,6 +55,8 @@ const BASE: &[&str] = &[
     "CreateVirtualMFADevice fob",
     "CreateVirtualMFADevice phone",
     "EnableMFADevice fac fob key8@-3 key8@-2",
+    "CreateOpenIDConnectProvider idp web",
+    "CreateRole web federates:idp",
 ];
 
 /// What gives the user `fac` its session, which has its second factor of `fob`.
@@ -226,6 +231,27 @@ impl World {
         refused.expect_err("it cannot")
     }
 
+    /// Whether a token of `idp` for the client `web` gives a session of a role.
+    pub(crate) fn federates(&self, identity: &Identity, role: &str) -> bool {
+        let claims = r#"{"iss":"https://idp","sub":"s","aud":"web","exp":1800000000,"iat":1}"#;
+        let token = VerifiedToken {
+            claims: TokenClaims::parse(claims.as_bytes()).unwrap(),
+            source: KeySource::Host(vec!["1".repeat(40).parse().unwrap()]),
+        };
+        let call = AssumeRoleWithWebIdentity {
+            role_arn: Arn::iam(ACCOUNT, format!("role/{role}")),
+            session_name: "sess".parse().unwrap(),
+            token: Secret::new(String::new()),
+            duration: None,
+            policy: None,
+            policy_arns: Vec::new(),
+        };
+        let Self { request, keys, accounts, .. } = self;
+        let (now, entropy) = (Timestamp::from_secs(1_700_000_000), entropy(0));
+        let unsigned = Unsigned { now, entropy: &entropy, request, keys, accounts };
+        assume(identity, &unsigned, &call, &token).is_ok()
+    }
+
     fn ctx<'a>(&'a self, caller: &'a Caller, moment: u64, entropy: &'a Entropy) -> Ctx<'a> {
         let now = Timestamp::from_secs(BEGIN_SECS + moment);
         let Self { request, keys, accounts, .. } = self;
@@ -279,6 +305,7 @@ impl World {
             Ok(Reply::GetUser(identity::user::GotUser::User(user))) => Some(user.id),
             Ok(Reply::GetGroup(got)) => Some(got.group.id),
             Ok(Reply::GetRole(role)) => Some(role.id),
+            Ok(Reply::GetOpenIDConnectProvider(provider)) => Some(provider.id),
             Ok(Reply::GetPolicy(policy)) if !name.starts_with("aws/") => Some(policy.id),
             _ => None,
         }
@@ -349,12 +376,19 @@ impl World {
             (Reply::CreateGroup(group), ..) => drop(names.insert(group.id, spelled[1].clone())),
             (Reply::CreateRole(role), ..) => drop(names.insert(role.id, spelled[1].clone())),
             (Reply::CreatePolicy(policy), ..) => drop(names.insert(policy.id, spelled[1].clone())),
+            (Reply::CreateOpenIDConnectProvider(provider), ..) => {
+                names.insert(provider.id, spelled[1].clone());
+            }
             (_, "UpdateUser" | "UpdateGroup", Some(Word::Named { id, .. })) => {
                 names.insert(*id, spelled[2].clone());
             }
             (
                 _,
-                "DeleteUser" | "DeleteGroup" | "DeleteRole" | "DeletePolicy",
+                "DeleteUser"
+                | "DeleteGroup"
+                | "DeleteRole"
+                | "DeletePolicy"
+                | "DeleteOpenIDConnectProvider",
                 Some(Word::Named { id, .. }),
             ) => drop(names.remove(id)),
             _ => {}
@@ -383,6 +417,7 @@ impl World {
             Noun::Group => ("Group", "DeleteGroup", "UpdateGroup"),
             Noun::Role => ("Role", "DeleteRole", ""),
             Noun::Policy => ("Policy", "DeletePolicy", ""),
+            Noun::OidcProvider => ("OpenIDConnectProvider", "DeleteOpenIDConnectProvider", ""),
             other => panic!("{other:?} has no name"),
         };
         let name = name.rsplit('/').next().unwrap_or(name);
@@ -500,6 +535,8 @@ fn kind_at(action: &str, at: usize) -> Option<&'static str> {
     let of = |kinds: &[&'static str]| kinds.get(at).copied();
     match action {
         "CreateUser" | "CreateGroup" | "CreateRole" | "CreatePolicy" => None,
+        "CreateOpenIDConnectProvider" => None,
+        _ if action.contains("OpenIDConnectProvider") => of(&["OpenIDConnectProvider"]),
         "AddUserToGroup" | "RemoveUserFromGroup" => of(&["Group", "User"]),
         "DeletePolicy"
         | "CreatePolicyVersion"
@@ -533,6 +570,12 @@ fn expand(word: &str) -> String {
     match word.split_once(':') {
         Some(("allowtagged", action)) => tagged("Allow", action),
         Some(("denytagged", action)) => tagged("Deny", action),
+        Some(("thumb", digit)) => digit.repeat(40),
+        Some(("federates", provider)) => format!(
+            r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow",
+            "Action":"sts:AssumeRoleWithWebIdentity","Principal":{{"Federated":
+            "arn:aws:iam::{ACCOUNT}:oidc-provider/{provider}"}}}}}}"#
+        ),
         Some(("trusts", user)) => format!("trust:arn:aws:iam::{ACCOUNT}:user/{user}"),
         _ => word.to_owned(),
     }
