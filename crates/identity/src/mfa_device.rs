@@ -255,8 +255,7 @@ fn use_codes(
     Some(v1::MfaCounter { last_step, ..before })
 }
 
-/// The counter after the code of a step that was not used, if it is right and the device is the
-/// owner's beyond doubt.
+/// The counter after the code of a step that was not used, if it is right.
 pub(crate) fn use_code(
     identity: &Identity,
     ctx: &Ctx<'_>,
@@ -289,6 +288,19 @@ fn named_owner(
     let is_root = ctx.caller.principal == Principal::Root && name.as_str() == account.to_string();
     let is_user = identity.find(account, UniqueIdKind::User, name.as_str()).is_some();
     owner(identity, ctx, action, (!is_root || is_user).then_some(name))
+}
+
+/// The same, of the caller itself if no user is named.
+fn named_or_own(
+    identity: &Identity,
+    ctx: &Ctx<'_>,
+    action: &str,
+    user: Option<&UserName>,
+) -> Result<Entity, Error> {
+    match user {
+        Some(name) => named_owner(identity, ctx, action, name),
+        None => owner(identity, ctx, action, None),
+    }
 }
 
 /// The device of a user, or the refusal of one that cannot be the user's.
@@ -395,10 +407,7 @@ pub(crate) fn deactivate(
 ) -> Result<Outcome, Error> {
     const ACTION: &str = "iam:DeactivateMFADevice";
     let account = ctx.caller.account;
-    let owner = match user {
-        Some(name) => named_owner(identity, ctx, ACTION, name)?,
-        None => owner(identity, ctx, ACTION, None)?,
-    };
+    let owner = named_or_own(identity, ctx, ACTION, user.as_ref())?;
     let device = own_device(identity, owner, serial)?;
     for other in owners(identity, device) {
         if other != owner.id && other.kind() == Some(UniqueIdKind::User) {
@@ -440,10 +449,7 @@ pub(crate) fn get(
     OwnMfaDevice { user, serial }: &OwnMfaDevice,
 ) -> Result<MfaDevice, Error> {
     const ACTION: &str = "iam:GetMFADevice";
-    let owner = match user {
-        Some(name) => named_owner(identity, ctx, ACTION, name)?,
-        None => owner(identity, ctx, ACTION, None)?,
-    };
+    let owner = named_or_own(identity, ctx, ACTION, user.as_ref())?;
     Ok(show_own(identity, owner, own_device(identity, owner, serial)?))
 }
 
@@ -453,10 +459,7 @@ pub(crate) fn list(
     ListMfaDevices { user, page }: &ListMfaDevices,
 ) -> Result<Listing<MfaDevice>, Error> {
     const ACTION: &str = "iam:ListMFADevices";
-    let owner = match user {
-        Some(name) => named_owner(identity, ctx, ACTION, name)?,
-        None => owner(identity, ctx, ACTION, None)?,
-    };
+    let owner = named_or_own(identity, ctx, ACTION, user.as_ref())?;
     let shown = |device: Entity| {
         let name = model::fold(&identity.face(device).name);
         (page_key(&name, device.id), show_own(identity, owner, device))
