@@ -20,6 +20,7 @@ use crate::{
     effective::layers,
     principal::{ISSUED, insert_principal, insert_time, is_for_proven, is_for_temporary},
     second_factor::{self, Presence},
+    web_identity::possible_keys,
 };
 
 /// A question.
@@ -46,7 +47,8 @@ pub struct CheckRequest {
 /// a session may do that has neither session policies nor session tags. When the session was issued
 /// (`aws:TokenIssueTime`) is what the question says, else unknown: a deny of older sessions then
 /// applies to a question that does not say how old the session is. `aws:userid`, which has the
-/// session's name in it, is unknown.
+/// session's name in it, is unknown, and so is what an identity provider of the account may say of
+/// whom the session is for, unless the question says it.
 ///
 /// A **role session**, asked about by its ARN or user id, has session policies and tags that only
 /// its token tells. They are unknown, as is its source identity unless the question says it. Since
@@ -159,7 +161,15 @@ pub(crate) fn context_of(
     }
     insert_principal(&mut context, identity, caller, now);
     match caller.principal {
-        Principal::Role(id) => insert_session(&mut context, id, session, now),
+        Principal::Role(id) => {
+            insert_session(&mut context, id, session, now);
+            // Whether an identity provider vouches for somebody, and what it says, is open as well.
+            for key in possible_keys(identity, caller.account) {
+                if context.get(&key).is_none() {
+                    context.insert_unknown(&key);
+                }
+            }
+        }
         Principal::Root | Principal::User(_) if context.get(ISSUED).is_some() => {
             second_factor::insert(&mut context, Presence::Absent, now);
         }

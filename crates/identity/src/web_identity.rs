@@ -187,21 +187,38 @@ fn check_host(
     satisfied.then_some(()).ok_or(TokenRefusal::Thumbprint)
 }
 
-/// What the token says of its subject, as condition keys. AWS: "Available keys for AWS OIDC
-/// federation": with `azp`, `aud` is that, and `oaud` the token's own.
+/// What conditions see of a subject, after the provider's name and a colon. AWS: "Available keys
+/// for AWS OIDC federation".
+const SUBJECT_KEYS: [&str; 6] = ["aud", "oaud", "azp", "sub", "amr", "email"];
+
+/// The condition keys that a session of an account's role may have by an identity provider.
+pub(crate) fn possible_keys(
+    identity: &Identity,
+    account: AccountId,
+) -> impl Iterator<Item = String> {
+    let providers = identity.all(account, UniqueIdKind::OidcProvider);
+    let keys = providers.flat_map(|(_, provider)| {
+        let name = identity.face(provider).name;
+        SUBJECT_KEYS.map(|key| format!("{name}:{key}"))
+    });
+    keys.chain([FEDERATED_PROVIDER.to_owned()])
+}
+
+/// What the token says of its subject, as condition keys: with `azp`, `aud` is that, and `oaud` the
+/// token's own.
 fn subject_keys(claims: &TokenClaims, audience: &str) -> Vec<(String, Vec<String>)> {
     let TokenClaims { issuer, subject, audiences, authorized, methods, email, .. } = claims;
     let one = |text: &Option<String>| text.iter().cloned().collect();
     let original = authorized.as_ref().map(|_| audiences.clone()).unwrap_or_default();
-    let keys = [
-        ("aud", vec![audience.to_owned()]),
-        ("oaud", original),
-        ("azp", one(authorized)),
-        ("sub", vec![subject.clone()]),
-        ("amr", methods.clone()),
-        ("email", one(email)),
+    let values = [
+        vec![audience.to_owned()],
+        original,
+        one(authorized),
+        vec![subject.clone()],
+        methods.clone(),
+        one(email),
     ];
-    let keys = keys.into_iter().filter(|(_, values)| !values.is_empty());
+    let keys = SUBJECT_KEYS.into_iter().zip(values).filter(|(_, values)| !values.is_empty());
     keys.map(|(name, values)| (format!("{issuer}:{name}"), values)).collect()
 }
 

@@ -7,7 +7,7 @@ use model::{UniqueId, UniqueIdKind};
 use policy::{
     CallerSession, Compiled, Context, ContextValue, Decision, Document, DocumentKind, Layer,
     Layers, MatchedStatement, Request, ResourceLayer, Source, SourceLabel, TrustCaller, TrustGrant,
-    Verdict, evaluate, evaluate_trust, managed,
+    Verdict, evaluate, evaluate_federated, evaluate_trust, managed,
 };
 
 const ANY: &str = r#"{"Effect":"Allow","Action":"*","Resource":"*"}"#;
@@ -772,6 +772,36 @@ fn ask_trust(
 ) -> Decision {
     let context = Context::new();
     evaluate_trust(alternatives, bindings, caller, &request("sts:AssumeRole", ROLE, &context))
+}
+
+#[test]
+fn an_identity_provider_is_trusted_by_its_arn_and_denied_by_everyone_too() {
+    const IDP: &str = "arn:aws:iam::111111111111:oidc-provider/idp.example.com/a";
+    let by_arn = format!(r#"{{"Federated":"{IDP}"}}"#);
+    let other = r#"{"Federated":"arn:aws:iam::111111111111:oidc-provider/idp.example.com/A"}"#;
+    let ask = |documents: &[&[(&str, &str)]]| {
+        let documents: Vec<_> = documents.iter().map(|statements| trust(statements)).collect();
+        let context = Context::new();
+        let request = request("sts:AssumeRole", ROLE, &context);
+        evaluate_federated(&documents, IDP, &request).is_allowed()
+    };
+    assert!(ask(&[&[("Allow", &by_arn)]]));
+    for principal in [
+        other,
+        r#""*""#,
+        r#"{"AWS":"111111111111"}"#,
+        r#"{"AWS":"arn:aws:iam::111111111111:root"}"#,
+        r#"{"Federated":"idp.example.com"}"#,
+        r#"{"Service":"ec2.amazonaws.com"}"#,
+    ] {
+        assert!(!ask(&[&[("Allow", principal)]]), "{principal}");
+        let denies = ask(&[&[("Allow", &by_arn), ("Deny", principal)]]);
+        assert_eq!(denies, principal != r#""*""#, "{principal}");
+    }
+    // Of contested policies each must allow, and any may deny.
+    assert!(!ask(&[&[("Allow", &by_arn)], &[("Allow", other)]]));
+    assert!(!ask(&[&[("Allow", &by_arn)], &[("Allow", &by_arn), ("Deny", &by_arn)]]));
+    assert!(!ask(&[]));
 }
 
 #[test]

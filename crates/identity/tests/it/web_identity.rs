@@ -10,7 +10,7 @@ use identity::{
 };
 use model::{Arn, Entropy, Secret};
 
-use crate::history::{ACCOUNT, History};
+use crate::history::{ACCOUNT, History, check_history};
 
 /// A role `ops` that trusts a provider for these actions, on a condition.
 fn setup(actions: &str, condition: &str) -> String {
@@ -309,6 +309,30 @@ fn a_session_carries_who_vouches_for_whom() {
     };
     let may = |action| identity::authorize(&replica.identity, &ctx, action, "*", &[]).is_ok();
     assert!(may("s3:GetObject") && !may("s3:PutObject"));
+}
+
+#[test]
+fn who_asks_about_a_role_is_told_of_what_a_provider_may_say() {
+    check_history(
+        r#"quiet root CreateOpenIDConnectProvider idp.example.com/a web
+        quiet root CreateRole ops trust:123456789012
+        quiet root PutRolePolicy ops in allow:s3:*
+        quiet root PutRolePolicy ops no {"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"s3:Put*","Resource":"*","Condition":{"StringEquals":{"idp.example.com/a:sub":"bob"}}}}
+        may arn:aws:iam::123456789012:role/ops s3:GetObject arn:aws:s3:::b/o
+        may arn:aws:iam::123456789012:role/ops s3:PutObject arn:aws:s3:::b/o
+        may arn:aws:iam::123456789012:role/ops s3:PutObject arn:aws:s3:::b/o idp.example.com/a:sub=bob
+        may arn:aws:iam::123456789012:role/ops s3:PutObject arn:aws:s3:::b/o idp.example.com/a:sub=eve"#,
+        expect![[r#"
+            may arn:aws:iam::123456789012:role/ops s3:GetObject arn:aws:s3:::b/o
+                Allow
+            may arn:aws:iam::123456789012:role/ops s3:PutObject arn:aws:s3:::b/o
+                ExplicitDeny { layer: Identity }
+            may arn:aws:iam::123456789012:role/ops s3:PutObject arn:aws:s3:::b/o idp.example.com/a:sub=bob
+                ExplicitDeny { layer: Identity }
+            may arn:aws:iam::123456789012:role/ops s3:PutObject arn:aws:s3:::b/o idp.example.com/a:sub=eve
+                Allow
+        "#]],
+    );
 }
 
 #[test]
