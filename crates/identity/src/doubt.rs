@@ -418,7 +418,11 @@ fn change(key: &[u8], value: Option<&[u8]>, found: Found) -> Option<(UniqueId, C
         ACCESS_KEY_STATUS.tag(),
         MFA_OWNER.tag(),
     ];
-    if !rested_on.contains(&field.tag) {
+    // Nobody's right rests on what an MFA device is tagged with.
+    let of_device = [HEAD.tag(), MFA_OWNER.tag()];
+    let is_device = id.kind() == Some(UniqueIdKind::MfaDevice);
+    let counts = if is_device { of_device.contains(&field.tag) } else { true };
+    if !rested_on.contains(&field.tag) || !counts {
         return None;
     }
     let change = match (value, found) {

@@ -196,9 +196,13 @@ impl SerialNumber {
     }
 }
 
-/// For whom a device is enabled, beyond doubt.
+/// For whom a device is enabled, beyond doubt: both must be able to act.
 pub(crate) fn enabled_for(identity: &Identity, device: Entity) -> Option<UniqueId> {
-    identity.read(&MFA_OWNER, device).must()?.text.parse().ok()
+    let id: UniqueId = identity.read(&MFA_OWNER, device).must()?.text.parse().ok()?;
+    let owner = Entity { account: device.account, id };
+    let is_root = id.kind() == Some(UniqueIdKind::Root);
+    let may = identity.can_act(device) && (is_root || identity.can_act(owner));
+    may.then_some(id)
 }
 
 /// For whom a device may be enabled.
@@ -272,8 +276,7 @@ pub(crate) fn enabled_device(
     serial: &SerialNumber,
 ) -> Option<Entity> {
     let device = serial.find(identity, owner.account)?;
-    let enabled = identity.can_act(device) && enabled_for(identity, device) == Some(owner.id);
-    enabled.then_some(device)
+    (enabled_for(identity, device) == Some(owner.id)).then_some(device)
 }
 
 /// Authorizes the caller for an action on a user, then finds it. AWS's model has the root user
@@ -431,6 +434,8 @@ pub(crate) fn delete(
     }
     let mut writes = Writes::new(device.account);
     writes.remove_entity(identity, device.id);
+    // Whoever enables it meanwhile must not read as its owner.
+    writes.remove_of(&MFA_OWNER, device.id, "");
     Ok(Outcome::written(writes, Reply::Done))
 }
 

@@ -12,11 +12,11 @@ use policy::{Context, ContextValue};
 use wire::v1;
 
 use crate::{
-    Ctx, Error, Identity, MfaRefusal, Principal, Read,
+    Ctx, Error, Identity, MfaRefusal, Principal,
     authorize::Extra,
     entity::Entity,
-    field::{MFA_COUNTER, MFA_OWNER},
-    mfa_device::{SerialNumber, enabled_device, use_code},
+    field::MFA_COUNTER,
+    mfa_device::{SerialNumber, enabled_device, enabled_for, owners, use_code},
     state::Writes,
 };
 
@@ -112,11 +112,11 @@ impl SecondFactor {
 
     fn presence(&self, identity: &Identity) -> Presence {
         let Self { account, device, user, given } = self;
-        match identity.read(&MFA_OWNER, Entity { account: *account, id: *device }) {
-            Read::Known(owner) if owner.text == user.as_str() => Presence::Present(*given),
-            Read::Known(_) | Read::Absent => Presence::Absent,
-            Read::Contested(_) => Presence::Unknown,
+        let device = Entity { account: *account, id: *device };
+        if enabled_for(identity, device) == Some(*user) {
+            return Presence::Present(*given);
         }
+        if owners(identity, device).contains(user) { Presence::Unknown } else { Presence::Absent }
     }
 }
 
@@ -139,8 +139,11 @@ pub(crate) fn insert(context: &mut Context, presence: Presence, now: Timestamp) 
     match presence {
         Presence::Present(given) => {
             context.insert(PRESENT, "true");
-            let age = now.secs().saturating_sub(given.secs());
-            context.insert(AGE, age.to_string());
+            // One that was given in the future, by a clock that is ahead, is of no known age.
+            match now.secs().checked_sub(given.secs()) {
+                Some(age) => context.insert(AGE, age.to_string()),
+                None => context.insert_unknown(AGE),
+            }
         }
         Presence::Absent => context.insert(PRESENT, "false"),
         Presence::Unknown => {

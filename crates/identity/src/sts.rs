@@ -288,19 +288,19 @@ pub(crate) fn assume_role(
     query: &AssumeRole,
 ) -> Result<AssumedRole, Error> {
     check_may_assume(identity, ctx)?;
-    assume(identity, ctx, query, &Extra::new(), v1::SessionClaims::default())
+    assume(identity, ctx, query, &Extra::new())
 }
 
-/// The same with a second factor, which the trust policy may ask for.
+/// The same with a second factor, which the trust policy may ask for. AWS: the session itself does
+/// not have it ("Secure API access with MFA").
 pub(crate) fn assume_role_with_code(
     identity: &Identity,
     ctx: &Ctx<'_>,
     command: &WithCode<AssumeRole>,
 ) -> Result<Outcome, Error> {
     check_may_assume(identity, ctx)?;
-    let (factor, writes) = SecondFactor::take(identity, ctx, command)?;
-    let claims = v1::SessionClaims { mfa: Some(factor.to_claim()), ..Default::default() };
-    let assumed = assume(identity, ctx, &command.call, &second_factor::just_given(), claims)?;
+    let (_, writes) = SecondFactor::take(identity, ctx, command)?;
+    let assumed = assume(identity, ctx, &command.call, &second_factor::just_given())?;
     Ok(Outcome::written(writes, Reply::AssumeRole(assumed)))
 }
 
@@ -313,13 +313,12 @@ fn check_may_assume(identity: &Identity, ctx: &Ctx<'_>) -> Result<(), Error> {
     ctx.caller.check_may_call(identity, "sts:AssumeRole")
 }
 
-/// A role's session, whose claims have what is proven besides; conditions see it as `factor`.
+/// A role's session; conditions of who may have it see `factor` besides.
 fn assume(
     identity: &Identity,
     ctx: &Ctx<'_>,
     query: &AssumeRole,
     factor: &Extra,
-    proven: v1::SessionClaims,
 ) -> Result<AssumedRole, Error> {
     let role = permit(identity, ctx, query, factor)?;
     tag::check(&query.tags)?;
@@ -338,7 +337,7 @@ fn assume(
         tags: session_tags(&query.tags),
         source_identity: source_identity.clone().unwrap_or_default(),
         assumed_by: ctx.caller.arn(identity).to_string(),
-        ..proven
+        ..Default::default()
     };
     Ok(AssumedRole {
         credentials: issue(ctx, role.account, secs, claims)?,

@@ -14,7 +14,7 @@ use std::{
 use aws_api::{ApiError, Call, Fault, Service, form::Form, sigv4::AuthError};
 use crdt::NodeId;
 use identity::{
-    Caller, Command, Ctx, NameVerdict, NamesOf, Query, Reply, RequestContext,
+    Caller, Command, Ctx, MfaRefusal, NameVerdict, NamesOf, Query, Reply, RequestContext,
     credential_report::{Generated, Report},
     web_identity::{self, AssumeRoleWithWebIdentity, Unsigned},
 };
@@ -283,7 +283,14 @@ async fn write(
     }
     let command = hash_passwords(app, &caller, command).await?;
     let execute = Execute { caller, request: context, request_id, command };
-    match app.core.execute(execute).await?.map_err(|refusal| refusal_error(&refusal))? {
+    let executed = app.core.execute(execute).await?.map_err(|refusal| {
+        let wrong = Refusal::Identity(identity::Error::Mfa(MfaRefusal::Code));
+        if refusal != wrong {
+            tries.into_iter().for_each(|who| app.attempts.was_none(who));
+        }
+        refusal_error(&refusal)
+    })?;
+    match executed {
         Executed::Done(node::Answer { reply, token, lsn: _ }) => {
             tries.into_iter().for_each(|who| app.attempts.succeeded(who));
             Ok((reply, token))

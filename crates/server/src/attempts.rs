@@ -20,8 +20,10 @@ use model::{AccountId, UniqueId};
 const FREE: u32 = 5;
 /// How long the first that waits does; each after it twice as long.
 const FIRST_WAIT: Duration = Duration::from_secs(30);
-/// The longest wait, after which what failed is forgotten as well.
+/// The longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+/// When tries that failed are forgotten, if none followed: else who waits had free ones again.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// How many users are watched at most.
 const WATCHED_MAX: usize = 10_000;
 
@@ -54,7 +56,7 @@ impl Attempts {
     /// How long to wait, if it is too early.
     pub fn begin(&self, who: Who, now: Instant) -> Result<(), Duration> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, failed| now < failed.last + LONGEST_WAIT);
+        all.retain(|_, failed| now < failed.last + FORGOTTEN_AFTER);
         let failed = all.get(&who).copied().unwrap_or(Failed { tries: 0, last: now });
         if let Some(wait) = failed.until().checked_duration_since(now).filter(|w| !w.is_zero()) {
             return Err(wait);
@@ -64,6 +66,14 @@ impl Attempts {
         }
         all.insert(who, Failed { tries: failed.tries + 1, last: now });
         Ok(())
+    }
+
+    /// A try was of no code: it does not count.
+    pub fn was_none(&self, who: Who) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(failed) = all.get_mut(&who) {
+            failed.tries = failed.tries.saturating_sub(1);
+        }
     }
 
     /// A try was right.
@@ -97,10 +107,26 @@ mod tests {
             now += wait;
             assert_eq!(attempts.begin(who(1), at(now)), Ok(()));
         }
+        for _ in 0..2 {
+            assert_eq!(attempts.begin(who(1), at(now)), Err(LONGEST_WAIT));
+            now += LONGEST_WAIT.as_secs();
+            assert_eq!(attempts.begin(who(1), at(now)), Ok(()), "it never waits for less again");
+        }
+        assert_eq!(attempts.begin(who(1), at(now)), Err(LONGEST_WAIT));
+        attempts.was_none(who(1));
         assert_eq!(attempts.begin(who(1), at(now)), Err(LONGEST_WAIT));
         assert_eq!(attempts.begin(who(2), at(now)), Ok(()), "each counts alone");
         attempts.succeeded(who(1));
         assert_eq!(attempts.begin(who(1), at(now)), Ok(()));
+    }
+
+    #[test]
+    fn what_was_no_try_does_not_count() {
+        let (attempts, start) = (Attempts::default(), Instant::now());
+        for _ in 0..3 * FREE {
+            assert_eq!(attempts.begin(who(1), start), Ok(()));
+            attempts.was_none(who(1));
+        }
     }
 
     #[test]
@@ -111,7 +137,7 @@ mod tests {
         }
         assert_eq!(attempts.begin(who(999_999), start), Err(FIRST_WAIT));
         assert_eq!(attempts.begin(who(1), start), Ok(()));
-        let later = start + LONGEST_WAIT;
+        let later = start + FORGOTTEN_AFTER;
         assert_eq!(attempts.begin(who(999_999), later), Ok(()));
     }
 }

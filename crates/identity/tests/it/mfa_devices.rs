@@ -272,7 +272,7 @@ fn a_role_may_ask_for_a_second_factor() {
             open role bob AssumeRoleWith phone key2@3 ops
                 opened
             role ListGroups
-                ListGroups(Listing { items: [], next: None })
+                AccessDenied { message: "User: arn:aws:sts::123456789012:assumed-role/ops/sess is not authorized to perform: iam:ListGroups on resource: arn:aws:iam::123456789012:group/ because no identity-based policy allows the iam:ListGroups action" }
             open proven bob GetSessionTokenWith phone key2@4
                 opened
             open chained proven AssumeRole ops
@@ -452,16 +452,26 @@ fn a_device_that_was_enabled_and_deleted_at_once_can_only_be_deleted() {
     check(
         "sync
         quiet a: root EnableMFADevice bob phone key2@1 key2@2
+        quiet a: root PutUserPolicy bob in allow:iam:*
+        open early bob GetSessionTokenWith phone key2@3
+        early ListGroups
         quiet b: root DeleteVirtualMFADevice phone
         sync
-        bob GetSessionTokenWith phone key2@3
+        early ListGroups
+        bob GetSessionTokenWith phone key2@4
         conflicts
         root DeleteVirtualMFADevice phone
         root DeactivateMFADevice bob phone
         root DeleteVirtualMFADevice phone
         conflicts",
         expect![[r#"
-            bob GetSessionTokenWith phone key2@3
+            open early bob GetSessionTokenWith phone key2@3
+                opened
+            early ListGroups
+                ListGroups(Listing { items: [], next: None })
+            early ListGroups
+                AccessDenied { message: "Cannot call iam:ListGroups with session credentials of GetSessionToken" }
+            bob GetSessionTokenWith phone key2@4
                 Mfa(Device)
             conflicts
                 mfa_seed: MFA device phone, seed
@@ -473,6 +483,11 @@ fn a_device_that_was_enabled_and_deleted_at_once_can_only_be_deleted() {
                   node 2, 123456789012:root, DeleteVirtualMFADevice: removed
                   withheld: its codes are not accepted
                   remove: iam:DeleteVirtualMFADevice
+                mfa_owner: MFA device phone, for whom it is enabled
+                  node 1, 123456789012:root, EnableMFADevice: arn:aws:iam::123456789012:user/bob
+                  node 2, 123456789012:root, DeleteVirtualMFADevice: removed
+                  withheld: its codes are not accepted; sessions that were made with them may lack their factor
+                  remove: iam:DeactivateMFADevice
             root DeleteVirtualMFADevice phone
                 DeleteConflict { obstacle: EnabledMfaDevice }
             root DeactivateMFADevice bob phone
@@ -543,7 +558,7 @@ fn no_seed_and_no_code_shows_in_what_is_logged() {
 }
 
 #[test]
-fn a_role_of_another_account_sees_the_factor_as_well() {
+fn another_accounts_role_may_ask_for_a_second_factor_too() {
     check(
         r#"quiet root EnableMFADevice bob phone key2@1 key2@2
         quiet root PutUserPolicy bob in allow:sts:*
@@ -560,9 +575,60 @@ fn a_role_of_another_account_sees_the_factor_as_well() {
             open far bob AssumeRoleWith phone key2@3 arn:aws:iam::222222222222:role/far
                 opened
             far ListGroups
-                ListGroups(Listing { items: [], next: None })
+                AccessDenied { message: "User: arn:aws:sts::222222222222:assumed-role/far/sess is not authorized to perform: iam:ListGroups on resource: arn:aws:iam::222222222222:group/ because no identity-based policy allows the iam:ListGroups action" }
             far ListGroups
                 AccessDenied { message: "User: arn:aws:sts::222222222222:assumed-role/far/sess is not authorized to perform: iam:ListGroups on resource: arn:aws:iam::222222222222:group/ because no identity-based policy allows the iam:ListGroups action" }
+        "#]],
+    );
+}
+
+#[test]
+fn a_session_has_no_factor_of_a_device_whose_name_is_anothers() {
+    check(
+        "sync
+        quiet a: root PutUserPolicy bob in allow:*
+        sync
+        quiet a: root CreateVirtualMFADevice second
+        quiet b: root CreateVirtualMFADevice Second
+        quiet a: root EnableMFADevice bob second key3@1 key3@2
+        open early bob GetSessionTokenWith second key3@3
+        early ListGroups
+        sync
+        early ListGroups
+        b: decide
+        early ListGroups",
+        expect![[r#"
+            open early bob GetSessionTokenWith second key3@3
+                opened
+            early ListGroups
+                ListGroups(Listing { items: [], next: None })
+            early ListGroups
+                AccessDenied { message: "Cannot call iam:ListGroups with session credentials of GetSessionToken" }
+            b: decide
+                4 claimed, 0 released
+            early ListGroups
+                ListGroups(Listing { items: [], next: None })
+        "#]],
+    );
+}
+
+#[test]
+fn what_a_device_is_tagged_with_makes_nothing_doubtful() {
+    check(
+        "quiet root EnableMFADevice bob phone key2@1 key2@2
+        quiet root PutUserPolicy bob in allow:iam:*
+        quiet root CreateGroup g
+        open early bob GetSessionTokenWith phone key2@3
+        sync
+        quiet a: root TagMFADevice phone team=b
+        quiet b: early PutGroupPolicy g in allow:s3:*
+        sync
+        conflicts",
+        expect![[r#"
+            open early bob GetSessionTokenWith phone key2@3
+                opened
+            conflicts
+                none
         "#]],
     );
 }
