@@ -189,7 +189,8 @@ fn check_host(
 
 /// What conditions see of a subject, after the provider's name and a colon. AWS: "Available keys
 /// for AWS OIDC federation".
-const SUBJECT_KEYS: [&str; 6] = ["aud", "oaud", "azp", "sub", "amr", "email"];
+const SUBJECT_KEYS: [&str; 6] = ["aud", "oaud", "azp", "sub", "amr", EMAIL];
+const EMAIL: &str = "email";
 
 /// The condition keys that a session of an account's role may have by an identity provider.
 pub(crate) fn possible_keys(
@@ -205,21 +206,28 @@ pub(crate) fn possible_keys(
 }
 
 /// What the token says of its subject, as condition keys: with `azp`, `aud` is that, and `oaud` the
-/// token's own.
+/// token's own. One without values is unknown.
 fn subject_keys(claims: &TokenClaims, audience: &str) -> Vec<(String, Vec<String>)> {
     let TokenClaims { issuer, subject, audiences, authorized, methods, email, .. } = claims;
-    let one = |text: &Option<String>| text.iter().cloned().collect();
     let original = authorized.as_ref().map(|_| audiences.clone()).unwrap_or_default();
+    // An address that its issuer does not know to be the subject's is nobody's in particular.
+    let (verified, unverified) = match email {
+        Some((email, true)) => (vec![email.clone()], false),
+        Some((_, false)) => (Vec::new(), true),
+        None => (Vec::new(), false),
+    };
     let values = [
         vec![audience.to_owned()],
         original,
-        one(authorized),
+        authorized.iter().cloned().collect(),
         vec![subject.clone()],
         methods.clone(),
-        one(email),
+        verified,
     ];
-    let keys = SUBJECT_KEYS.into_iter().zip(values).filter(|(_, values)| !values.is_empty());
-    keys.map(|(name, values)| (format!("{issuer}:{name}"), values)).collect()
+    let keys = SUBJECT_KEYS.into_iter().zip(values);
+    keys.filter(|(name, values)| !values.is_empty() || (unverified && *name == EMAIL))
+        .map(|(name, values)| (format!("{issuer}:{name}"), values))
+        .collect()
 }
 
 /// Carries out the call for a token that was verified.
@@ -237,9 +245,8 @@ pub fn assume(
         find_provider(identity, accounts, &call.role_arn, claims).map_err(Error::Token)?;
     check_host(identity, provider, source).map_err(Error::Token)?;
     claims.check_time(now).map_err(Error::Token)?;
-    let is_client = |id: &&str| identity.read_of(&OIDC_CLIENT_ID, provider, id).must().is_some();
-    let audience = claims.audience().filter(is_client);
-    let audience = audience.ok_or(Error::Token(TokenRefusal::Audience))?;
+    let is_client = |id: &str| identity.read_of(&OIDC_CLIENT_ID, provider, id).must().is_some();
+    let audience = claims.audience(is_client).ok_or(Error::Token(TokenRefusal::Audience))?;
     let subject_keys = subject_keys(claims, audience);
     let provider = identity.face(provider).arn;
     let role = permit(identity, unsigned, call, (claims, &provider, &subject_keys))?;
@@ -336,6 +343,10 @@ pub(crate) fn insert_federation(
 ) {
     context.insert(FEDERATED_PROVIDER, provider);
     for (key, values) in keys {
-        context.insert_many(key, values.clone());
+        if values.is_empty() {
+            context.insert_unknown(key);
+        } else {
+            context.insert_many(key, values.clone());
+        }
     }
 }

@@ -13,7 +13,7 @@ mod jwt;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -27,7 +27,10 @@ use identity::{
 use model::OidcProviderName;
 use serde::Deserialize;
 use thiserror::Error as ThisError;
-use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use tokio::{
+    sync::{Mutex as AsyncMutex, Semaphore},
+    time::timeout,
+};
 
 pub use self::fetch::TrustError;
 use self::{
@@ -44,6 +47,8 @@ const KEYS_GOOD_FOR: Duration = Duration::from_secs(900);
 /// How long after an issuer was asked it may be asked again, for a key that it did not have or
 /// after it failed.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// How long a call waits for its turn to ask.
+const TURN_WITHIN: Duration = Duration::from_secs(5);
 /// Issuers whose keys are kept.
 const ISSUERS_MAX: usize = 1_000;
 /// Issuers that are asked at a time.
@@ -94,18 +99,44 @@ struct Keys {
     source: KeySource,
 }
 
-/// What is known of one issuer.
+/// One issuer.
 #[derive(Default)]
 struct Issuer {
+    known: Mutex<Known>,
+    /// Held by who asks it. Keys that are good are given without it.
+    asking: AsyncMutex<()>,
+}
+
+/// What is known of one issuer.
+#[derive(Clone, Default)]
+struct Known {
     keys: Option<(Instant, Keys)>,
+    /// When it was last asked, to the end.
     asked: Option<Instant>,
+}
+
+impl Issuer {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The keys that are good.
+    fn keys(&self) -> Option<Keys> {
+        let Known { keys, asked: _ } = &*self.known();
+        let good = keys.as_ref().filter(|(got, _)| got.elapsed() < KEYS_GOOD_FOR);
+        good.map(|(_, keys)| keys.clone())
+    }
+
+    fn was_asked(&self, within: Duration) -> bool {
+        self.known().asked.is_some_and(|asked| asked.elapsed() < within)
+    }
 }
 
 /// Verifies tokens.
 pub struct Verifier {
     fetcher: Fetcher,
     files: BTreeMap<String, PathBuf>,
-    issuers: Mutex<BTreeMap<String, Arc<AsyncMutex<Issuer>>>>,
+    issuers: Mutex<BTreeMap<String, Arc<Issuer>>>,
     asks: Semaphore,
 }
 
@@ -158,24 +189,33 @@ impl Verifier {
         token: &Jwt<'_>,
     ) -> Result<Keys, TokenRefusal> {
         let entry = self.entry(issuer.as_str()).ok_or(TokenRefusal::Unreachable)?;
-        let mut entry = entry.lock().await;
-        let good = entry.keys.as_ref().filter(|(got, _)| got.elapsed() < KEYS_GOOD_FOR);
-        if let Some((_, keys)) = good
-            && token.has_key(&keys.keys)
-        {
-            return Ok(keys.clone());
+        let fitting = || entry.keys().filter(|keys| token.has_key(&keys.keys));
+        if let Some(keys) = fitting() {
+            return Ok(keys);
         }
-        let known = good.map(|(_, keys)| keys.clone());
-        if entry.asked.is_some_and(|asked| asked.elapsed() < ASK_AGAIN_AFTER) {
-            return known.ok_or(TokenRefusal::Unreachable);
+        let turn = timeout(TURN_WITHIN, entry.asking.lock()).await;
+        let _turn = turn.map_err(|_| TokenRefusal::Unreachable)?;
+        // Whoever had the turn before may have got them.
+        if let Some(keys) = fitting() {
+            return Ok(keys);
         }
-        entry.asked = Some(Instant::now());
-        match self.ask(issuer).await {
+        if entry.was_asked(ASK_AGAIN_AFTER) {
+            return entry.keys().ok_or(TokenRefusal::Unreachable);
+        }
+        let asked = self.ask(issuer).await;
+        let mut known = entry.known();
+        match asked {
+            // Nobody was asked.
+            Err(KeysError::Busy) => Err(TokenRefusal::Unreachable),
             Ok(keys) => {
-                entry.keys = Some((Instant::now(), keys.clone()));
+                *known = Known {
+                    keys: Some((Instant::now(), keys.clone())),
+                    asked: Some(Instant::now()),
+                };
                 Ok(keys)
             }
             Err(error) => {
+                known.asked = Some(Instant::now());
                 tracing::warn!(%issuer, %error, "cannot get the keys of an identity provider");
                 Err(TokenRefusal::Unreachable)
             }
@@ -183,14 +223,11 @@ impl Verifier {
     }
 
     /// What is known of an issuer; `None` if there is no room for another.
-    fn entry(&self, issuer: &str) -> Option<Arc<AsyncMutex<Issuer>>> {
+    fn entry(&self, issuer: &str) -> Option<Arc<Issuer>> {
         let mut issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
         if issuers.len() >= ISSUERS_MAX && !issuers.contains_key(issuer) {
             issuers.retain(|_, entry| {
-                let asked = entry
-                    .try_lock()
-                    .map_or(Some(Duration::ZERO), |entry| entry.asked.map(|asked| asked.elapsed()));
-                asked.is_some_and(|asked| asked < KEYS_GOOD_FOR)
+                entry.asking.try_lock().is_err() || entry.was_asked(KEYS_GOOD_FOR)
             });
             if issuers.len() >= ISSUERS_MAX {
                 return None;
@@ -205,7 +242,8 @@ impl Verifier {
             let keys = Arc::new(parse_keys(&set).ok_or(KeysError::Set)?);
             return Ok(Keys { keys, source: KeySource::Configured });
         }
-        let _turn = self.asks.try_acquire().map_err(|_| KeysError::Busy)?;
+        let turn = timeout(TURN_WITHIN, self.asks.acquire()).await;
+        let _turn = turn.ok().and_then(Result::ok).ok_or(KeysError::Busy)?;
         let url = format!("https://{issuer}");
         let discovery = format!("{}/.well-known/openid-configuration", url.trim_end_matches('/'));
         let discovery = HttpsUrl::parse(&discovery).ok_or(KeysError::Discovery)?;

@@ -30,7 +30,8 @@ pub struct TokenClaims {
     /// To whom it was issued, if that is said.
     pub(super) authorized: Option<String>,
     pub(super) methods: Vec<String>,
-    pub(super) email: Option<String>,
+    /// With whether the issuer knows that the address is the subject's.
+    pub(super) email: Option<(String, bool)>,
     pub(super) tags: Vec<Tag>,
     pub(super) source_identity: Option<SessionName>,
     expires: Timestamp,
@@ -82,7 +83,7 @@ impl TokenClaims {
             audiences: texts(&claims, "aud")?,
             authorized: text(&claims, "azp")?,
             methods: texts(&claims, "amr")?,
-            email: text(&claims, "email")?,
+            email: text(&claims, "email")?.map(|email| (email, is_verified(&claims))),
             tags,
             source_identity: source_identity
                 .map_err(|_| TokenRefusal::WrongClaim { name: SOURCE_IDENTITY })?,
@@ -96,13 +97,16 @@ impl TokenClaims {
         &self.issuer
     }
 
-    /// For whom it is: to whom it was issued, or else its one audience.
-    pub(super) fn audience(&self) -> Option<&str> {
-        match (&self.authorized, self.audiences.as_slice()) {
-            (Some(authorized), _) => Some(authorized),
-            (None, [audience]) => Some(audience),
-            (None, _) => None,
-        }
+    /// For whom it is: to whom it was issued, or else its one audience. It must be for a client of
+    /// the provider besides: else a token for one service would do for another.
+    pub(super) fn audience(&self, is_client: impl Fn(&str) -> bool) -> Option<&str> {
+        let audience = match (&self.authorized, self.audiences.as_slice()) {
+            (Some(authorized), _) => authorized,
+            (None, [audience]) => audience,
+            (None, _) => return None,
+        };
+        let is_meant = self.audiences.iter().any(|audience| is_client(audience));
+        (is_meant && is_client(audience)).then_some(audience)
     }
 
     /// Refuses one that has ended, or has not begun.
@@ -114,6 +118,16 @@ impl TokenClaims {
             true => Err(TokenRefusal::NotYet),
             false => Ok(()),
         }
+    }
+}
+
+/// Whether the issuer knows that the address is the subject's. OpenID Connect Core 1.0, section
+/// 5.1; some issuers write it as text.
+fn is_verified(claims: &Map<String, Value>) -> bool {
+    match claims.get("email_verified") {
+        Some(Value::Bool(verified)) => *verified,
+        Some(Value::String(text)) => text == "true",
+        Some(Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_)) | None => false,
     }
 }
 
@@ -227,7 +241,7 @@ mod tests {
             ],
             expect![[r#"
                 {}: TokenClaims { issuer: OidcProviderName("idp.example.com/a"), subject: "bob", audiences: ["web"], authorized: None, methods: [], email: None, tags: [], source_identity: None, expires: Timestamp(2000), begins: [Timestamp(1000)] }
-                {"aud":["a","b"],"azp":"c","amr":["pwd"],"email":"e","nbf":1.5,"other":{}}: TokenClaims { issuer: OidcProviderName("idp.example.com/a"), subject: "bob", audiences: ["a", "b"], authorized: Some("c"), methods: ["pwd"], email: Some("e"), tags: [], source_identity: None, expires: Timestamp(2000), begins: [Timestamp(1000), Timestamp(1000)] }
+                {"aud":["a","b"],"azp":"c","amr":["pwd"],"email":"e","nbf":1.5,"other":{}}: TokenClaims { issuer: OidcProviderName("idp.example.com/a"), subject: "bob", audiences: ["a", "b"], authorized: Some("c"), methods: ["pwd"], email: Some(("e", false)), tags: [], source_identity: None, expires: Timestamp(2000), begins: [Timestamp(1000), Timestamp(1000)] }
                 {"https://aws.amazon.com/tags":{"principal_tags":{"team":["a"]},
                                    "transitive_tag_keys":[]},"https://aws.amazon.com/source_identity":"bo"}: TokenClaims { issuer: OidcProviderName("idp.example.com/a"), subject: "bob", audiences: ["web"], authorized: None, methods: [], email: None, tags: [Tag { key: TagKey("team"), value: TagValue("a") }], source_identity: Some(SessionName("bo")), expires: Timestamp(2000), begins: [Timestamp(1000)] }
                 {"https://aws.amazon.com/tags/principal_tags/team":"a"}: TokenClaims { issuer: OidcProviderName("idp.example.com/a"), subject: "bob", audiences: ["web"], authorized: None, methods: [], email: None, tags: [Tag { key: TagKey("team"), value: TagValue("a") }], source_identity: None, expires: Timestamp(2000), begins: [Timestamp(1000)] }
@@ -297,9 +311,15 @@ mod tests {
             (r#"{"aud":["a","b"],"azp":"b"}"#, Some("b")),
             (r#"{"aud":"a","azp":"b"}"#, Some("b")),
             (r#"{"aud":null}"#, None),
+            (r#"{"aud":"x","azp":"b"}"#, None),
+            (r#"{"aud":["x","a"],"azp":"b"}"#, Some("b")),
+            (r#"{"aud":"a","azp":"x"}"#, None),
+            (r#"{"aud":null,"azp":"b"}"#, None),
+            (r#"{"aud":[],"azp":"b"}"#, None),
         ] {
             let claims = TokenClaims::parse(claims(changes).as_bytes()).unwrap();
-            assert_eq!(claims.audience(), audience, "{changes}");
+            let is_client = |client: &str| ["web", "a", "b"].contains(&client);
+            assert_eq!(claims.audience(is_client), audience, "{changes}");
         }
     }
 

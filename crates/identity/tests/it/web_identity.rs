@@ -98,6 +98,7 @@ fn a_token_must_be_of_a_provider_for_a_client_and_in_time() {
             r#""aud":"other""#,
             r#""aud":["web","other"]"#,
             r#""aud":"other","azp":"web""#,
+            r#""aud":["other","cli"],"azp":"web""#,
             r#""aud":"web","azp":"other""#,
             r#""iss":"https://idp.example.com/b""#,
             r#""iss":"https://IDP.example.com/a""#,
@@ -114,6 +115,8 @@ fn a_token_must_be_of_a_provider_for_a_client_and_in_time() {
             "aud":["web","other"]
                 the web identity token: it is for somebody else
             "aud":"other","azp":"web"
+                the web identity token: it is for somebody else
+            "aud":["other","cli"],"azp":"web"
                 arn:aws:sts::123456789012:assumed-role/ops/sess for repo:bob
             "aud":"web","azp":"other"
                 the web identity token: it is for somebody else
@@ -141,7 +144,11 @@ fn a_trust_policy_asks_for_what_the_token_says() {
             r#""amr":["pwd"]"#,
             r#""amr":["mfa"],"sub":"repo:eve""#,
             r#""amr":["mfa"],"aud":"cli""#,
-            r#""amr":["mfa"],"email":"eve@example.com""#,
+            r#""amr":["mfa"],"email":"eve@example.com","email_verified":true"#,
+            r#""amr":["mfa"],"email":"ann@example.com","email_verified":true"#,
+            r#""amr":["mfa"],"email":"ann@example.com","email_verified":"true""#,
+            r#""amr":["mfa"],"email":"ann@example.com","email_verified":false"#,
+            r#""amr":["mfa"],"email":"ann@example.com""#,
         ],
         expect![[r#"
             "amr":["pwd","mfa"]
@@ -152,7 +159,15 @@ fn a_trust_policy_asks_for_what_the_token_says() {
                 the web identity token: the role does not let it do sts:AssumeRoleWithWebIdentity
             "amr":["mfa"],"aud":"cli"
                 the web identity token: the role does not let it do sts:AssumeRoleWithWebIdentity
-            "amr":["mfa"],"email":"eve@example.com"
+            "amr":["mfa"],"email":"eve@example.com","email_verified":true
+                the web identity token: the role does not let it do sts:AssumeRoleWithWebIdentity
+            "amr":["mfa"],"email":"ann@example.com","email_verified":true
+                arn:aws:sts::123456789012:assumed-role/ops/sess for repo:bob
+            "amr":["mfa"],"email":"ann@example.com","email_verified":"true"
+                arn:aws:sts::123456789012:assumed-role/ops/sess for repo:bob
+            "amr":["mfa"],"email":"ann@example.com","email_verified":false
+                the web identity token: the role does not let it do sts:AssumeRoleWithWebIdentity
+            "amr":["mfa"],"email":"ann@example.com"
                 the web identity token: the role does not let it do sts:AssumeRoleWithWebIdentity
         "#]],
     );

@@ -22,7 +22,8 @@ use identity::oidc_provider::Thumbprint;
 use ring::digest;
 use rustls::{
     ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+    client::{WebPkiServerVerifier, danger::ServerCertVerifier as _},
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
 };
 use thiserror::Error;
 use tokio::{net::TcpStream, time::timeout};
@@ -34,6 +35,9 @@ const DOCUMENT_BYTES_MAX: usize = 256 << 10;
 const FETCH_WITHIN: Duration = Duration::from_secs(5);
 /// Addresses of a host that are tried.
 const ADDRESSES_MAX: usize = 4;
+
+/// Certificates of a host that are looked at.
+const CERTIFICATES_MAX: usize = 8;
 
 /// Why there is no document.
 #[derive(Debug, Error)]
@@ -152,8 +156,8 @@ impl Fetcher {
 
     async fn fetch(&self, url: &HttpsUrl) -> Result<Document, FetchError> {
         let stream = self.connect(url).await?;
-        let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        let certificates = certificates.iter().filter_map(thumbprint).collect();
+        let sent = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let certificates = vouching(sent, &url.host).filter_map(thumbprint).collect();
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
         let (mut sender, connection) = handshake.await.map_err(FetchError::Http)?;
         let authority = match url.port {
@@ -212,6 +216,30 @@ impl Fetcher {
     }
 }
 
+/// Of the certificates that a host sent its own, and those that its own can be traced back to: it
+/// may send any others, for they are public.
+fn vouching<'a>(
+    sent: &'a [CertificateDer<'a>],
+    host: &str,
+) -> impl Iterator<Item = &'a CertificateDer<'a>> {
+    let name = ServerName::try_from(host.to_owned()).ok();
+    let vouches = move |certificate: &CertificateDer<'_>| {
+        let (own, others) = sent.split_first()?;
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.clone().into_owned()).ok()?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+        let verifier = verifier.build().ok()?;
+        verifier.verify_server_cert(own, others, name.as_ref()?, &[], UnixTime::now()).ok()
+    };
+    let counts = move |(at, one): &(usize, &CertificateDer<'_>)| *at == 0 || vouches(one).is_some();
+    sent.iter()
+        .take(CERTIFICATES_MAX)
+        .enumerate()
+        .filter(counts)
+        .map(|(_, certificate)| certificate)
+}
+
 /// AWS: a thumbprint is the SHA-1 of a certificate.
 fn thumbprint(certificate: &CertificateDer<'_>) -> Option<Thumbprint> {
     let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, certificate);
@@ -258,7 +286,27 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
     use super::*;
+
+    #[test]
+    fn a_certificate_that_a_host_sends_counts_if_its_own_leads_to_it() {
+        let params = || {
+            let mut params = CertificateParams::new(["idp.example.com".to_owned()]).unwrap();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params
+        };
+        let key = || KeyPair::generate().unwrap();
+        let ca = CertifiedIssuer::self_signed(params(), key()).unwrap();
+        let other = CertifiedIssuer::self_signed(params(), key()).unwrap();
+        let leaf = CertificateParams::new(["idp.example.com".to_owned()]).unwrap();
+        let own = leaf.signed_by(&key(), &ca).unwrap();
+        let sent = [own.der().clone(), ca.der().clone(), other.der().clone()];
+        let count = |host| vouching(&sent, host).map(|one| sent.iter().position(|s| s == one));
+        assert_eq!(count("idp.example.com").collect::<Vec<_>>(), [Some(0), Some(1)]);
+        assert_eq!(count("other.example.com").collect::<Vec<_>>(), [Some(0)]);
+    }
 
     #[test]
     fn only_addresses_of_the_internet_are_public() {

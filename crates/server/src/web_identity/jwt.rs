@@ -26,8 +26,13 @@ pub(super) enum Algorithm {
     EdDsa,
 }
 
+/// Keys that are tried for one token, at most: it should name its key.
+const KEYS_TRIED_MAX: usize = 4;
+/// The longest modulus of an RSA key, in bytes, and the longest exponent: what is longer costs more
+/// than anybody may ask for without a signature.
+const RSA_BYTES_MAX: (usize, usize) = (512, 4);
+
 /// A token taken apart. Nothing of it is verified.
-#[derive(Debug)]
 pub(super) struct Jwt<'a> {
     algorithm: Algorithm,
     key_id: Option<String>,
@@ -68,7 +73,8 @@ impl<'a> Jwt<'a> {
 
     /// Whether one of these keys verifies it.
     pub(super) fn is_signed_by(&self, keys: &[Key]) -> bool {
-        keys.iter().any(|key| self.is_for(key) && self.verify(key).is_some())
+        let mut tried = keys.iter().filter(|key| self.is_for(key)).take(KEYS_TRIED_MAX);
+        tried.any(|key| self.verify(key).is_some())
     }
 
     fn is_for(&self, key: &Key) -> bool {
@@ -165,7 +171,12 @@ fn parse_key(json: serde_json::Value) -> Option<Key> {
         (x.len() == length && y.len() == length).then(|| [vec![4], x, y].concat())
     };
     let material = match (kty.as_str(), crv.as_deref()) {
-        ("RSA", _) => Material::Rsa { n: number(n)?, e: number(e)? },
+        ("RSA", _) => {
+            let (n, e) = (number(n)?, number(e)?);
+            let (modulus_max, exponent_max) = RSA_BYTES_MAX;
+            (n.len() <= modulus_max && e.len() <= exponent_max).then_some(())?;
+            Material::Rsa { n, e }
+        }
         ("EC", Some("P-256")) => Material::P256(point(32, x, y)?),
         ("EC", Some("P-384")) => Material::P384(point(48, x, y)?),
         ("OKP", Some("Ed25519")) => Material::Ed25519(bytes(x)?),
@@ -279,6 +290,16 @@ mod tests {
             let short = serde_json::json!({"kty": "EC", "crv": curve, "x": x, "y": "AA"});
             assert!(set(&[&short]).is_empty());
         }
+    }
+
+    #[test]
+    fn a_key_that_costs_too_much_to_verify_with_is_passed_over() {
+        let rsa = |modulus: usize, exponent: usize| {
+            let (n, e) = (encode(vec![0xff; modulus]), encode(vec![1; exponent]));
+            serde_json::json!({"kty": "RSA", "n": n, "e": e})
+        };
+        assert_eq!(set(&[&rsa(512, 4)]).len(), 1);
+        assert_eq!(set(&[&rsa(513, 4), &rsa(512, 5)]).len(), 0);
     }
 
     #[test]
