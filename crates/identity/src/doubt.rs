@@ -184,7 +184,8 @@ impl Doubts {
     }
 
     /// What a transaction's author's right rests on: the access key, the user or role, its groups,
-    /// and all their policies, as the author found them. A node's own right rests on nothing.
+    /// and all their policies, as the author found them. A node's own right rests on nothing. What
+    /// enables an MFA device rests on it besides: had who had it before not lost it, it is refused.
     fn rests(
         &self,
         state: &State<Meta>,
@@ -195,14 +196,17 @@ impl Doubts {
         let Author { principal, credential } = &meta.author;
         let key = writes.first().and_then(|write| Key::from_bytes(&write.key).ok());
         let Some(Key { account, .. }) = key else { return Vec::new() };
-        let mut rests = match credential {
-            Credential::AccessKey(key) => vec![*key],
+        let mut rests = enabled_devices(writes);
+        match credential {
+            Credential::AccessKey(key) => rests.push(*key),
             // A session of a user ends with the access key that it was made with, and has its
             // second factor of an MFA device, which the token alone names.
-            Credential::Session { .. } => self.held_by(state, index, (account, *principal), deps),
-            Credential::Certificate(_) => Vec::new(),
-            Credential::Node(_) => return Vec::new(),
-        };
+            Credential::Session { .. } => {
+                rests.extend(self.held_by(state, index, (account, *principal), deps));
+            }
+            Credential::Certificate(_) => {}
+            Credential::Node(_) => return rests,
+        }
         if principal.kind() == Some(UniqueIdKind::Root) {
             return rests;
         }
@@ -393,6 +397,13 @@ impl Doubts {
         self.past.forget(key);
         self.views.remove(key);
     }
+}
+
+/// The MFA devices that writes enable.
+fn enabled_devices(writes: &[Write]) -> Vec<UniqueId> {
+    let given = writes.iter().filter(|write| write.value.is_some());
+    let keys = given.filter_map(|write| Key::from_bytes(&write.key).ok());
+    keys.filter(|key| key.field.tag == MFA_OWNER.tag()).map(|key| key.id).collect()
 }
 
 /// All transactions of an entity or access key.

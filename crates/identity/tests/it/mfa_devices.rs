@@ -439,7 +439,8 @@ fn deactivating_beside_anything_lets_no_code_be_right() {
                 Mfa(Device)
             conflicts
                 mfa_owner: MFA device phone, for whom it is enabled
-                  node 1, 123456789012:root, EnableMFADevice: arn:aws:iam::123456789012:user/bob
+                  node 1, 123456789012:root, DeactivateMFADevice: removed
+                  node 1, 123456789012:root, EnableMFADevice: arn:aws:iam::123456789012:user/bob; doubted: its author's right was changed by DeactivateMFADevice, node 2
                   node 2, 123456789012:root, DeactivateMFADevice: removed
                   withheld: its codes are not accepted; sessions that were made with them may lack their factor
                   remove: iam:DeactivateMFADevice
@@ -475,7 +476,7 @@ fn a_device_that_was_enabled_and_deleted_at_once_can_only_be_deleted() {
                 Mfa(Device)
             conflicts
                 mfa_seed: MFA device phone, seed
-                  node 1, 123456789012:root, EnableMFADevice: as it was made
+                  node 1, 123456789012:root, EnableMFADevice: as it was made; doubted: its author's right was changed by DeleteVirtualMFADevice, node 2
                   node 2, 123456789012:root, DeleteVirtualMFADevice: removed
                   withheld: its codes are not accepted; sessions that were made with them may lack their factor
                 existence: MFA device phone, whether it exists
@@ -484,7 +485,7 @@ fn a_device_that_was_enabled_and_deleted_at_once_can_only_be_deleted() {
                   withheld: its codes are not accepted
                   remove: iam:DeleteVirtualMFADevice
                 mfa_owner: MFA device phone, for whom it is enabled
-                  node 1, 123456789012:root, EnableMFADevice: arn:aws:iam::123456789012:user/bob
+                  node 1, 123456789012:root, EnableMFADevice: arn:aws:iam::123456789012:user/bob; doubted: its author's right was changed by DeleteVirtualMFADevice, node 2
                   node 2, 123456789012:root, DeleteVirtualMFADevice: removed
                   withheld: its codes are not accepted; sessions that were made with them may lack their factor
                   remove: iam:DeactivateMFADevice
