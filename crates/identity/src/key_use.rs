@@ -1,7 +1,7 @@
 //! When access keys were last used. AWS: `GetAccessKeyLastUsed`.
 //!
 //! **Invariants.** A node notes a use by its own right, and seldom: what is known may be as old as
-//! [`NOTED_EVERY_MS`], whatever a key does. Of uses that were noted at once the last holds; that a
+//! `NOTED_EVERY_MS`, whatever a key does. Of uses that were noted at once the last holds; that a
 //! key was deleted meanwhile stands.
 //!
 //! **Must not know:** how a key proves itself.

@@ -1,8 +1,8 @@
 //! How often somebody may try the code of an MFA device at this node.
 //!
 //! **Invariants.** A try counts before its code is looked at, so that tries at once do not slip
-//! through. After [`FREE`] that failed in a row the next waits for longer and longer. What is kept
-//! is bounded by [`WATCHED_MAX`], and forgotten when the node stops.
+//! through. After `FREE` that failed in a row the next waits for longer and longer. What is kept
+//! is bounded by `WATCHED_MAX`, and forgotten when the node stops.
 //!
 //! Each node counts for itself: who can reach all nodes has the tries of all.
 //!

@@ -1,7 +1,7 @@
 //! When access keys were last used: noticed where a signature is checked, written down by a task.
 //!
 //! **Invariants.** Who signs a request does not wait for it, and is answered whatever becomes of
-//! it: uses are dropped while [`WAITING_MAX`] wait. What is noted already is not noted again before
+//! it: uses are dropped while `WAITING_MAX` wait. What is noted already is not noted again before
 //! it is due, so that reads do not become writes.
 //!
 //! **Must not know:** how uses are kept, whom keys belong to.

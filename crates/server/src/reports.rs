@@ -2,7 +2,7 @@
 //!
 //! **Invariants.** An account has one report, which can be had for four hours and is made anew only
 //! after that. Reports are derived: they are nowhere but in this node's memory, of which they take
-//! at most [`BYTES_MAX`]; the oldest makes room.
+//! at most `BYTES_MAX`; the oldest makes room.
 //!
 //! **Must not know:** what is in a report, who may have it.
 

@@ -2,7 +2,7 @@
 //!
 //! **Invariants.** Only an issuer that the role's account has as a provider is asked for keys, or
 //! one whose keys the configuration has in a file. An issuer is asked at its own host, at most
-//! every [`ASK_AGAIN_AFTER`] for a key that it did not have, and by one request at a time. What is
+//! every `ASK_AGAIN_AFTER` for a key that it did not have, and by one request at a time. What is
 //! decided about a token, besides that its issuer signed it, [`identity::web_identity`] decides.
 //!
 //! **Must not know:** client ids, trust policies.
