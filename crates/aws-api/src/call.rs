@@ -307,8 +307,23 @@ pub(crate) mod testing {
     //! How the nouns' tests show requests and replies.
 
     use expect_test::ExpectFile;
+    use identity::user::User;
+    use model::Timestamp;
 
     use super::*;
+
+    /// A user as answers show it.
+    pub(crate) fn bob() -> User {
+        User {
+            id: "AIDAQ3EGRIM6LD2W5YX7A".parse().unwrap(),
+            name: "bob".parse().unwrap(),
+            path: "/".parse().unwrap(),
+            arn: "arn:aws:iam::123456789012:user/bob".parse().unwrap(),
+            created: Timestamp::from_secs(1_700_000_000),
+            boundary: None,
+            tags: Vec::new(),
+        }
+    }
 
     /// What a request's body (without `Version`) is read as.
     pub(crate) fn show_call(body: &str) -> String {

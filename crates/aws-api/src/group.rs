@@ -103,11 +103,11 @@ pub(crate) fn write(xml: &mut Xml, group: &Group) {
 #[cfg(test)]
 mod tests {
     use expect_test::expect_file;
-    use identity::{Reply, user::User};
+    use identity::Reply;
     use model::Timestamp;
 
     use super::*;
-    use crate::call::testing::{check_calls, check_replies};
+    use crate::call::testing::{bob, check_calls, check_replies};
 
     fn group() -> Group {
         Group {
@@ -150,15 +150,7 @@ mod tests {
 
     #[test]
     fn replies_are_written() {
-        let user = User {
-            id: "AIDAQ3EGRIM6LD2W5YX7A".parse().unwrap(),
-            name: "bob".parse().unwrap(),
-            path: "/".parse().unwrap(),
-            arn: "arn:aws:iam::123456789012:user/bob".parse().unwrap(),
-            created: Timestamp::from_secs(1_700_000_000),
-            boundary: None,
-            tags: Vec::new(),
-        };
+        let user = bob();
         let users = Listing { items: vec![user], next: None };
         let groups = Listing { items: vec![group()], next: None };
         check_replies(

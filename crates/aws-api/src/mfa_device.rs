@@ -193,15 +193,11 @@ pub(crate) fn write_virtual(xml: &mut Xml, devices: &Listing<VirtualMfaDevice>) 
 #[cfg(test)]
 mod tests {
     use expect_test::expect_file;
-    use identity::{
-        Reply,
-        tag::Tag,
-        user::{GotUser, User},
-    };
+    use identity::{Reply, tag::Tag, user::GotUser};
     use model::Timestamp;
 
     use super::*;
-    use crate::call::testing::{check_calls, check_replies};
+    use crate::call::testing::{bob, check_calls, check_replies};
 
     const SERIAL: &str = "arn:aws:iam::123456789012:mfa/phone";
 
@@ -263,15 +259,6 @@ mod tests {
             serial: SERIAL.parse().unwrap(),
             enabled: Timestamp::from_secs(1_700_000_000),
         };
-        let bob = User {
-            id: "AIDAQ3EGRIM6LD2W5YX7A".parse().unwrap(),
-            name: "bob".parse().unwrap(),
-            path: "/".parse().unwrap(),
-            arn: "arn:aws:iam::123456789012:user/bob".parse().unwrap(),
-            created: Timestamp::from_secs(1_700_000_000),
-            boundary: None,
-            tags: Vec::new(),
-        };
         let root = GotUser::Root {
             arn: "arn:aws:iam::123456789012:root".parse().unwrap(),
             created: Timestamp::from_secs(1_700_000_000),
@@ -281,7 +268,7 @@ mod tests {
             enabled: user.is_some().then(|| Timestamp::from_secs(1_700_000_000)),
             user,
         };
-        let all = vec![shown(None), shown(Some(GotUser::User(bob))), shown(Some(root))];
+        let all = vec![shown(None), shown(Some(GotUser::User(bob()))), shown(Some(root))];
         let devices = Listing { items: vec![device.clone()], next: None };
         check_replies(
             [
