@@ -1,11 +1,11 @@
 //! The simulated nodes, disks, clients and network.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
-};
+mod host;
+mod outcome;
 
-use crdt::{NodeId, VersionVector, advance, dominates};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crdt::{NodeId, VersionVector, dominates};
 use identity::{Caller, Command, Identity, Principal, Reply, RequestContext, user};
 use model::{Credential, Entropy, Timestamp};
 use node::{
@@ -13,6 +13,8 @@ use node::{
     Snapshot, Stage, WaitOutcome,
 };
 use wire::{snapshot, transaction, v1};
+
+use self::host::{Host, Incoming, Kept};
 
 const SIZE: usize = 4;
 const ACCOUNT: u64 = 123_456_789_012;
@@ -37,40 +39,6 @@ enum Event {
     Up(u64),
     Frame(u64, v1::Frame),
 }
-
-struct Host {
-    node: Node,
-    disk: Vec<Arc<[u8]>>,
-    /// The lsn of the first record on the disk.
-    first_lsn: u64,
-    /// The newest last.
-    snapshots: Vec<Kept>,
-    /// Peers' snapshots, as far as they are here.
-    incoming: BTreeMap<[u8; 32], Incoming>,
-    /// A peer's snapshot that is whole and is to be read.
-    finishing: Option<[u8; 32]>,
-    on_disk: VersionVector,
-    unsynced: VecDeque<Arc<[u8]>>,
-    /// Replies that wait for their lsn, with what their token covers.
-    held: Vec<(u64, VersionVector)>,
-    downs: VecDeque<(usize, u64)>,
-    ahead_ms: u64,
-}
-
-struct Kept {
-    lsn: u64,
-    hash: [u8; 32],
-    bytes: Vec<u8>,
-}
-
-struct Incoming {
-    total: u64,
-    bytes: Vec<u8>,
-    synced: bool,
-}
-
-/// What is asked for at a time: snapshots here are small.
-const FETCH_BYTES: u64 = 3_000;
 
 struct Wait {
     at: usize,
@@ -158,59 +126,6 @@ fn control() -> ControlState {
         assert!(!matches!(reply, v1::control_reply::Reply::Refused(_)), "{reply:?}");
     }
     control
-}
-
-impl Host {
-    /// What the node is after a restart.
-    fn restarted(&self, at: usize) -> Node {
-        let mut node = Node::new(id(at), "sim".into(), role(at));
-        if let Some(Kept { lsn, bytes, .. }) = self.snapshots.last() {
-            node.restore(snapshot::decode(bytes).unwrap(), *lsn, self.first_lsn).unwrap();
-        }
-        for record in &self.disk {
-            match snapshot::decode_join(record) {
-                None => node.replay(record.clone()).unwrap(),
-                Some(hash) => {
-                    let load = || Ok::<_, node::ReplayError>(self.joined(&hash));
-                    node.replay_join(hash, load).unwrap();
-                }
-            }
-        }
-        node.started(self.last_lsn()).unwrap();
-        node.set_fetch_bytes(FETCH_BYTES);
-        let begun = self.incoming.iter().find(|(hash, _)| !node.has_joined(**hash));
-        if let Some((hash, Incoming { total, bytes, .. })) = begun {
-            let snapshot = Snapshot { hash: *hash, bytes: *total };
-            node.set_partial(snapshot, bytes.len() as u64);
-        }
-        node
-    }
-
-    fn last_lsn(&self) -> u64 {
-        self.first_lsn + self.disk.len() as u64 - 1
-    }
-
-    fn newest_lsn(&self) -> u64 {
-        self.snapshots.last().map_or(0, |kept| kept.lsn)
-    }
-
-    fn joined(&self, hash: &[u8; 32]) -> snapshot::Restored {
-        let Incoming { bytes, synced, .. } = &self.incoming[hash];
-        assert!(synced, "what the log names is durable");
-        snapshot::decode(bytes).unwrap()
-    }
-
-    /// What a record covers.
-    fn cover(&mut self, record: &[u8]) {
-        match snapshot::decode_join(record) {
-            None => advance(&mut self.on_disk, transaction::decode(record).unwrap().dot),
-            Some(hash) => {
-                for (node, seq) in &self.joined(&hash).state.vector().dots {
-                    advance(&mut self.on_disk, crdt::Dot::new(*node, *seq));
-                }
-            }
-        }
-    }
 }
 
 impl World {
@@ -736,94 +651,5 @@ impl World {
         while let Some((from, session)) = self.hosts[at].downs.pop_front() {
             self.handle(at, Input::PeerDown { peer: id(from), session });
         }
-    }
-
-    /// Everything that is possible happens, for so long.
-    pub(crate) fn settle(&mut self, for_ms: u64) {
-        let end = self.now_ms + for_ms;
-        while self.now_ms < end {
-            for a in 0..SIZE {
-                self.downs(a);
-                for b in 0..SIZE {
-                    self.connect(a, b);
-                    self.deliver(a, b);
-                }
-                self.finish(a);
-                if self.hosts[a].node.joined_behind(self.hosts[a].newest_lsn()) {
-                    self.freeze(a);
-                    self.snapshot(a, false);
-                }
-                if !self.hosts[a].unsynced.is_empty() || !self.hosts[a].held.is_empty() {
-                    self.sync(a, usize::MAX);
-                }
-                if self.node(a).next_wakeup().is_some_and(|due| due <= self.clock(a)) {
-                    self.handle(a, Input::Tick);
-                }
-            }
-            self.now_ms += 2;
-        }
-    }
-
-    pub(crate) fn heal(&mut self) {
-        self.cut.clear();
-        for _ in 0..60 {
-            self.settle(100);
-            let first = self.hosts[0].node.vector();
-            let same = self.hosts.iter().all(|host| host.node.vector() == first);
-            let busy = self.hosts.iter().any(|host| !host.unsynced.is_empty());
-            if same && !busy && self.waits.is_empty() {
-                break;
-            }
-        }
-        self.settle(500);
-    }
-
-    pub(crate) fn check(&self) {
-        let first = self.hosts[0].node.identity().state();
-        for (at, host) in self.hosts.iter().enumerate() {
-            let state = host.node.identity().state();
-            assert_eq!(state.vector(), first.vector(), "node {at} is behind");
-            assert!(state.canonical_bytes() == first.canonical_bytes(), "node {at} differs");
-            assert_eq!(state.digest(), first.digest());
-            let restarted = host.restarted(at);
-            let replayed = restarted.identity().state().canonical_bytes();
-            assert_eq!(replayed, first.canonical_bytes());
-            assert_eq!(restarted.vector(), host.node.vector());
-            assert_eq!(restarted.applied_lsn(), host.node.applied_lsn());
-            for peer in host.node.status(self.clock(at)) {
-                assert_ne!(peer.digest, node::DigestState::Different);
-            }
-        }
-        for covers in &self.acknowledged {
-            assert!(dominates(first.vector(), covers), "{covers} was acknowledged and is lost");
-        }
-        assert!(self.waits.is_empty(), "a wait did not end");
-        let batch = |alarm: &&String| !alarm.contains("a batch with not a transaction message");
-        assert_eq!(self.alarms.iter().find(batch), None);
-    }
-
-    pub(crate) fn acknowledged(&self) -> usize {
-        self.acknowledged.len()
-    }
-
-    pub(crate) fn propagated(&self) -> usize {
-        self.propagated
-    }
-
-    /// Snapshots that were taken, logs that were trimmed, snapshots of peers that were joined.
-    pub(crate) fn snapshots(&self) -> [usize; 3] {
-        [self.snapshots, self.trims, self.joins]
-    }
-
-    pub(crate) fn alarms(&self) -> &[String] {
-        &self.alarms
-    }
-
-    pub(crate) fn sent(&self) -> Vec<v1::Frame> {
-        self.sent.clone()
-    }
-
-    pub(crate) fn trace(&self) -> u64 {
-        self.trace
     }
 }
